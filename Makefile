@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+# Rules only; the names of what is built stand in the Kbuild files. `make help` says what there is.
+#
+#   O=DIR          where everything built goes (build)          V=1       show the commands
+#   CC=clang       compiler                                     SAN=LIST  sanitizers: address,undefined
+#   COV=1          coverage                                     VMLINUX_H=FILE  for hosts without BTF
+#   DESTDIR= PREFIX=/usr  for install                           CFLAGS, LDFLAGS: yours, added to ours
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.SECONDARY:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+O ?= build
+V ?= 0
+PREFIX ?= /usr
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PKG_CONFIG ?= pkg-config
+BTF ?= /sys/kernel/btf/vmlinux
+VERSION := 0.1.0
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),@:,@printf '  %-7s %s\n' '$(1)' '$(patsubst $(O)/%,%,$(2))')
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+include Kbuild
+kinds := bpf-y agent-y test-y program-y fuzz-y
+define read-folder
+$(foreach kind,$(kinds),$(eval $(kind) :=))
+$(eval include $(1)/Kbuild)
+$(foreach kind,$(kinds),$(eval all-$(kind) += $(addprefix $(1)/,$($(kind)))))
+endef
+$(foreach folder,$(folders),$(call read-folder,$(folder)))
+
+bpf-objects := $(addprefix $(O)/,$(all-bpf-y))
+skeletons := $(patsubst bpf/%.bpf.o,$(O)/gen/%.skel.h,$(all-bpf-y))
+main-object := $(O)/agent/main.o
+objects := $(addprefix $(O)/,$(all-agent-y))
+test-programs := $(addprefix $(O)/,$(all-test-y))
+fault-programs := $(addprefix $(O)/,$(all-program-y))
+fuzz-programs := $(addprefix $(O)/,$(all-fuzz-y))
+policies := $(sort $(wildcard remedies/policy.d/*.yaml))
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+
+packages := libelf zlib libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libcjson yaml-0.1 libsystemd libmicrohttpd libcap libseccomp nettle
+includes := -iquote include -iquote agent -iquote . -iquote $(O)/gen
+warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wno-unused-parameter
+hardening := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
+our-cflags := -std=gnu11 -O2 -g $(warnings) $(hardening) -D_GNU_SOURCE -DNODEMEND_VERSION='"$(VERSION)"' $(includes) \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all) $(if $(COV),--coverage)
+our-ldflags := -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(if $(COV),--coverage)
+# libbpf is linked in: hosts carry old ones, and the agent must not depend on which.
+libraries = -l:libbpf.a $(shell $(PKG_CONFIG) --libs $(packages)) -lm
+bpf-arch := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/;s/ppc64le/powerpc/;s/riscv64/riscv/;s/s390x/s390/')
+bpf-cflags := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(bpf-arch) -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-declarations $(includes)
+
+compile-c = $(CC) $(our-cflags) $(CFLAGS) -MMD -MP -MF $(2:.o=.d) -c $(1) -o $(2)
+compile-bpf = $(CLANG) $(bpf-cflags) -MMD -MP -MF $(2:.o=.d) -c $(1) -o $(2)
+
+# --- what there is ----------------------------------------------------------------------------------------------------
+
+.PHONY: all help run test unit bench lint fuzz install clean FORCE compile_commands.json check-fresh
+all: $(O)/nodemend ## the program
+programs: $(fault-programs)
+.PHONY: programs
+tests: all $(test-programs) $(fault-programs)
+.PHONY: tests
+
+help: ## this
+	@sed -n 's/^\([a-z_.-]*\):[^#]*## \(.*\)/  make \1@\2/p' Makefile | column -t -s@ 2>/dev/null || true
+
+run: ## install what is missing, build, and start the agent with its defaults (as root)
+	@scripts/deps.sh build
+	@$(MAKE) all
+	@exec $(O)/nodemend run
+
+test: ## install what the tests need and run them all
+	@scripts/deps.sh build test
+	@scripts/test.sh
+
+unit: tests ## the unit tests only
+	@scripts/test.sh unit
+
+bench: ## the costs, beside peers, as ratios
+	@scripts/deps.sh build test bench
+	@$(MAKE) tests
+	@scripts/bench.sh
+
+lint: ## clang-tidy and cppcheck
+	@scripts/lint.sh
+
+fuzz: ## a smoke run of every fuzz target (clang)
+	@scripts/fuzz.sh
+
+install: all ## into DESTDIR
+	install -D -m 0755 $(O)/nodemend $(DESTDIR)$(PREFIX)/sbin/nodemend
+	install -d -m 0755 $(DESTDIR)/etc/nodemend/conf.d $(DESTDIR)$(PREFIX)/share/doc/nodemend $(DESTDIR)$(PREFIX)/share/nodemend/policy.d
+	install -m 0644 $(policies) $(DESTDIR)$(PREFIX)/share/nodemend/policy.d/
+	install -m 0644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/nodemend/
+
+clean: ## remove what was built
+	rm -rf $(O)
+
+# --- kernel side ------------------------------------------------------------------------------------------------------
+
+$(O)/gen/vmlinux.h: $(VMLINUX_H)
+	@mkdir -p $(@D)
+	$(call say,BTF,$@)
+	$(Q)if [ -n '$(VMLINUX_H)' ]; then cp '$(VMLINUX_H)' $@; \
+	elif [ -r '$(BTF)' ]; then $(BPFTOOL) btf dump file '$(BTF)' format c > $@; \
+	else echo 'no $(BTF) on this host: give VMLINUX_H=FILE, made on one that has it with "bpftool btf dump file $(BTF) format c"' >&2; exit 1; fi
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c $(O)/gen/vmlinux.h $(O)/flags.bpf
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)
+	$(Q)$(call compile-bpf,$<,$@)
+
+$(O)/gen/%.skel.h: $(O)/bpf/%.bpf.o
+	@mkdir -p $(@D)
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen object $(O)/bpf/$*.linked.o $<
+	$(Q)$(BPFTOOL) gen skeleton $(O)/bpf/$*.linked.o name $*_bpf > $@
+
+# --- host side --------------------------------------------------------------------------------------------------------
+
+$(O)/gen/policies.inc: $(policies) remedies/Kbuild
+	@mkdir -p $(@D)
+	$(call say,EMBED,$@)
+	$(Q){ cat $(policies) /dev/null | od -An -v -tu1 | sed 's/[0-9][0-9]*/&,/g'; echo 0; } > $@
+
+$(O)/%.o: %.c $(O)/flags.c | $(skeletons) $(O)/gen/policies.inc
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(call compile-c,$<,$@)
+
+$(O)/libnodemend.a: $(objects)
+	$(call say,AR,$@)
+	$(Q)rm -f $@; ar rcs $@ $(objects)
+
+$(O)/nodemend: $(main-object) $(O)/libnodemend.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(our-ldflags) $(main-object) $(O)/libnodemend.a $(libraries) $(LDFLAGS) -o $@
+
+# --- tests ------------------------------------------------------------------------------------------------------------
+
+$(test-programs): %: %.o $(O)/libnodemend.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(our-ldflags) $< $(O)/libnodemend.a $(libraries) -lcmocka $(LDFLAGS) -o $@
+
+# Fault programs stand alone: what they do must not depend on ours.
+$(fault-programs): $(O)/%: %.c $(O)/flags.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE $< -o $@ -lpthread
+
+# Fuzz targets need every object built with clang's coverage: scripts/fuzz.sh calls this with its own O= and SAN=.
+$(fuzz-programs): $(O)/%: %.c $(O)/libnodemend.a
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)
+	$(Q)$(CC) $(our-cflags) $(CFLAGS) $(our-ldflags) $< $(O)/libnodemend.a $(libraries) -fsanitize=fuzzer $(LDFLAGS) -o $@
+fuzz-programs: $(fuzz-programs)
+.PHONY: fuzz-programs
+
+# --- exactness --------------------------------------------------------------------------------------------------------
+
+# A changed flag, compiler or list rebuilds; an unchanged one does not.
+define keep-text
+@mkdir -p $(@D)
+@printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' > $@
+endef
+$(O)/flags.c: FORCE
+	$(call keep-text,$(CC) $(our-cflags) $(CFLAGS) $(our-ldflags) $(LDFLAGS))
+$(O)/flags.bpf: FORCE
+	$(call keep-text,$(CLANG) $(bpf-cflags))
+
+json-entry = printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$(1)' '$(subst ",\\",$(2))';
+sources := $(patsubst $(O)/%.o,%.c,$(objects) $(main-object)) $(addsuffix .c,$(all-test-y) $(all-fuzz-y))
+compile_commands.json: $(skeletons) $(O)/gen/policies.inc ## for editors and clang-tidy
+	@{ echo '['; $(foreach s,$(sources),$(call json-entry,$(s),$(call compile-c,$(s),$(O)/$(s:.c=.o)))) \
+	$(foreach s,$(all-bpf-y:.o=.c),$(call json-entry,$(s),$(call compile-bpf,$(s),$(O)/$(s:.c=.o)))) echo '{}]'; } | sed 'N;$$!P;$$!D;s/,\n{}\]/\n]/' > $@
+
+-include $(shell [ -d $(O) ] && find $(O) -name '*.d' 2>/dev/null)

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Detection: (state, snapshot, policies, time) in, findings out. Pure: no clock, no I/O, no globals; the same input gives the
+ * same findings live, in shadow, in replay and in tests. Logic is three-valued: what is missing is unknown, and unknown is
+ * neither true nor false.
+ */
+#ifndef NODEMEND_DETECT_DETECT_H
+#define NODEMEND_DETECT_DETECT_H
+
+#include "config.h"
+#include "state.h"
+
+enum verdict { VERDICT_UNKNOWN, VERDICT_FALSE, VERDICT_TRUE, VERDICT_COUNT };
+extern const char *const verdict_names[VERDICT_COUNT];
+
+enum { MAX_FINDINGS = 256 };
+
+/* One (policy, target) and what is to be said of it now. */
+struct finding {
+	uint32_t policy;               /* index into config.policies */
+	struct target target;
+	char key[KEY_LEN];             /* names the target: the same text at every tick while it is the same target */
+	enum incident_kind kind;
+	enum verdict verdict;          /* sustained for its time, with its own clear level */
+	bool pending;                  /* true now, not yet for long enough */
+	uint64_t since_boot_ns;        /* of the verdict */
+	struct signal_value signal;
+	char why[WHY_LEN];             /* UNKNOWN: what is missing */
+};
+
+struct findings {
+	uint32_t count, cut;
+	struct finding each[MAX_FINDINGS];
+	/* How close the closest process, memory or cpu condition is to its threshold: 1000 = at it. Sets the fast tick. */
+	uint32_t nearest_permille;
+};
+
+struct detector;
+struct detector *detector_new(void);  /* NULL when out of memory; all it will ever need */
+void detector_free(struct detector *detector);
+void detector_reset(struct detector *detector); /* after a reload: indexes mean other policies */
+void detect(struct detector *detector, const struct snapshot *snap, const struct config *config, struct findings *ret);
+
+/* Ranked causes of a finding: who drove this resource, with shares of the whole. Returns how many (0 to MAX_CAUSES). */
+uint32_t rank_causes(const struct snapshot *snap, const struct condition *condition, const struct finding *finding, struct cause ret[MAX_CAUSES]);
+/* The first leaf of a policy in document order: it names kind and target. */
+const struct condition *policy_primary(const struct policy *policy);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration after parsing: one flat struct, const once loaded, replaced as a whole by a reload. The table that
+ * says each key's name, type, unit, default, range and help is agent/core/config_table.c; parsing, `check`, the
+ * reference in docs/ and the error messages are made from it.
+ */
+#ifndef NODEMEND_CONFIG_H
+#define NODEMEND_CONFIG_H
+
+#include <stdio.h>
+
+#include "policy.h"
+
+/* By name, as doctor lists them; the same order as agent/collect/collect.c. */
+enum collector_id {
+	COLLECTOR_CPU, COLLECTOR_MEMORY, COLLECTOR_PSI, COLLECTOR_FILESYSTEM, COLLECTOR_DISK, COLLECTOR_INTERFACE,
+	COLLECTOR_SYSCALL, COLLECTOR_TASK, COLLECTOR_FSWRITE, COLLECTOR_CGROUP, COLLECTOR_PROCESS, COLLECTOR_UNIT, COLLECTOR_COUNT,
+};
+extern const char *const collector_names[COLLECTOR_COUNT];
+
+struct config {
+	char node[NAME_LEN];               /* never empty: the host's name where the file says nothing */
+	uint64_t interval_ns;
+	enum mode mode;                    /* ceiling */
+	uint64_t startup_grace_ns;         /* no act before the agent is this old */
+	char listen[NAME_LEN];             /* "" = no HTTP */
+	double budget_cpu_percent;
+	uint64_t budget_memory_bytes;
+	bool collectors[COLLECTOR_COUNT];
+	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */
+	char publisher_user[NAME_LEN];     /* "nodemend"; falls back to nobody where it does not exist */
+	uint32_t max_processes_shown;      /* per-process series in the outputs */
+	struct protection protect;
+	uint32_t policy_count;
+	struct policy policies[MAX_POLICIES];
+};
+
+/* One fault: file:line:column: what, and what would be right. */
+struct config_fault {
+	char file[PATH_LEN];
+	uint32_t line, column;   /* from 1; 0 = the file as a whole */
+	char text[256];
+};
+
+struct config_faults {
+	uint32_t count, cut;
+	struct config_fault each[64];
+};
+
+/* Embedded defaults, and the shipped policies (all in shadow). */
+void config_defaults(struct config *config);
+
+/*
+ * Reads `path` (NULL: /etc/nodemend/nodemend.yaml and conf.d/*.yaml beside it, where they exist) over the defaults. A file
+ * that names `policies` replaces the shipped ones. 0; or -EINVAL with at least one fault and *ret as the defaults.
+ */
+int config_load(const char *path, struct config *ret, struct config_faults *faults);
+/* The same for text in memory; `name` stands for the file in faults. Never reads beyond `size`; for tests and fuzzing. */
+int config_parse(const char *name, const char *text, size_t size, struct config *config, struct config_faults *faults);
+
+void config_print_faults(const struct config_faults *faults, FILE *out);
+/* The reference for docs/, in Markdown, from the tables. */
+void config_print_reference(FILE *out);
+
+#endif

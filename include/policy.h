@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A policy as the engine reads it: compiled from YAML by agent/core/policy.c, const from then on. No pointers, so a
+ * configuration can be compared, copied and thrown away as a whole.
+ */
+#ifndef NODEMEND_POLICY_H
+#define NODEMEND_POLICY_H
+
+#include "record.h"
+#include "remedy.h"
+
+enum {
+	MAX_POLICIES = 64,
+	MAX_CONDITIONS = 16,   /* nodes of one policy's `when` tree */
+	MAX_STEPS = 8,
+	MAX_BUDGET = 1024,
+};
+
+enum condition_kind {
+	CONDITION_FILESYSTEM, CONDITION_MEMORY, CONDITION_CPU, CONDITION_PSI, CONDITION_PROCESS, CONDITION_UNIT, CONDITION_KIND_COUNT,
+};
+
+/* What is measured. Each belongs to one condition kind; the table in agent/core/policy_table.c says which and in what unit. */
+enum measure {
+	MEASURE_USED_PERCENT,          /* filesystem (of what the unprivileged can use, as df says), memory (1 - available/total), cpu */
+	MEASURE_AVAILABLE_BYTES,       /* filesystem avail, memory available */
+	MEASURE_AVAILABLE_PERCENT,
+	MEASURE_INODES_USED_PERCENT,   /* filesystem */
+	MEASURE_FULL_WITHIN,           /* filesystem: exhausted_in, ns; true when below */
+	MEASURE_SWAP_USED_PERCENT,     /* memory; unknown on a node without swap */
+	MEASURE_PSI_SOME, MEASURE_PSI_FULL, /* psi: percent, over `window` (10s, 60s, 300s: the kernel's averages; 0: the last interval) */
+	MEASURE_RSS_BYTES,             /* process / cgroup (memory_current where there is a controller) */
+	MEASURE_CPU_PERCENT,           /* process / cgroup: 100 = one core busy */
+	MEASURE_GROWTH_BYTES,          /* process / cgroup: over about 15 s */
+	MEASURE_COUNT_BELOW,           /* process: fewer than N are running ("must run") */
+	MEASURE_UNIT_STATE,            /* unit: in one of `unit_states` */
+	MEASURE_UNIT_PROBE,            /* unit: its probe fails */
+	MEASURE_COUNT,
+};
+
+/* true while raised: crosses `raise` for `for_ns`, and stays until it crosses `clear` the other way. */
+struct threshold {
+	bool above;             /* raised when value > raise; else when value < raise */
+	double raise, clear;    /* clear == raise where none was given */
+};
+
+enum probe_type { PROBE_TYPE_NONE, PROBE_TYPE_TCP, PROBE_TYPE_HTTP, PROBE_TYPE_COMMAND };
+struct probe {
+	enum probe_type type;
+	char address[PATH_LEN];  /* tcp: host:port, numeric; http: http://host:port/path, numeric host */
+	char argv[8][PATH_LEN];  /* command; argv[0] absolute, root-owned, not writable by others */
+	uint64_t timeout_ns, every_ns;
+	uint32_t failures;       /* in a row until it counts as failing */
+};
+
+/* Selectors are shell globs (fnmatch, FNM_PATHNAME for paths); "" matches everything of the kind. */
+struct condition {
+	enum condition_kind kind;
+	enum measure measure;
+	struct threshold threshold;
+	uint64_t for_ns;
+	enum psi_resource psi_resource;
+	uint32_t psi_window_s;
+	char mountpoint[PATH_LEN];      /* filesystem */
+	char comm[NAME_LEN], cgroup[PATH_LEN], unit[NAME_LEN]; /* process (and-ed); unit: exact unit name in `unit` */
+	bool by_group;                  /* process: one value a cgroup (sum of its members), not a process */
+	uint32_t unit_states;           /* bit mask of enum unit_state */
+	struct probe probe;
+};
+
+enum predicate_op { PREDICATE_LEAF, PREDICATE_ALL, PREDICATE_ANY };
+struct predicate {
+	enum predicate_op op;
+	uint16_t first_child, next_sibling; /* index into policy.when; 0 = none (0 is the root) */
+	struct condition condition;         /* leaf only */
+};
+
+struct budget { uint32_t count; uint64_t per_ns; }; /* at most `count` acts in any `per_ns` */
+
+struct policy {
+	char name[NAME_LEN];
+	char file[PATH_LEN];
+	uint32_t line;
+	bool shipped;                   /* one of the embedded defaults */
+	enum mode mode;                 /* its own; the ceiling is applied by the engine */
+	enum severity severity;
+	uint32_t when_count;
+	struct predicate when[MAX_CONDITIONS]; /* [0] is the root. The first leaf in document order names kind and target. */
+	uint32_t step_count;
+	struct remedy_step steps[MAX_STEPS];
+	struct { uint64_t cooldown_ns; struct budget per_target, per_node; } limits;
+	struct { char file[PATH_LEN]; bool has_window; uint16_t window_from_min, window_to_min; } blocked_by; /* local time of day, [from, to) */
+};
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The wall between the agent and the publisher. Numbers cross in a sealed shared-memory ring that the publisher can only
+ * read; incidents and actions cross a SOCK_SEQPACKET pair as the structs of record.h. The agent never waits for the
+ * publisher: a full socket drops the record and counts it, and a new publisher is told everything that is in memory.
+ */
+#ifndef NODEMEND_PUBLISHER_H
+#define NODEMEND_PUBLISHER_H
+
+#include <stdatomic.h>
+
+#include "record.h"
+#include "snapshot.h"
+
+enum { RING_SLOTS = 4 };
+
+/* One writer; readers retry when seq was odd or changed (seqlock). slot = seq of the snapshot % RING_SLOTS. */
+struct ring_slot {
+	_Atomic uint64_t version;
+	struct snapshot snapshot;
+};
+
+struct ring {
+	uint64_t size;                 /* sizeof(struct ring): a mismatch means another build; refuse */
+	_Atomic uint64_t newest;       /* snapshot.seq; 0 = none yet */
+	struct ring_slot slots[RING_SLOTS];
+};
+
+struct ring_writer { int fd; struct ring *ring; };
+/* memfd, sealed against resizing and against any new writable mapping. 0 or -errno. */
+int ring_create(struct ring_writer *ret);
+void ring_publish(struct ring_writer *writer, const struct snapshot *snap);
+void ring_destroy(struct ring_writer *writer);
+/* Read side: maps fd read-only. */
+int ring_open(int fd, const struct ring **ret);
+/* Copies the newest into `to`. 1: there is one newer than *seq (which is set); 0: nothing new; -EAGAIN: writer was too fast. */
+int ring_read(const struct ring *ring, struct snapshot *to, uint64_t *seq);
+
+enum publisher_message_type { PUBLISHER_INCIDENT, PUBLISHER_ACTION, PUBLISHER_CONFIG };
+struct publisher_message {
+	enum publisher_message_type type;
+	union {
+		struct incident incident;
+		struct action action;
+		struct { char listen[NAME_LEN], node[NAME_LEN]; uint32_t max_processes_shown; } config;
+	};
+};
+
+/* Runs the publisher on inherited descriptors until `event_fd` closes; never returns to the agent's code. Exit code. */
+struct publisher_args {
+	int ring_fd, event_fd;
+	int feed_dir_fd;            /* <run-dir>/feed, owned by the publisher's user: metrics.json is replaced here */
+	const char *listen;         /* "host:port"; "" = none */
+	const char *node;
+	const char *user;           /* to become; then no capabilities and a seccomp filter */
+	uint32_t max_processes_shown;
+};
+int publisher_run(const struct publisher_args *args);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Incidents and actions: the two records that leave the agent, as fixed-size structs without pointers. The same bytes go
+ * to the journal writer, the publisher and the control socket; record_json.c turns them into the documents of
+ * docs/schema. Strings are NUL-terminated, cut where too long, and hostile (comm, paths): escape when you show them.
+ */
+#ifndef NODEMEND_RECORD_H
+#define NODEMEND_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "snapshot.h"
+
+enum {
+	ID_LEN = 40,
+	EVIDENCE_LEN = 192,
+	MAX_CAUSES = 5,
+	MAX_INCIDENT_HISTORY = 16,
+	MAX_INCIDENT_ACTIONS = 16,
+	MAX_ACTION_STEPS = 12,
+	MAX_PLAN_LINES = 16,
+	PLAN_LINE_LEN = 256,
+};
+
+enum mode { MODE_OBSERVE, MODE_SHADOW, MODE_ENFORCE, MODE_COUNT };
+enum severity { SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_EMERGENCY, SEVERITY_COUNT };
+enum incident_state { INCIDENT_OPEN, INCIDENT_MENDING, INCIDENT_RESOLVED, INCIDENT_NEEDS_HUMAN, INCIDENT_STATE_COUNT };
+enum incident_kind {
+	KIND_DISK_EXHAUSTION, KIND_MEMORY_EXHAUSTION, KIND_CPU_EXHAUSTION, KIND_IO_SATURATION, KIND_PROCESS_CRASH,
+	KIND_SERVICE_DOWN, KIND_SERVICE_HUNG, KIND_COUNT,
+};
+enum outcome { OUTCOME_NONE, OUTCOME_FIXED, OUTCOME_IMPROVED, OUTCOME_NO_EFFECT, OUTCOME_FAILED, OUTCOME_REFUSED, OUTCOME_ROLLED_BACK, OUTCOME_COUNT };
+
+/* What an incident is about and what a remedy is aimed at. Unused members are zero. */
+enum target_type { TARGET_NODE, TARGET_FILESYSTEM, TARGET_PROCESS, TARGET_CGROUP, TARGET_UNIT, TARGET_TYPE_COUNT };
+struct target {
+	enum target_type type;
+	char name[PATH_LEN];     /* node: "memory", "cpu", "io"; filesystem: mountpoint; process: comm; cgroup: path; unit: its name */
+	char device[PATH_LEN];   /* filesystem only */
+	uint32_t dev;            /* filesystem only */
+	int32_t pid;             /* process only, with start_ns */
+	uint64_t start_ns;
+	uint64_t cgroup_id;      /* process and cgroup */
+};
+
+struct cause {
+	uint32_t rank;           /* from 1 */
+	int32_t pid;             /* 0: a group, not one process */
+	uint64_t start_ns, cgroup_id;
+	uint64_t rss_bytes;
+	int16_t oom_score_adj;
+	char comm[COMM_LEN], cgroup[PATH_LEN], unit[NAME_LEN], container[NAME_LEN];
+	uint32_t share_permille; /* of what drove the resource; the shares of all causes and the unnamed rest add up to 1000 */
+	char evidence[EVIDENCE_LEN];
+};
+
+struct signal_value {
+	char metric[NAME_LEN];       /* as in /metrics */
+	double value, threshold;
+	uint64_t exhausted_in_ns;    /* UNKNOWN = not said */
+	uint32_t confidence_permille;
+};
+
+struct history_entry {
+	int64_t wall_ns;
+	enum incident_state state;
+	char why[WHY_LEN];
+};
+
+struct incident {
+	char id[ID_LEN];
+	char policy[NAME_LEN];             /* the policy that opened it */
+	enum incident_kind kind;
+	enum severity severity;
+	enum incident_state state;
+	int64_t opened_wall_ns, resolved_wall_ns; /* 0 = not yet */
+	uint64_t opened_boot_ns;
+	struct target resource;
+	struct signal_value signal;
+	uint32_t cause_count;
+	struct cause causes[MAX_CAUSES];
+	uint32_t action_count;
+	char actions[MAX_INCIDENT_ACTIONS][ID_LEN];
+	uint32_t history_count, history_cut;
+	struct history_entry history[MAX_INCIDENT_HISTORY];
+};
+
+struct action_step {
+	char name[NAME_LEN];
+	int64_t started_wall_ns, ended_wall_ns;
+	bool ok;
+	char detail[EVIDENCE_LEN];
+};
+
+/* What an act promised, and what was seen. UNKNOWN members were neither promised nor seen. */
+struct effect {
+	uint64_t freed_bytes;      /* filesystem: statvfs delta; memory: rss given back */
+	uint64_t freed_files;
+	uint64_t exited;           /* processes that ended */
+	uint64_t unit_active;      /* 1: the unit is active (and its probe passes) */
+	uint64_t within_ns;        /* promised: the deadline; observed: the time it took */
+};
+
+struct action {
+	char id[ID_LEN], incident[ID_LEN];
+	char policy[NAME_LEN], remedy[NAME_LEN];
+	enum mode mode;
+	bool dry_run;              /* by hand with --dry-run */
+	struct target target;
+	uint32_t plan_count, plan_cut;
+	char plan[MAX_PLAN_LINES][PLAN_LINE_LEN];
+	struct effect expected, observed;
+	int64_t started_wall_ns, ended_wall_ns;
+	uint64_t started_boot_ns;
+	enum outcome outcome;      /* OUTCOME_NONE: the intent, before the act */
+	char refused_by[NAME_LEN]; /* the guard's name: "cooldown", "never-list", "pause", … */
+	uint32_t step_count;
+	struct action_step steps[MAX_ACTION_STEPS];
+};
+
+extern const char *const mode_names[MODE_COUNT];
+extern const char *const severity_names[SEVERITY_COUNT];
+extern const char *const incident_state_names[INCIDENT_STATE_COUNT];
+extern const char *const incident_kind_names[KIND_COUNT];
+extern const char *const outcome_names[OUTCOME_COUNT];
+extern const char *const target_type_names[TARGET_TYPE_COUNT];
+
+void effect_clear(struct effect *effect); /* every member UNKNOWN */
+
+struct cJSON;
+/* Owned by the caller (cJSON_Delete); NULL when out of memory. `actions` are those in memory; the ids not among them are left out. */
+struct cJSON *incident_to_json(const struct incident *incident, const struct action *actions, size_t action_count);
+struct cJSON *action_to_json(const struct action *action);
+/* For the state file: the reverse. 0, or -EINVAL with *ret untouched. */
+int incident_from_json(const struct cJSON *json, struct incident *ret);
+int action_from_json(const struct cJSON *json, struct action *ret);
+
+#endif

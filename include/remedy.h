@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A remedy: what it needs, what it would do, does, and did. Remedies run in a hands worker (agent/decide/hands.c), a
+ * process forked at start that knows nothing of policies; a request and its answer are fixed-size messages, so there is
+ * nothing to allocate between a verdict and an act. One file a remedy in remedies/, one row in remedies/registry.c.
+ */
+#ifndef NODEMEND_REMEDY_H
+#define NODEMEND_REMEDY_H
+
+#include "record.h"
+
+enum { MAX_MATCH = 16, MAX_CANDIDATES = 8, MAX_PROTECT = 32 };
+
+enum remedy_id { REMEDY_CLEAN_FILES, REMEDY_RESTART_UNIT, REMEDY_TERMINATE, REMEDY_COUNT };
+
+/* A slow clean-up must not stand before a kill: each lane is a process of its own and does one thing at a time. */
+enum lane { LANE_KILL, LANE_SLOW, LANE_COUNT };
+
+struct clean_files_args {
+	char root[PATH_LEN];
+	uint32_t match_count;
+	char match[MAX_MATCH][NAME_LEN];  /* fnmatch on the file's name; at least one */
+	uint64_t min_age_ns;              /* by mtime */
+	uint32_t keep_newest;             /* of all matching files, by mtime, per directory */
+	uint64_t max_bytes;
+	uint32_t max_files;
+	uint32_t max_depth;               /* 1: the root itself only */
+	bool one_filesystem;              /* always true; kept as a word users look for */
+};
+
+struct restart_unit_args {
+	char unit[NAME_LEN];
+	uint64_t job_timeout_ns;
+};
+
+enum terminate_scope { TERMINATE_PROCESS, TERMINATE_CGROUP };
+struct terminate_args {
+	enum terminate_scope scope;
+	uint64_t term_wait_ns;            /* between TERM and KILL; 0: KILL at once */
+};
+
+union remedy_args {
+	struct clean_files_args clean_files;
+	struct restart_unit_args restart_unit;
+	struct terminate_args terminate;
+};
+
+struct remedy_step { /* one entry of a policy's `do` */
+	enum remedy_id remedy;
+	union remedy_args args;
+	struct effect expect;
+	uint32_t line;
+};
+
+/* What must never be touched beside the built-in list (decide/protect.h); globs. */
+struct protection {
+	uint32_t unit_count, comm_count, cgroup_count;
+	char units[MAX_PROTECT][NAME_LEN], comms[MAX_PROTECT][NAME_LEN], cgroups[MAX_PROTECT][PATH_LEN];
+};
+
+enum remedy_verb {
+	REMEDY_VERB_CHECK,    /* could it work on this host? no target needed: armed or why not */
+	REMEDY_VERB_PLAN,     /* dry run: what it would do and what that would bring, touching nothing */
+	REMEDY_VERB_APPLY,    /* re-check, act, verify, and undo what did not verify where it can be undone */
+	REMEDY_VERB_COUNT,
+};
+
+struct remedy_request {
+	enum remedy_verb verb;
+	enum remedy_id remedy;
+	char action_id[ID_LEN];
+	struct target target;
+	union remedy_args args;
+	struct effect expect;
+	uint64_t deadline_boot_ns;                 /* no new work is begun after it */
+	char kill_switch[PATH_LEN];                /* this file's existence stops everything; read right before each act */
+	uint32_t candidate_count;                  /* terminate: victims in order, best first; only the first eligible one is ended */
+	struct cause candidates[MAX_CANDIDATES];
+	struct protection protect;
+	char systemd_bus[PATH_LEN];                /* "" = the system bus */
+};
+
+struct remedy_result {
+	char action_id[ID_LEN];
+	enum remedy_verb verb;
+	bool armed;                                /* CHECK */
+	char why[WHY_LEN];                         /* CHECK: why not; else the sentence for failed and refused */
+	enum outcome outcome;                      /* APPLY: FIXED = the promised effect was seen; IMPROVED = a part of it */
+	char refused_by[NAME_LEN];
+	uint32_t plan_count, plan_cut;
+	char plan[MAX_PLAN_LINES][PLAN_LINE_LEN];
+	struct effect expected;                    /* PLAN and APPLY: what the plan promises, from its own measurement */
+	struct effect observed;
+	uint32_t step_count;
+	struct action_step steps[MAX_ACTION_STEPS];
+};
+
+struct remedy {
+	const char *name;          /* as in policies and metrics */
+	enum remedy_id id;
+	enum lane lane;
+	const char *help;          /* one sentence */
+	const char *undo;          /* how it is undone, or why it cannot be */
+	bool destructive;
+	/* Each fills `result` whole (it arrives zeroed, effects cleared) and returns 0, or -errno when it could not even try. */
+	int (*check)(const struct remedy_request *request, struct remedy_result *result);
+	int (*plan)(const struct remedy_request *request, struct remedy_result *result);
+	int (*apply)(const struct remedy_request *request, struct remedy_result *result);
+};
+
+extern const struct remedy *const remedies[REMEDY_COUNT];
+const struct remedy *remedy_by_name(const char *name);
+
+/* Appends a step or a plan line; what does not fit is counted in plan_cut. printf-like, never allocates. */
+struct action_step *result_step(struct remedy_result *result, const char *name);
+void step_end(struct action_step *step, bool ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void result_plan(struct remedy_result *result, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What must outlive the agent: open incidents, the ledger of acts (cooldowns and budgets), engine states that are not at
+ * rest, and a pause with its expiry. Kept by agent/keep/state.c in two preallocated slots, so that neither a crash nor a
+ * full disk loses both. Boot times are signed: after a reboot, what happened before it lies below zero.
+ */
+#ifndef NODEMEND_STATE_H
+#define NODEMEND_STATE_H
+
+#include "policy.h"
+#include "record.h"
+
+enum { MAX_OPEN_INCIDENTS = 48, MAX_ACTS = 512, MAX_MACHINES = 256, KEY_LEN = 128 };
+
+enum engine_state { ENGINE_OK, ENGINE_PENDING, ENGINE_ARMED, ENGINE_ACTING, ENGINE_VERIFYING, ENGINE_ROLLBACK, ENGINE_QUARANTINED, ENGINE_STATE_COUNT };
+extern const char *const engine_state_names[ENGINE_STATE_COUNT];
+
+/* One act that was begun: what cooldowns and budgets are counted from. */
+struct act {
+	char action_id[ID_LEN], policy[NAME_LEN], remedy[NAME_LEN];
+	char target_key[KEY_LEN];
+	int64_t boot_ns, wall_ns;     /* when it began */
+	enum outcome outcome;
+	uint32_t step;
+};
+
+/* One (policy, target) that is not at rest. */
+struct machine {
+	char policy[NAME_LEN], target_key[KEY_LEN], incident[ID_LEN];
+	enum engine_state state;
+	uint32_t step;                /* ACTING(i), VERIFYING(i) */
+	uint32_t failed_rounds;       /* times the whole list ran without mending */
+	int64_t since_boot_ns;
+	int64_t hold_until_boot_ns;   /* back-off after a failed round */
+};
+
+struct pause {
+	bool paused;
+	int64_t until_boot_ns;        /* 0 = until resume */
+	int64_t until_wall_ns, since_wall_ns;
+	char reason[WHY_LEN];
+};
+
+struct saved_state {
+	char boot_id[40];
+	int64_t saved_boot_ns, saved_wall_ns;
+	uint64_t next_incident, next_action;  /* ids are never used twice */
+	struct pause pause;
+	uint32_t act_count, machine_count, incident_count;
+	struct act acts[MAX_ACTS];            /* oldest first */
+	struct machine machines[MAX_MACHINES];
+	struct incident incidents[MAX_OPEN_INCIDENTS];
+};
+
+#endif

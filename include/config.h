@@ -51,7 +51,7 @@ struct config_faults {
 void config_defaults(struct config *config);
 
 /*
- * Reads `path` (NULL: /etc/nodemend/nodemend.yaml and conf.d/*.yaml beside it, where they exist) over the defaults. A file
+ * Reads `path` (NULL: /etc/nodemend/nodemend.yaml and the .yaml files of conf.d beside it, where they exist) over the defaults. A file
  * that names `policies` replaces the shipped ones. 0; or -EINVAL with at least one fault and *ret as the defaults.
  */
 int config_load(const char *path, struct config *ret, struct config_faults *faults);

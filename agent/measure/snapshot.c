@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copying and looking things up in a snapshot; see include/snapshot.h. */
+#include "snapshot.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A section is a head and an array of which only `count` entries are in use. */
+#define COPY_SECTION(member)                                                                                                                       \
+	memcpy(&to->member, &from->member, (size_t)((const char *)&from->member.each[from->member.count] - (const char *)&from->member))
+
+void snapshot_copy(struct snapshot *to, const struct snapshot *from)
+{
+	memcpy(to, from, offsetof(struct snapshot, filesystems));
+	COPY_SECTION(filesystems);
+	COPY_SECTION(writers);
+	COPY_SECTION(disks);
+	COPY_SECTION(interfaces);
+	COPY_SECTION(syscalls);
+	COPY_SECTION(units);
+	to->self = from->self;
+	COPY_SECTION(cgroups);
+
+	/* The totals stand behind the array. */
+	COPY_SECTION(processes);
+	size_t tail = offsetof(struct process_section, execs_total);
+	memcpy((char *)&to->processes + tail, (const char *)&from->processes + tail, sizeof(to->processes) - tail);
+}
+
+static int compare_pid(const void *key, const void *row)
+{
+	int32_t pid = *(const int32_t *)key, other = ((const struct process *)row)->pid;
+	return (pid > other) - (pid < other);
+}
+
+const struct process *snapshot_process(const struct snapshot *snap, int32_t pid)
+{
+	return bsearch(&pid, snap->processes.each, snap->processes.count, sizeof(snap->processes.each[0]), compare_pid);
+}
+
+static int compare_cgroup(const void *key, const void *row)
+{
+	uint64_t id = *(const uint64_t *)key, other = ((const struct cgroup *)row)->id;
+	return (id > other) - (id < other);
+}
+
+const struct cgroup *snapshot_cgroup(const struct snapshot *snap, uint64_t id)
+{
+	return bsearch(&id, snap->cgroups.each, snap->cgroups.count, sizeof(snap->cgroups.each[0]), compare_cgroup);
+}
+
+uint64_t decay_recent(uint64_t recent, uint64_t elapsed_ns, uint64_t delta)
+{
+	if (!recent)
+		return delta;
+	return (uint64_t)((double)recent * exp2(-(double)elapsed_ns / (double)RECENT_HALF_LIFE_NS)) + delta;
+}

@@ -101,6 +101,7 @@ struct filesystem {
 	uint64_t files, files_free; /* inodes; 0 files: this filesystem does not count them */
 	uint64_t dirtied_total;     /* all writers, exact, since the agent started */
 	uint64_t exhausted_in_ns;   /* robust forecast for avail -> 0; UNKNOWN: not filling, or not enough evidence */
+	uint32_t exhausted_confidence_permille; /* how many of the pairs of samples agree that it fills */
 };
 
 struct filesystem_section {
@@ -250,7 +251,6 @@ struct self_section {
 	struct bpf_program_stat programs[MAX_BPF_PROGRAMS];
 };
 
-/* What the engine shows of a policy; filled after deciding, for /metrics and status. */
 struct snapshot {
 	uint64_t seq;                 /* full ticks since the agent started, from 1 */
 	uint64_t boot_ns;             /* CLOCK_BOOTTIME of this tick */

@@ -39,6 +39,8 @@ struct detector;
 struct detector *detector_new(void);  /* NULL when out of memory; all it will ever need */
 void detector_free(struct detector *detector);
 void detector_reset(struct detector *detector); /* after a reload: indexes mean other policies */
+/* For a target remembered from before a restart: something will be said of it at every tick until it is known to be over. */
+void detector_track(struct detector *detector, uint32_t policy, const struct target *target, enum incident_kind kind);
 void detect(struct detector *detector, const struct snapshot *snap, const struct config *config, struct findings *ret);
 
 /* Ranked causes of a finding: who drove this resource, with shares of the whole. Returns how many (0 to MAX_CAUSES). */

@@ -3,6 +3,7 @@
 #include "snapshot.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 

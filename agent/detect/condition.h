@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One condition: which targets it speaks of, and the number it compares. Stateless; for how long and with which clear level is detect.c's. */
+#ifndef NODEMEND_DETECT_CONDITION_H
+#define NODEMEND_DETECT_CONDITION_H
+
+#include "policy.h"
+#include "state.h"
+#include "snapshot.h"
+
+/* The text that names a target for as long as it is the same one. */
+void target_key(const struct target *target, char ret[KEY_LEN]);
+
+/* Calls `each` for every target of the condition that the snapshot holds; stops when it returns false. */
+void condition_targets(const struct condition *condition, const struct snapshot *snap, bool (*each)(const struct target *target, void *context),
+		       void *context);
+
+enum reading_state { READING_KNOWN, READING_UNKNOWN, READING_GONE };
+struct reading {
+	enum reading_state state;  /* GONE: measured, and the target is not there (any more) */
+	double value;
+	uint64_t exhausted_in_ns;
+	uint32_t confidence_permille;
+	const char *why;           /* UNKNOWN: what is missing */
+};
+/* The condition's number for one target, which may come from another condition of the same kind. */
+void condition_read(const struct condition *condition, const struct snapshot *snap, const struct target *target, struct reading *ret);
+/* Whether the condition's selectors would have named this target themselves. */
+bool condition_selects(const struct condition *condition, const struct snapshot *snap, const struct target *target);
+
+enum incident_kind condition_incident_kind(const struct condition *condition);
+const char *condition_metric(const struct condition *condition);
+bool process_matches(const struct condition *condition, const struct snapshot *snap, const struct process *process);
+
+#endif

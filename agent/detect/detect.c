@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See detect.h. Every leaf of a policy's `when` has, for every target, a latch: raised after its condition held for its time,
+ * lowered at its clear level. The tree above the latches is Kleene's three-valued logic.
+ */
+#include "detect/detect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "detect/condition.h"
+
+enum { MAX_LATCHES = 2048, MAX_TRACKED = MAX_FINDINGS };
+
+const char *const verdict_names[VERDICT_COUNT] = { "unknown", "false", "true" };
+
+struct latch {
+	uint64_t key;         /* policy, leaf and target; 0 = free */
+	bool raised;
+	uint64_t true_since_ns, seen_ns;
+};
+
+/* A target of which something was said: it must be said again when it is over, also when the target is gone. */
+struct tracked {
+	bool used, visited;
+	uint32_t policy;
+	struct finding last;
+};
+
+struct detector {
+	struct latch latches[MAX_LATCHES];
+	struct tracked tracked[MAX_TRACKED];
+};
+
+struct detector *detector_new(void)
+{
+	return calloc(1, sizeof(struct detector));
+}
+
+void detector_free(struct detector *detector)
+{
+	free(detector);
+}
+
+void detector_reset(struct detector *detector)
+{
+	memset(detector, 0, sizeof(*detector));
+}
+
+const struct condition *policy_primary(const struct policy *policy)
+{
+	for (uint32_t i = 0; i < policy->when_count; i++)
+		if (policy->when[i].op == PREDICATE_LEAF)
+			return &policy->when[i].condition;
+	return NULL;
+}
+
+/* --- latches ----------------------------------------------------------------------------------------------------------- */
+
+static uint64_t latch_key(uint32_t policy, uint32_t leaf, const char *target)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL ^ ((uint64_t)policy << 32 | leaf);
+	for (; *target; target++)
+		hash = (hash ^ (unsigned char)*target) * 0x100000001b3ULL;
+	return hash ? hash : 1;
+}
+
+/* Open addressing within a short run; an idle latch gives its place to a new one. NULL: the neighbourhood is full of live ones. */
+static struct latch *find_latch(struct detector *detector, uint64_t key, uint64_t now, uint64_t idle_ns)
+{
+	struct latch *reusable = NULL;
+	for (uint32_t i = 0; i < 32; i++) {
+		struct latch *latch = &detector->latches[(key + i) % MAX_LATCHES];
+		if (latch->key == key)
+			return latch;
+		if (!reusable && (!latch->key || latch->seen_ns + idle_ns < now))
+			reusable = latch;
+	}
+	if (reusable)
+		*reusable = (struct latch){ .key = key };
+	return reusable;
+}
+
+static bool crosses(const struct condition *condition, double value)
+{
+	switch (condition->measure) {
+	case MEASURE_UNIT_STATE:
+	case MEASURE_UNIT_PROBE:
+		return value > 0.5;
+	case MEASURE_FULL_WITHIN:
+	case MEASURE_COUNT_BELOW:
+		return value < condition->threshold.raise;
+	default:
+		return condition->threshold.above ? value > condition->threshold.raise : value < condition->threshold.raise;
+	}
+}
+
+static bool clears(const struct condition *condition, double value)
+{
+	const struct threshold *threshold = &condition->threshold;
+	switch (condition->measure) {
+	case MEASURE_UNIT_STATE:
+	case MEASURE_UNIT_PROBE:
+	case MEASURE_COUNT_BELOW:
+		return !crosses(condition, value);
+	default:
+		if (threshold->clear == threshold->raise)
+			return !crosses(condition, value);
+		return threshold->above ? value <= threshold->clear : value >= threshold->clear;
+	}
+}
+
+struct evaluation {
+	struct detector *detector;
+	const struct snapshot *snap;
+	const struct config *config;
+	struct findings *findings;
+	uint32_t policy;
+};
+
+struct opinion {
+	enum verdict verdict;
+	bool pending;
+	uint64_t since_ns;
+	const char *why;
+};
+
+static struct opinion latch_opinion(struct evaluation *evaluation, uint32_t leaf, const struct condition *condition, const struct target *target,
+				    const struct reading *reading)
+{
+	char key[KEY_LEN];
+	target_key(target, key);
+	uint64_t now = evaluation->snap->boot_ns;
+	struct latch *latch =
+		find_latch(evaluation->detector, latch_key(evaluation->policy, leaf, key), now, condition->for_ns + 10 * evaluation->snap->interval_ns);
+	if (!latch)
+		return (struct opinion){ VERDICT_UNKNOWN, false, 0, "too many targets are watched at once" };
+	latch->seen_ns = now;
+
+	if (latch->raised) {
+		latch->raised = !clears(condition, reading->value);
+		if (!latch->raised)
+			latch->true_since_ns = 0;
+	} else if (!crosses(condition, reading->value)) {
+		latch->true_since_ns = 0;
+	} else {
+		if (!latch->true_since_ns)
+			latch->true_since_ns = now;
+		latch->raised = now - latch->true_since_ns >= condition->for_ns;
+	}
+	return (struct opinion){ latch->raised ? VERDICT_TRUE : VERDICT_FALSE, !latch->raised && latch->true_since_ns, latch->true_since_ns, "" };
+}
+
+/* Missing data ends a run of true ones: what is to hold for five seconds must have been seen for five seconds. */
+static void forget_run(struct evaluation *evaluation, uint32_t leaf, const struct target *target)
+{
+	char key[KEY_LEN];
+	target_key(target, key);
+	struct latch *latch = find_latch(evaluation->detector, latch_key(evaluation->policy, leaf, key), evaluation->snap->boot_ns, 0);
+	if (latch && !latch->raised)
+		latch->true_since_ns = 0;
+}
+
+/* How near a figure that can run away within one interval is to its threshold. */
+static void note_nearness(struct findings *findings, const struct condition *condition, double value)
+{
+	if (condition->kind != CONDITION_PROCESS && condition->kind != CONDITION_MEMORY && condition->kind != CONDITION_PSI)
+		return;
+	double raise = condition->threshold.raise, ratio = 0;
+	if (condition->threshold.above && raise > 0)
+		ratio = value / raise;
+	else if (!condition->threshold.above && value > 0)
+		ratio = raise / value;
+	uint32_t permille = ratio >= 1 ? 1000 : (uint32_t)(ratio * 1000);
+	if (permille > findings->nearest_permille)
+		findings->nearest_permille = permille;
+}
+
+static struct opinion leaf_on_target(struct evaluation *evaluation, uint32_t leaf, const struct condition *condition, const struct target *target,
+				     struct reading *ret_reading)
+{
+	condition_read(condition, evaluation->snap, target, ret_reading);
+	if (ret_reading->state == READING_UNKNOWN) {
+		forget_run(evaluation, leaf, target);
+		return (struct opinion){ VERDICT_UNKNOWN, false, 0, ret_reading->why };
+	}
+	if (ret_reading->state == READING_GONE)
+		return (struct opinion){ VERDICT_FALSE, false, 0, "" };
+	note_nearness(evaluation->findings, condition, ret_reading->value);
+	return latch_opinion(evaluation, leaf, condition, target, ret_reading);
+}
+
+/* --- the tree ---------------------------------------------------------------------------------------------------------- */
+
+struct any_target {
+	struct evaluation *evaluation;
+	uint32_t leaf;
+	const struct condition *condition;
+	struct opinion opinion;
+	bool found;
+};
+
+static bool any_target_visit(const struct target *target, void *context)
+{
+	struct any_target *any = context;
+	struct reading reading;
+	struct opinion opinion = leaf_on_target(any->evaluation, any->leaf, any->condition, target, &reading);
+	any->found = true;
+	if (opinion.verdict == VERDICT_TRUE || any->opinion.verdict == VERDICT_FALSE) {
+		bool pending = any->opinion.pending || opinion.pending;
+		if (opinion.verdict != VERDICT_FALSE)
+			any->opinion = opinion;
+		any->opinion.pending = pending;
+	}
+	return any->opinion.verdict != VERDICT_TRUE;
+}
+
+/* A leaf about something else than the policy's target holds when it holds for anything it selects. */
+static struct opinion leaf_on_any(struct evaluation *evaluation, uint32_t leaf, const struct condition *condition)
+{
+	struct any_target any = { evaluation, leaf, condition, { VERDICT_FALSE, false, 0, "" }, false };
+	condition_targets(condition, evaluation->snap, any_target_visit, &any);
+	if (!any.found && condition->kind == CONDITION_FILESYSTEM)
+		return (struct opinion){ VERDICT_UNKNOWN, false, 0, "no such filesystem is mounted" };
+	return any.opinion;
+}
+
+static struct opinion evaluate(struct evaluation *evaluation, uint32_t node, const struct target *target)
+{
+	const struct policy *policy = &evaluation->config->policies[evaluation->policy];
+	const struct predicate *predicate = &policy->when[node];
+
+	if (predicate->op == PREDICATE_LEAF) {
+		struct reading reading;
+		const struct condition *condition = &predicate->condition;
+		bool on_target = condition == policy_primary(policy) || condition_selects(condition, evaluation->snap, target);
+		return on_target ? leaf_on_target(evaluation, node, condition, target, &reading) : leaf_on_any(evaluation, node, condition);
+	}
+
+	/* all: the weakest child counts (false < unknown < true); any: the strongest. Every child is evaluated: latches must see every tick. */
+	static const int strength[VERDICT_COUNT] = { [VERDICT_FALSE] = 0, [VERDICT_UNKNOWN] = 1, [VERDICT_TRUE] = 2 };
+	bool all = predicate->op == PREDICATE_ALL, first = true, pending = false;
+	struct opinion result = { VERDICT_UNKNOWN, false, 0, "an empty list" };
+	for (uint32_t child = predicate->first_child; child; child = policy->when[child].next_sibling) {
+		struct opinion opinion = evaluate(evaluation, child, target);
+		pending |= opinion.pending;
+		bool takes = all ? strength[opinion.verdict] < strength[result.verdict] : strength[opinion.verdict] > strength[result.verdict];
+		if (!first && all && opinion.verdict == VERDICT_TRUE && result.verdict == VERDICT_TRUE && opinion.since_ns > result.since_ns)
+			takes = true; /* all hold only since the last one does */
+		if (first || takes)
+			result = opinion;
+		first = false;
+	}
+	result.pending = pending && result.verdict == VERDICT_FALSE;
+	return result;
+}
+
+/* --- findings ---------------------------------------------------------------------------------------------------------- */
+
+static struct tracked *find_tracked(struct detector *detector, uint32_t policy, const char *key)
+{
+	for (size_t i = 0; i < MAX_TRACKED; i++) {
+		struct tracked *tracked = &detector->tracked[i];
+		if (tracked->used && tracked->policy == policy && strcmp(tracked->last.key, key) == 0)
+			return tracked;
+	}
+	return NULL;
+}
+
+static struct tracked *new_tracked(struct detector *detector)
+{
+	for (size_t i = 0; i < MAX_TRACKED; i++)
+		if (!detector->tracked[i].used)
+			return &detector->tracked[i];
+	return NULL;
+}
+
+void detector_track(struct detector *detector, uint32_t policy, const struct target *target, enum incident_kind kind)
+{
+	char key[KEY_LEN];
+	target_key(target, key);
+	struct tracked *tracked = find_tracked(detector, policy, key) ? NULL : new_tracked(detector);
+	if (!tracked)
+		return;
+	*tracked = (struct tracked){ .used = true, .policy = policy };
+	tracked->last.policy = policy;
+	tracked->last.kind = kind;
+	tracked->last.target = *target;
+	tracked->last.signal.exhausted_in_ns = UNKNOWN;
+	snprintf(tracked->last.key, sizeof(tracked->last.key), "%s", key);
+}
+
+static void emit(struct findings *findings, const struct finding *finding)
+{
+	if (findings->count == MAX_FINDINGS)
+		findings->cut++;
+	else
+		findings->each[findings->count++] = *finding;
+}
+
+static bool visit_target(const struct target *target, void *context)
+{
+	struct evaluation *evaluation = context;
+	const struct policy *policy = &evaluation->config->policies[evaluation->policy];
+	const struct condition *primary = policy_primary(policy);
+
+	struct opinion opinion = evaluate(evaluation, 0, target);
+	char key[KEY_LEN];
+	target_key(target, key);
+	struct tracked *tracked = find_tracked(evaluation->detector, evaluation->policy, key);
+	bool quiet = opinion.verdict == VERDICT_FALSE && !opinion.pending;
+	if (quiet && !tracked)
+		return true; /* the usual case: nothing to say of this target, and nothing was said */
+
+	struct finding finding = {
+		.policy = evaluation->policy, .target = *target, .kind = condition_incident_kind(primary), .verdict = opinion.verdict,
+		.pending = opinion.pending, .since_boot_ns = opinion.since_ns,
+	};
+	snprintf(finding.key, sizeof(finding.key), "%s", key);
+	snprintf(finding.why, sizeof(finding.why), "%s", opinion.why);
+	struct reading reading;
+	condition_read(primary, evaluation->snap, target, &reading);
+	snprintf(finding.signal.metric, sizeof(finding.signal.metric), "%s", condition_metric(primary));
+	finding.signal.value = reading.state == READING_KNOWN ? reading.value : 0;
+	finding.signal.threshold = primary->threshold.raise;
+	finding.signal.exhausted_in_ns = reading.exhausted_in_ns;
+	finding.signal.confidence_permille = reading.confidence_permille;
+	if (primary->measure == MEASURE_FULL_WITHIN) {
+		finding.signal.value = reading.exhausted_in_ns == UNKNOWN ? -1 : reading.value / (double)NSEC_PER_SEC;
+		finding.signal.threshold /= (double)NSEC_PER_SEC;
+	}
+	emit(evaluation->findings, &finding);
+
+	if (!tracked)
+		tracked = new_tracked(evaluation->detector);
+	if (!tracked) {
+		evaluation->findings->cut++;
+		return true;
+	}
+	*tracked = (struct tracked){ .used = !quiet, .visited = true, .policy = evaluation->policy, .last = finding };
+	return true;
+}
+
+/* Targets of which something was said and which this tick did not meet: gone where that is known, else unknown. */
+static void visit_missing(struct evaluation *evaluation)
+{
+	for (size_t i = 0; i < MAX_TRACKED; i++) {
+		struct tracked *tracked = &evaluation->detector->tracked[i];
+		if (!tracked->used || tracked->visited || tracked->policy != evaluation->policy)
+			continue;
+		const struct condition *primary = policy_primary(&evaluation->config->policies[evaluation->policy]);
+		struct reading reading;
+		condition_read(primary, evaluation->snap, &tracked->last.target, &reading);
+		struct finding finding = tracked->last;
+		finding.pending = false;
+		/* Read, yet not selected any more (an exec changed its name, a remount its flags): the policy does not speak of it. */
+		finding.verdict = reading.state == READING_UNKNOWN ? VERDICT_UNKNOWN : VERDICT_FALSE;
+		snprintf(finding.why, sizeof(finding.why), "%s", reading.state == READING_UNKNOWN ? reading.why : "the target is gone");
+		emit(evaluation->findings, &finding);
+		tracked->used = finding.verdict == VERDICT_UNKNOWN;
+		tracked->last = finding;
+	}
+}
+
+void detect(struct detector *detector, const struct snapshot *snap, const struct config *config, struct findings *ret)
+{
+	ret->count = ret->cut = 0;
+	ret->nearest_permille = 0;
+	for (size_t i = 0; i < MAX_TRACKED; i++)
+		detector->tracked[i].visited = false;
+
+	for (uint32_t i = 0; i < config->policy_count; i++) {
+		const struct condition *primary = policy_primary(&config->policies[i]);
+		if (!primary)
+			continue;
+		struct evaluation evaluation = { detector, snap, config, ret, i };
+		condition_targets(primary, snap, visit_target, &evaluation);
+		visit_missing(&evaluation);
+	}
+}

@@ -1,0 +1,223 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Runs the tests and counts them. The last line is always `N passed, N failed, N skipped`; exit 1 when any failed.
+#   scripts/test.sh [PHASE...]     build clang unit bpf san e2e fuzz lint tree; all of them, in this order, where none is named
+# Each test's output is kept in build/test-logs and shown only when it fails. docs/testing.md says more.
+set -u
+
+cd "$(dirname "$0")/.." || exit 2
+out=build
+logs=$out/test-logs
+jobs=$(nproc 2>/dev/null || echo 2)
+passed=0
+failed=0
+skipped=0
+first=$(date +%s)
+
+unit_limit=180   # seconds; a test that needs longer hangs
+e2e_limit=420
+phases=${*:-build clang unit bpf san e2e fuzz lint tree}
+
+mkdir -p "$logs"
+
+# --- telling -----------------------------------------------------------------------------------------------------------
+
+# report NAME SECONDS PASSED FAILED SKIPPED LOG: counts one program's results and says them in a line.
+report() {
+	passed=$((passed + $3))
+	failed=$((failed + $4))
+	skipped=$((skipped + $5))
+	if [ "$4" -gt 0 ]; then word=FAIL; elif [ "$3" -gt 0 ]; then word=ok; else word=SKIP; fi
+	printf '  %-5s %-44s %3d passed' "$word" "$1" "$3"
+	[ "$4" -eq 0 ] || printf ', %d failed' "$4"
+	[ "$5" -eq 0 ] || printf ', %d skipped' "$5"
+	printf '  (%ds)\n' "$2"
+	if [ "$4" -gt 0 ]; then
+		echo "  --- $6 (its last 80 lines)"
+		tail -n 80 "$6" | sed 's/^/  | /'
+	elif [ "$5" -gt 0 ]; then
+		grep -E '^SKIP |# SKIP' "$6" | sed 's/^/        /'
+	fi
+}
+
+# skip NAME WHY
+skip() {
+	skipped=$((skipped + 1))
+	printf '  %-5s %-44s %s\n' SKIP "$1" "$2"
+}
+
+# one NAME COMMAND...: a check that is one test: its exit code is its verdict.
+one() {
+	name=$1
+	shift
+	log=$logs/$(echo "$name" | tr ' /' '--').log
+	begun=$(date +%s)
+	if "$@" >"$log" 2>&1 </dev/null; then
+		report "$name" $(($(date +%s) - begun)) 1 0 0 "$log"
+	else
+		report "$name" $(($(date +%s) - begun)) 0 1 0 "$log"
+	fi
+}
+
+# counted NAME LIMIT COMMAND...: a program that says `ok …`, `not ok …` and `SKIP …`, one a line (TAP does too). One that ends badly
+# without saying what failed, says nothing at all, or says less than it planned, has failed once more.
+counted() {
+	name=$1
+	limit=$2
+	shift 2
+	log=$logs/$(echo "$name" | tr ' /' '--').log
+	begun=$(date +%s)
+	timeout --kill-after=20 "$limit" "$@" >"$log" 2>&1 </dev/null
+	code=$?
+	[ $code -ne 124 ] || echo "not ok $name: still running after $limit s" >>"$log"
+	report "$name" $(($(date +%s) - begun)) $(awk -v code=$code '
+		/^not ok/            { bad++; seen++; next }
+		/^ok .*# SKIP/       { skip++; seen++; next }
+		/^SKIP /             { skip++; next }
+		/^ok /               { good++; seen++ }
+		/^1\.\.[0-9]+$/      { planned += substr($0, 4) }
+		END {
+			if (code && !bad) bad = 1
+			if (planned && seen < planned && !bad) bad = 1
+			if (!code && !good && !bad && !skip) bad = 1
+			print good + 0, bad + 0, skip + 0
+		}' "$log") "$log"
+}
+
+words_of() { # KIND: the names of tests/Kbuild
+	sed -n "s/^$1-y *+= *//p" tests/Kbuild | tr -s ' \t' '\n\n' | sed '/^$/d'
+}
+
+is_root() { [ "$(id -u)" -eq 0 ]; }
+
+# --- phases ------------------------------------------------------------------------------------------------------------
+
+build_quietly() { # LOG-free of warnings as well as of errors
+	make -j"$jobs" "$@" tests >"$logs/make.txt" 2>&1
+	code=$?
+	cat "$logs/make.txt"
+	[ $code -eq 0 ] && ! grep -q 'warning:' "$logs/make.txt"
+}
+
+without_btf() { # says what to do, and does not build without knowing the kernel's types
+	rm -rf $out/nobtf
+	! make O=$out/nobtf BTF=/nonexistent $out/nobtf/gen/vmlinux.h >"$logs/nobtf.txt" 2>&1 && grep -q VMLINUX_H "$logs/nobtf.txt"
+}
+
+phase_build() {
+	one "build with gcc" build_quietly
+	one "no BTF and no VMLINUX_H is said" without_btf
+}
+
+# Another compiler, another folder, and a host without BTF, all at once.
+phase_clang() {
+	one "build with clang, O= and VMLINUX_H=" build_quietly O=$out/clang CC=clang BTF=/nonexistent VMLINUX_H="$PWD/$out/gen/vmlinux.h"
+}
+
+run_programs() { # FOLDER PREFIX LABEL
+	for word in $(words_of test | grep "^$2/"); do
+		if [ -x "$1/tests/$word" ]; then
+			CMOCKA_MESSAGE_OUTPUT=TAP counted "$3$word" $unit_limit "$1/tests/$word"
+		else
+			one "$3$word" sh -c "echo '$1/tests/$word was not built' >&2; exit 1"
+		fi
+	done
+}
+
+phase_unit() {
+	run_programs $out unit ""
+	for script in tests/unit/test_*.py; do
+		counted "unit/$(basename "$script")" $unit_limit /usr/bin/python3 "$script"
+	done
+}
+
+phase_bpf() {
+	if is_root; then
+		run_programs $out bpf ""
+	else
+		for word in $(words_of test | grep '^bpf/'); do skip "$word" "loading BPF needs root"; done
+	fi
+}
+
+phase_san() {
+	one "build with sanitizers" build_quietly O=$out/san SAN=address,undefined
+	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+	export ASAN_OPTIONS UBSAN_OPTIONS
+	run_programs $out/san unit "san "
+	unset ASAN_OPTIONS UBSAN_OPTIONS
+}
+
+phase_e2e() {
+	for script in tests/e2e/test_*.py; do
+		counted "e2e/$(basename "$script" .py)" $e2e_limit /usr/bin/python3 "$script"
+	done
+}
+
+phase_fuzz() {
+	counted "fuzz smoke" 600 env FUZZ_SECONDS="${FUZZ_SECONDS:-5}" scripts/fuzz.sh "${FUZZ_SECONDS:-5}"
+}
+
+phase_lint() {
+	counted "lint" 600 scripts/lint.sh
+}
+
+build_is_quiet() {
+	said=$(make 2>&1) || { echo "$said"; return 1; }
+	[ -z "$said" ] || { echo "a build with nothing to do said: $said"; return 1; }
+}
+
+installs() {
+	root=$out/test-root
+	rm -rf "$root"
+	make install DESTDIR="$PWD/$root" >/dev/null || return 1
+	for file in usr/sbin/nodemend etc/nodemend/conf.d usr/share/nodemend/policy.d usr/share/doc/nodemend/README.md; do
+		[ -e "$root/$file" ] || { echo "not installed: $file"; return 1; }
+	done
+	"$root/usr/sbin/nodemend" --version || return 1
+	for policy in "$root"/usr/share/nodemend/policy.d/*.yaml; do
+		"$root/usr/sbin/nodemend" check "$policy" || return 1
+	done
+	# Nothing outside DESTDIR: what make install would write without it is not there unless it was before.
+	[ "$(find "$root" -type f | wc -l)" -ge 4 ]
+}
+
+compile_commands() {
+	make compile_commands.json >/dev/null || return 1
+	/usr/bin/python3 - <<'END'
+import json, os, sys
+rows = json.load(open("compile_commands.json"))
+missing = [row["file"] for row in rows if not os.path.exists(row["file"])]
+sys.exit(f"no such file: {missing}" if missing or not rows else 0)
+END
+}
+
+clean_tree() { # what is built stays in build/: nothing that git does not know or ignore
+	[ -d .git ] || return 0
+	said=$(git status --porcelain --untracked-files=all | sed -n 's/^?? //p' | grep -E '\.(o|d|a|skel\.h|linked\.o)$|vmlinux\.h$')
+	[ -z "$said" ] || { echo "built into the tree: $said"; return 1; }
+}
+
+phase_tree() {
+	one "a build with nothing to do prints nothing" build_is_quiet
+	one "make install DESTDIR=" installs
+	one "make compile_commands.json" compile_commands
+	one "the tree stays clean" clean_tree
+}
+
+# --- all ---------------------------------------------------------------------------------------------------------------
+
+for phase in $phases; do
+	case $phase in
+	build | clang | unit | bpf | san | e2e | fuzz | lint | tree)
+		echo "$phase:"
+		phase_$phase
+		;;
+	*)
+		echo "test.sh: unknown phase '$phase'; known: build clang unit bpf san e2e fuzz lint tree" >&2
+		exit 2
+		;;
+	esac
+done
+echo "logs: $logs; took $(($(date +%s) - first)) s"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fault program: burns processor time in N threads, and ends by itself after --seconds.
+ *
+ *   spinner [--threads N] [--seconds S]
+ *
+ * Prints `ready PID`.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void *spin(void *unused)
+{
+	volatile unsigned long turns = 0;
+
+	(void)unused;
+	for (;;)
+		turns++;
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned threads = 1, seconds = 60;
+
+	for (int i = 1; i + 1 < argc; i += 2) {
+		if (!strcmp(argv[i], "--threads"))
+			threads = (unsigned)strtoul(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--seconds"))
+			seconds = (unsigned)strtoul(argv[i + 1], NULL, 10);
+	}
+	if (!threads || threads > 1024) {
+		fprintf(stderr, "usage: spinner [--threads N] [--seconds S]\n");
+		return 2;
+	}
+	printf("ready %d\n", getpid());
+	fflush(stdout);
+	alarm(seconds);
+	for (unsigned i = 1; i < threads; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, spin, NULL))
+			return 1;
+	}
+	spin(NULL);
+	return 0;
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Decision: findings in, incidents and orders out. Pure: everything it remembers is in struct engine and struct saved_state,
- * time and facts are arguments. It never acts: an order says what the hands should do, and outcomes come back as events.
+ * time and facts are arguments. It never acts: an order says what the hands should do, and what they did comes back as an
+ * event. docs/engine.md draws the states.
  */
 #ifndef NODEMEND_DECIDE_DECIDE_H
 #define NODEMEND_DECIDE_DECIDE_H
@@ -10,7 +11,7 @@
 #include "remedy.h"
 #include "state.h"
 
-enum { MAX_ORDERS = 16, MAX_RECENT = 64 };
+enum { MAX_ORDERS = 16, MAX_RECENT = 64, MAX_CHANGES = 64 };
 
 /* Facts of this moment that are not in the snapshot, read by the caller right before. */
 struct circumstances {
@@ -18,30 +19,73 @@ struct circumstances {
 	int64_t wall_ns;
 	uint16_t local_minute;              /* of the day, for windows */
 	uint64_t agent_started_boot_ns;
-	bool kill_switch;                   /* the file is there, or the signal came */
+	bool kill_switch;                   /* the file is there */
 	bool blocked[MAX_POLICIES];         /* the policy's blocked_by.file exists */
+	const char *kill_switch_path;       /* for the hands, who look again */
 };
 
-enum order_type { ORDER_ACT, ORDER_DRY_RUN };
+/* One act under way, from the order to its verified end. The slot's number is the handle that the caller keeps. */
+enum order_phase {
+	ORDER_FREE,
+	ORDER_NEW,        /* decided; the caller has its intent written, looks again (engine_still_wanted), sends the request */
+	ORDER_RUNNING,    /* with the hands */
+	ORDER_VERIFYING,  /* the hands are done; does the condition clear? */
+};
 struct order {
-	enum order_type type;
-	uint32_t machine;                   /* slot in saved_state.machines */
-	struct action action;               /* the intent, outcome NONE */
+	enum order_phase phase;
+	bool dry_run;                       /* shadow or by hand: PLAN instead of APPLY, nothing is changed */
+	bool manual;                        /* by hand: no policy, no machine */
+	uint32_t policy, machine;           /* indexes; UINT32_MAX for manual ones */
+	char key[KEY_LEN];
+	enum remedy_id remedy;
+	struct action action;
 	struct remedy_request request;
-};
-
-struct verdict_change {                     /* what is to be told: an incident that changed, an action that is done */
-	uint32_t incident_count, action_count;
-	struct incident *incidents[MAX_OPEN_INCIDENTS];
-	struct action actions[MAX_ORDERS];
+	uint64_t verify_until_boot_ns;
 };
 
 struct engine {
-	struct saved_state *saved;
+	struct saved_state *saved;          /* machines, acts, open incidents, pause: what is kept on disk */
+	struct order orders[MAX_ORDERS];
+	char refusals[MAX_MACHINES][NAME_LEN];               /* the guard that held a machine back last: said once, not every tick */
 	uint32_t recent_incident_count, recent_action_count; /* rings: newest at (count - 1) % MAX_RECENT */
 	struct incident recent_incidents[MAX_RECENT];        /* resolved ones */
 	struct action recent_actions[MAX_RECENT];            /* begun and ended ones */
 	uint64_t actions_total[REMEDY_COUNT][MODE_COUNT][OUTCOME_COUNT];
+	uint64_t incidents_folded;                           /* not opened for want of room */
 };
+
+/* What is to be told and kept after a call; a change that found no room is counted and told at the next one. */
+struct changes {
+	uint32_t incident_count, action_count, cut;
+	bool state_changed;                                  /* saved_state is worth writing */
+	struct incident incidents[MAX_CHANGES];
+	struct action actions[MAX_CHANGES];                  /* intents are the caller's to journal from the order; these are results and refusals */
+	uint32_t order_count;
+	uint32_t orders[MAX_ORDERS];                         /* slots that are ORDER_NEW */
+};
+
+void engine_init(struct engine *engine, struct saved_state *saved);
+void engine_decide(struct engine *engine, const struct snapshot *snap, const struct findings *findings, const struct config *config,
+		   const struct circumstances *now, struct changes *ret);
+/* Right before the request is sent: is it still true, and do all guards still agree? NULL = go on; else the guard's name, and the order is
+ * closed as refused. */
+const char *engine_still_wanted(struct engine *engine, uint32_t slot, const struct findings *findings, const struct config *config,
+				const struct circumstances *now, struct changes *ret);
+void engine_result(struct engine *engine, uint32_t slot, const struct remedy_result *result, const struct config *config,
+		   const struct circumstances *now, struct changes *ret);
+/* The hands died or overstayed: the order ends as failed. */
+void engine_abandon(struct engine *engine, uint32_t slot, const char *why, const struct config *config, const struct circumstances *now,
+		    struct changes *ret);
+/* One remedy by hand, under the guards that protect the node: ceiling, pause, kill switch, one act a target, per-node order. 0 and the slot,
+ * -EPERM with the guard in `why`, -EBUSY when all slots are taken. */
+int engine_manual(struct engine *engine, enum remedy_id remedy, const struct target *target, const union remedy_args *args, bool dry_run,
+		  const struct config *config, const struct circumstances *now, uint32_t *ret_slot, char *why, size_t why_size, struct changes *ret);
+/* A person looked: quarantined machines may act again. Returns how many there were. */
+uint32_t engine_lift_quarantine(struct engine *engine, const struct circumstances *now, struct changes *ret);
+/* After a reload: machines of policies that are gone, and incidents that nobody watches any more, are closed. */
+void engine_forget_policies(struct engine *engine, const struct config *config, const struct circumstances *now, struct changes *ret);
+
+/* How many acts this policy may still begin on the target (NULL = any target: the node's budget). */
+uint32_t budget_left(const struct saved_state *saved, const struct policy *policy, const char *target_key, int64_t boot_ns);
 
 #endif

@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See decide.h. A machine is a (policy, target) that is not at rest; an order is one act of it. Machines walk
+ * PENDING -> ARMED -> ACTING(i) -> VERIFYING(i) -> gone | ACTING(i+1) | QUARANTINED.
+ */
+#include "decide/decide.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "decide/guard.h"
+#include "decide/incident.h"
+#include "detect/condition.h"
+
+#define NONE UINT32_MAX
+/* Backing off doubles with every round in which nothing helped, up to a day. */
+#define LONGEST_HOLD_NS (24 * 3600 * NSEC_PER_SEC)
+
+const char *const engine_state_names[ENGINE_STATE_COUNT] = { "ok", "pending", "armed", "acting", "verifying", "rollback", "quarantined" };
+
+void engine_init(struct engine *engine, struct saved_state *saved)
+{
+	memset(engine, 0, sizeof(*engine));
+	engine->saved = saved;
+	for (uint32_t i = 0; i < saved->machine_count; i++) {
+		struct machine *machine = &saved->machines[i];
+		/* What was under way when the agent ended is over; the caller journals it. The round goes on with its next step, after a new look. */
+		if (machine->state != ENGINE_QUARANTINED)
+			machine->state = ENGINE_ARMED;
+	}
+}
+
+/* --- machines ---------------------------------------------------------------------------------------------------------- */
+
+static uint32_t find_machine(const struct engine *engine, const char *policy, const char *key)
+{
+	for (uint32_t i = 0; i < engine->saved->machine_count; i++) {
+		const struct machine *machine = &engine->saved->machines[i];
+		if (strcmp(machine->policy, policy) == 0 && strcmp(machine->target_key, key) == 0)
+			return i;
+	}
+	return NONE;
+}
+
+static uint32_t new_machine(struct engine *engine, const char *policy, const char *key, const struct circumstances *now)
+{
+	struct saved_state *saved = engine->saved;
+	if (saved->machine_count == MAX_MACHINES)
+		return NONE;
+	uint32_t at = saved->machine_count++;
+	saved->machines[at] = (struct machine){ .state = ENGINE_PENDING, .since_boot_ns = (int64_t)now->boot_ns };
+	snprintf(saved->machines[at].policy, NAME_LEN, "%s", policy);
+	snprintf(saved->machines[at].target_key, KEY_LEN, "%s", key);
+	engine->refusals[at][0] = '\0';
+	return at;
+}
+
+/* The last one takes its place, and its order follows. */
+static void drop_machine(struct engine *engine, uint32_t at, struct changes *ret)
+{
+	struct saved_state *saved = engine->saved;
+	uint32_t last = --saved->machine_count;
+	saved->machines[at] = saved->machines[last];
+	memcpy(engine->refusals[at], engine->refusals[last], NAME_LEN);
+	for (uint32_t i = 0; i < MAX_ORDERS; i++)
+		if (engine->orders[i].phase != ORDER_FREE && engine->orders[i].machine == last)
+			engine->orders[i].machine = at;
+	ret->state_changed = true;
+}
+
+static void enter(struct machine *machine, enum engine_state state, const struct circumstances *now, struct changes *ret)
+{
+	if (machine->state == state)
+		return;
+	machine->state = state;
+	machine->since_boot_ns = (int64_t)now->boot_ns;
+	ret->state_changed |= state != ENGINE_PENDING;
+}
+
+static void quarantine(struct engine *engine, uint32_t at, const struct circumstances *now, struct changes *ret, const char *why)
+{
+	struct machine *machine = &engine->saved->machines[at];
+	enter(machine, ENGINE_QUARANTINED, now, ret);
+	struct incident *incident = incident_by_id(engine, machine->incident);
+	if (incident)
+		incident_enter(incident, INCIDENT_NEEDS_HUMAN, now, ret, "policy %s is quarantined here: %s; `nodemend resume` lifts it", machine->policy, why);
+}
+
+/* --- actions and the ledger -------------------------------------------------------------------------------------------- */
+
+static void remember_action(struct engine *engine, const struct action *action)
+{
+	uint32_t count = engine->recent_action_count < MAX_RECENT ? engine->recent_action_count : MAX_RECENT;
+	for (uint32_t i = 0; i < count; i++) {
+		if (strcmp(engine->recent_actions[i].id, action->id) == 0) {
+			engine->recent_actions[i] = *action;
+			return;
+		}
+	}
+	engine->recent_actions[engine->recent_action_count++ % MAX_RECENT] = *action;
+}
+
+static void tell_action(struct engine *engine, const struct action *action, struct changes *ret)
+{
+	remember_action(engine, action);
+	if (action->outcome != OUTCOME_NONE)
+		for (enum remedy_id i = 0; i < REMEDY_COUNT; i++)
+			if (strcmp(remedies[i]->name, action->remedy) == 0)
+				engine->actions_total[i][action->mode][action->outcome]++;
+	if (ret->action_count < MAX_CHANGES)
+		ret->actions[ret->action_count++] = *action;
+	else
+		ret->cut++;
+}
+
+static void name_action(struct engine *engine, struct action *action, const struct circumstances *now)
+{
+	snprintf(action->id, sizeof(action->id), "a%llx-%llu", (unsigned long long)(now->wall_ns / (int64_t)NSEC_PER_SEC),
+		 (unsigned long long)++engine->saved->next_action);
+	action->started_wall_ns = now->wall_ns;
+	action->started_boot_ns = now->boot_ns;
+}
+
+static void ledger_add(struct saved_state *saved, const struct action *action, const char *key, uint32_t step, const struct circumstances *now)
+{
+	if (saved->act_count == MAX_ACTS)
+		memmove(saved->acts, saved->acts + 1, --saved->act_count * sizeof(saved->acts[0]));
+	struct act *act = &saved->acts[saved->act_count++];
+	*act = (struct act){ .boot_ns = (int64_t)now->boot_ns, .wall_ns = now->wall_ns, .step = step };
+	snprintf(act->action_id, sizeof(act->action_id), "%s", action->id);
+	snprintf(act->policy, sizeof(act->policy), "%s", action->policy);
+	snprintf(act->remedy, sizeof(act->remedy), "%s", action->remedy);
+	snprintf(act->target_key, sizeof(act->target_key), "%s", key);
+}
+
+/* With an outcome: how it ended. A refusal is taken out again: nothing was done. */
+static void ledger_close(struct saved_state *saved, const struct action *action)
+{
+	for (uint32_t i = saved->act_count; i-- > 0;) {
+		if (strcmp(saved->acts[i].action_id, action->id) != 0)
+			continue;
+		saved->acts[i].outcome = action->outcome;
+		if (action->outcome == OUTCOME_REFUSED) {
+			memmove(&saved->acts[i], &saved->acts[i + 1], (saved->act_count - i - 1) * sizeof(saved->acts[0]));
+			saved->act_count--;
+		}
+		return;
+	}
+}
+
+/* A guard that holds something back is said once, until another one does. */
+static void say_refusal(struct engine *engine, uint32_t machine_at, const struct policy *policy, const struct finding *finding, const char *guard,
+			const struct circumstances *now, struct changes *ret)
+{
+	if (strcmp(engine->refusals[machine_at], guard) == 0)
+		return;
+	snprintf(engine->refusals[machine_at], NAME_LEN, "%s", guard);
+	if (strcmp(guard, "startup-grace") == 0 || strcmp(guard, "target-busy") == 0 || strcmp(guard, "victim-pending") == 0)
+		return; /* passes by itself within seconds */
+
+	const struct machine *machine = &engine->saved->machines[machine_at];
+	struct incident *incident = incident_by_id(engine, machine->incident);
+	if (incident)
+		incident_enter(incident, incident->state, now, ret, "policy %s: %s held back by %s", policy->name, remedies[policy->steps[machine->step].remedy]->name,
+			       guard);
+	if (strcmp(guard, "cooldown") == 0)
+		return; /* its own last act is on record; another line a round says nothing new */
+
+	struct action action = { .mode = MODE_ENFORCE, .target = finding->target, .outcome = OUTCOME_REFUSED, .ended_wall_ns = now->wall_ns };
+	name_action(engine, &action, now);
+	effect_clear(&action.expected);
+	effect_clear(&action.observed);
+	snprintf(action.incident, sizeof(action.incident), "%s", machine->incident);
+	snprintf(action.policy, sizeof(action.policy), "%s", policy->name);
+	snprintf(action.remedy, sizeof(action.remedy), "%s", remedies[policy->steps[machine->step].remedy]->name);
+	snprintf(action.refused_by, sizeof(action.refused_by), "%s", guard);
+	if (incident)
+		incident_add_action(incident, action.id);
+	tell_action(engine, &action, ret);
+}
+
+/* --- orders ------------------------------------------------------------------------------------------------------------ */
+
+static uint32_t free_slot(const struct engine *engine)
+{
+	for (uint32_t i = 0; i < MAX_ORDERS; i++)
+		if (engine->orders[i].phase == ORDER_FREE)
+			return i;
+	return NONE;
+}
+
+/* What the remedy is aimed at: a unit is restarted whatever the trouble was; the others act where the trouble is. */
+static void act_target(const struct remedy_step *step, const struct target *found, struct target *ret)
+{
+	*ret = *found;
+	if (step->remedy != REMEDY_RESTART_UNIT)
+		return;
+	*ret = (struct target){ .type = TARGET_UNIT };
+	snprintf(ret->name, sizeof(ret->name), "%s", step->args.restart_unit.unit);
+}
+
+static void fill_request(struct order *order, const struct remedy_step *step, const struct config *config, const struct circumstances *now)
+{
+	struct remedy_request *request = &order->request;
+	request->verb = order->dry_run ? REMEDY_VERB_PLAN : REMEDY_VERB_APPLY;
+	request->remedy = step->remedy;
+	request->target = order->action.target;
+	request->args = step->args;
+	request->expect = step->expect;
+	request->protect = config->protect;
+	request->deadline_boot_ns = now->boot_ns + (step->expect.within_ns == UNKNOWN ? 60 * NSEC_PER_SEC : step->expect.within_ns);
+	snprintf(request->action_id, sizeof(request->action_id), "%s", order->action.id);
+	snprintf(request->kill_switch, sizeof(request->kill_switch), "%s", now->kill_switch_path ? now->kill_switch_path : "");
+	snprintf(request->systemd_bus, sizeof(request->systemd_bus), "%s", config->systemd_bus);
+}
+
+static void fill_candidates(struct order *order, const struct snapshot *snap, const struct policy *policy, const struct finding *finding)
+{
+	struct cause causes[MAX_CAUSES];
+	uint32_t count = rank_causes(snap, policy_primary(policy), finding, causes);
+	memcpy(order->request.candidates, causes, count * sizeof(causes[0]));
+	order->request.candidate_count = count;
+}
+
+static void begin(struct engine *engine, uint32_t slot, uint32_t machine_at, const struct snapshot *snap, const struct finding *finding,
+		  const struct config *config, bool dry_run, const struct circumstances *now, struct changes *ret)
+{
+	struct machine *machine = &engine->saved->machines[machine_at];
+	const struct policy *policy = &config->policies[finding->policy];
+	const struct remedy_step *step = &policy->steps[machine->step];
+
+	struct order *order = &engine->orders[slot];
+	memset(order, 0, sizeof(*order));
+	order->phase = ORDER_NEW;
+	order->dry_run = dry_run;
+	order->policy = finding->policy;
+	order->machine = machine_at;
+	order->remedy = step->remedy;
+
+	struct action *action = &order->action;
+	action->mode = dry_run ? MODE_SHADOW : MODE_ENFORCE;
+	action->expected = step->expect;
+	effect_clear(&action->observed);
+	act_target(step, &finding->target, &action->target);
+	target_key(&action->target, order->key);
+	snprintf(action->incident, sizeof(action->incident), "%s", machine->incident);
+	snprintf(action->policy, sizeof(action->policy), "%s", policy->name);
+	snprintf(action->remedy, sizeof(action->remedy), "%s", remedies[step->remedy]->name);
+	name_action(engine, action, now);
+	fill_request(order, step, config, now);
+	if (step->remedy == REMEDY_TERMINATE)
+		fill_candidates(order, snap, policy, finding);
+
+	enter(machine, ENGINE_ACTING, now, ret);
+	engine->refusals[machine_at][0] = '\0';
+	if (!dry_run)
+		ledger_add(engine->saved, action, machine->target_key, machine->step, now);
+	remember_action(engine, action);
+	struct incident *incident = incident_by_id(engine, machine->incident);
+	if (incident) {
+		incident_add_action(incident, action->id);
+		incident_enter(incident, dry_run ? incident->state : INCIDENT_MENDING, now, ret, "policy %s: %s%s", policy->name,
+			       dry_run ? "in shadow, looks at what it would do by " : "", action->remedy);
+	}
+	ret->orders[ret->order_count++] = slot;
+	ret->state_changed = true;
+}
+
+static void next_step(struct engine *engine, uint32_t machine_at, const struct policy *policy, bool dry_run, const struct circumstances *now,
+		      struct changes *ret)
+{
+	struct machine *machine = &engine->saved->machines[machine_at];
+	enter(machine, ENGINE_ARMED, now, ret);
+	ret->state_changed = true;
+	if (++machine->step < policy->step_count)
+		return;
+
+	machine->step = 0;
+	uint64_t hold = policy->limits.cooldown_ns;
+	if (!dry_run) {
+		for (uint32_t i = 0; i < machine->failed_rounds && hold < LONGEST_HOLD_NS; i++)
+			hold *= 2;
+		machine->failed_rounds++;
+	}
+	machine->hold_until_boot_ns = (int64_t)(now->boot_ns + (hold < LONGEST_HOLD_NS ? hold : LONGEST_HOLD_NS));
+	if (!dry_run && !budget_left(engine->saved, policy, machine->target_key, (int64_t)now->boot_ns))
+		quarantine(engine, machine_at, now, ret, "it was tried as often as the policy allows and did not help");
+}
+
+static void finish(struct engine *engine, struct order *order, enum outcome outcome, const struct circumstances *now, struct changes *ret)
+{
+	order->action.outcome = outcome;
+	order->action.ended_wall_ns = now->wall_ns;
+	if (!order->dry_run)
+		ledger_close(engine->saved, &order->action);
+	tell_action(engine, &order->action, ret);
+	struct incident *incident = incident_by_id(engine, order->action.incident);
+	if (incident && !order->dry_run)
+		incident_enter(incident, incident->state, now, ret, "%s: %s%s%s", order->action.remedy, outcome_names[outcome],
+			       order->action.refused_by[0] ? " by " : "", order->action.refused_by);
+	else if (incident)
+		incident_enter(incident, incident->state, now, ret, "%s in shadow: planned, nothing done", order->action.remedy);
+	order->phase = ORDER_FREE;
+	ret->state_changed = true;
+}
+
+static bool had_effect(const struct effect *observed)
+{
+	return (observed->freed_bytes != UNKNOWN && observed->freed_bytes) || (observed->freed_files != UNKNOWN && observed->freed_files) ||
+	       (observed->exited != UNKNOWN && observed->exited) || (observed->unit_active != UNKNOWN && observed->unit_active);
+}
+
+static void close_and_advance(struct engine *engine, struct order *order, enum outcome outcome, const struct config *config,
+			      const struct circumstances *now, struct changes *ret)
+{
+	uint32_t machine_at = order->machine, policy = order->policy;
+	bool dry_run = order->dry_run, manual = order->manual;
+	finish(engine, order, outcome, now, ret);
+	if (!manual)
+		next_step(engine, machine_at, &config->policies[policy], dry_run, now, ret);
+}
+
+/* --- each tick --------------------------------------------------------------------------------------------------------- */
+
+static const struct finding *finding_of(const struct findings *findings, uint32_t policy, const char *key)
+{
+	for (uint32_t i = 0; i < findings->count; i++)
+		if (findings->each[i].policy == policy && strcmp(findings->each[i].key, key) == 0)
+			return &findings->each[i];
+	return NULL;
+}
+
+static void verify(struct engine *engine, struct order *order, const struct findings *findings, const struct config *config,
+		   const struct circumstances *now, struct changes *ret)
+{
+	struct machine *machine = &engine->saved->machines[order->machine];
+	const struct finding *finding = finding_of(findings, order->policy, machine->target_key);
+	if (!finding || finding->verdict == VERDICT_FALSE) {
+		uint32_t machine_at = order->machine;
+		finish(engine, order, OUTCOME_FIXED, now, ret);
+		drop_machine(engine, machine_at, ret);
+		return;
+	}
+	if (now->boot_ns < order->verify_until_boot_ns)
+		return;
+	close_and_advance(engine, order, had_effect(&order->action.observed) ? OUTCOME_IMPROVED : OUTCOME_NO_EFFECT, config, now, ret);
+}
+
+static void consider(struct engine *engine, uint32_t machine_at, const struct snapshot *snap, const struct finding *finding, const struct config *config,
+		     const struct circumstances *now, struct changes *ret)
+{
+	struct machine *machine = &engine->saved->machines[machine_at];
+	const struct policy *policy = &config->policies[finding->policy];
+	const struct incident *incident = incident_of(engine, finding->kind, finding->key);
+	snprintf(machine->incident, sizeof(machine->incident), "%s", incident ? incident->id : "");
+
+	enter(machine, ENGINE_ARMED, now, ret);
+	if (machine->step >= policy->step_count)
+		machine->step = 0;
+	struct target target;
+	act_target(&policy->steps[machine->step], &finding->target, &target);
+	char act_key[KEY_LEN];
+	target_key(&target, act_key);
+	struct guard_question question = {
+		.engine = engine, .config = config, .policy = policy, .policy_index = finding->policy, .key = machine->target_key, .act_key = act_key,
+		.machine = machine, .remedy = policy->steps[machine->step].remedy, .dry_run = effective_mode(config, policy) == MODE_SHADOW,
+		.own_slot = NONE, .now = now,
+	};
+	const char *guard = guard_against(&question);
+	if (guard && strcmp(guard, "per-target-budget") == 0)
+		quarantine(engine, machine_at, now, ret, "it was tried as often as the policy allows, and the trouble came back");
+	else if (guard)
+		say_refusal(engine, machine_at, policy, finding, guard, now, ret);
+
+	uint32_t slot = guard ? NONE : free_slot(engine);
+	if (slot != NONE)
+		begin(engine, slot, machine_at, snap, finding, config, question.dry_run, now, ret);
+}
+
+static void step_machine(struct engine *engine, const struct snapshot *snap, const struct finding *finding, const struct config *config,
+			 const struct circumstances *now, struct changes *ret)
+{
+	const struct policy *policy = &config->policies[finding->policy];
+	uint32_t at = find_machine(engine, policy->name, finding->key);
+	bool active = finding->verdict == VERDICT_TRUE || finding->pending;
+	if (at == NONE && active && policy->step_count && effective_mode(config, policy) != MODE_OBSERVE)
+		at = new_machine(engine, policy->name, finding->key, now);
+	if (at == NONE)
+		return;
+
+	struct machine *machine = &engine->saved->machines[at];
+	if (machine->state == ENGINE_ACTING || machine->state == ENGINE_VERIFYING || machine->state == ENGINE_QUARANTINED)
+		return; /* its order, or a person, moves it on */
+	if (finding->verdict == VERDICT_FALSE && !finding->pending)
+		drop_machine(engine, at, ret);
+	else if (finding->verdict == VERDICT_TRUE && policy->step_count && effective_mode(config, policy) != MODE_OBSERVE)
+		consider(engine, at, snap, finding, config, now, ret);
+}
+
+static void expire_pause(struct engine *engine, const struct circumstances *now, struct changes *ret)
+{
+	struct pause *pause = &engine->saved->pause;
+	if (pause->paused && pause->until_boot_ns && (int64_t)now->boot_ns >= pause->until_boot_ns) {
+		memset(pause, 0, sizeof(*pause));
+		ret->state_changed = true;
+	}
+}
+
+void engine_decide(struct engine *engine, const struct snapshot *snap, const struct findings *findings, const struct config *config,
+		   const struct circumstances *now, struct changes *ret)
+{
+	expire_pause(engine, now, ret);
+	for (uint32_t i = 0; i < MAX_ORDERS; i++)
+		if (engine->orders[i].phase == ORDER_VERIFYING)
+			verify(engine, &engine->orders[i], findings, config, now, ret);
+	incidents_update(engine, snap, findings, config, now, ret);
+	for (uint32_t i = 0; i < findings->count; i++)
+		step_machine(engine, snap, &findings->each[i], config, now, ret);
+}
+
+/* --- events ------------------------------------------------------------------------------------------------------------ */
+
+const char *engine_still_wanted(struct engine *engine, uint32_t slot, const struct findings *findings, const struct config *config,
+				const struct circumstances *now, struct changes *ret)
+{
+	struct order *order = &engine->orders[slot];
+	const char *guard = NULL;
+	if (!order->manual) {
+		const struct machine *machine = &engine->saved->machines[order->machine];
+		const struct finding *finding = finding_of(findings, order->policy, machine->target_key);
+		if (!finding || finding->verdict != VERDICT_TRUE)
+			guard = "recheck";
+	}
+	/* Budgets and cooldown were asked at the order and hold this very act now; what may have changed since stands before them. */
+	struct guard_question question = {
+		.engine = engine, .config = config, .policy = order->manual ? NULL : &config->policies[order->policy], .policy_index = order->policy,
+		.key = order->key, .act_key = order->key, .machine = NULL, .remedy = order->remedy, .dry_run = order->dry_run, .own_slot = slot, .now = now,
+	};
+	if (!guard) {
+		guard = guard_against(&question);
+		if (guard && (strcmp(guard, "per-target-budget") == 0 || strcmp(guard, "per-node-budget") == 0 || strcmp(guard, "ledger-full") == 0))
+			guard = NULL;
+	}
+	if (!guard) {
+		order->phase = ORDER_RUNNING;
+		return NULL;
+	}
+
+	snprintf(order->action.refused_by, sizeof(order->action.refused_by), "%s", guard);
+	bool manual = order->manual;
+	uint32_t machine_at = order->machine;
+	finish(engine, order, OUTCOME_REFUSED, now, ret);
+	if (!manual) {
+		enter(&engine->saved->machines[machine_at], ENGINE_ARMED, now, ret);
+		snprintf(engine->refusals[machine_at], NAME_LEN, "%s", guard);
+	}
+	return guard;
+}
+
+/* How long a condition needs to show that it cleared: some ticks, and what its own figure lags behind. */
+static uint64_t settle_ns(const struct config *config, const struct order *order)
+{
+	const struct condition *primary = policy_primary(&config->policies[order->policy]);
+	uint64_t settle = 3 * config->interval_ns;
+	if (primary->kind == CONDITION_PSI)
+		settle += (uint64_t)primary->psi_window_s * NSEC_PER_SEC;
+	if (primary->kind == CONDITION_UNIT)
+		settle += primary->probe.every_ns * (primary->probe.failures ? primary->probe.failures : 1) + primary->probe.timeout_ns;
+	return settle;
+}
+
+static void copy_result(struct action *action, const struct remedy_result *result)
+{
+	action->plan_count = result->plan_count;
+	action->plan_cut = result->plan_cut;
+	memcpy(action->plan, result->plan, sizeof(action->plan));
+	action->observed = result->observed;
+	action->step_count = result->step_count;
+	memcpy(action->steps, result->steps, sizeof(action->steps));
+	memcpy(action->refused_by, result->refused_by, sizeof(action->refused_by));
+	/* The plan's own figures are nearer the truth than the policy's wish; the deadline stays the policy's. */
+	if (result->expected.freed_bytes != UNKNOWN)
+		action->expected.freed_bytes = result->expected.freed_bytes;
+	if (result->expected.freed_files != UNKNOWN)
+		action->expected.freed_files = result->expected.freed_files;
+	if (result->expected.exited != UNKNOWN)
+		action->expected.exited = result->expected.exited;
+}
+
+void engine_result(struct engine *engine, uint32_t slot, const struct remedy_result *result, const struct config *config,
+		   const struct circumstances *now, struct changes *ret)
+{
+	struct order *order = &engine->orders[slot];
+	if (order->phase != ORDER_RUNNING || strcmp(result->action_id, order->action.id) != 0)
+		return; /* the late answer of an order that was given up */
+
+	copy_result(&order->action, result);
+	bool worked = result->outcome == OUTCOME_FIXED || result->outcome == OUTCOME_IMPROVED;
+	if (order->dry_run || order->manual || !worked) {
+		close_and_advance(engine, order, order->dry_run && result->outcome != OUTCOME_REFUSED && result->outcome != OUTCOME_FAILED ? OUTCOME_NONE : result->outcome,
+				  config, now, ret);
+		return;
+	}
+	order->phase = ORDER_VERIFYING;
+	order->verify_until_boot_ns = now->boot_ns + settle_ns(config, order);
+	enter(&engine->saved->machines[order->machine], ENGINE_VERIFYING, now, ret);
+	remember_action(engine, &order->action);
+}
+
+void engine_abandon(struct engine *engine, uint32_t slot, const char *why, const struct config *config, const struct circumstances *now,
+		    struct changes *ret)
+{
+	struct order *order = &engine->orders[slot];
+	if (order->phase != ORDER_NEW && order->phase != ORDER_RUNNING)
+		return;
+	if (order->action.step_count < MAX_ACTION_STEPS) {
+		struct action_step *step = &order->action.steps[order->action.step_count++];
+		*step = (struct action_step){ .started_wall_ns = order->action.started_wall_ns, .ended_wall_ns = now->wall_ns };
+		snprintf(step->name, sizeof(step->name), "hands");
+		snprintf(step->detail, sizeof(step->detail), "%s", why);
+	}
+	close_and_advance(engine, order, OUTCOME_FAILED, config, now, ret);
+}
+
+int engine_manual(struct engine *engine, enum remedy_id remedy, const struct target *target, const union remedy_args *args, bool dry_run,
+		  const struct config *config, const struct circumstances *now, uint32_t *ret_slot, char *why, size_t why_size, struct changes *ret)
+{
+	char key[KEY_LEN];
+	target_key(target, key);
+	struct guard_question question = {
+		.engine = engine, .config = config, .key = key, .act_key = key, .remedy = remedy, .dry_run = dry_run, .own_slot = NONE, .now = now,
+	};
+	const char *guard = guard_against(&question);
+	if (guard) {
+		snprintf(why, why_size, "%s", guard);
+		return -EPERM;
+	}
+	uint32_t slot = free_slot(engine);
+	if (slot == NONE) {
+		snprintf(why, why_size, "%u acts are under way already", (unsigned)MAX_ORDERS);
+		return -EBUSY;
+	}
+
+	struct order *order = &engine->orders[slot];
+	memset(order, 0, sizeof(*order));
+	*order = (struct order){ .phase = ORDER_NEW, .dry_run = dry_run, .manual = true, .policy = NONE, .machine = NONE, .remedy = remedy };
+	memcpy(order->key, key, sizeof(key));
+	struct remedy_step step = { .remedy = remedy, .args = *args };
+	effect_clear(&step.expect);
+	step.expect.within_ns = 60 * NSEC_PER_SEC;
+	order->action.mode = dry_run ? MODE_SHADOW : MODE_ENFORCE;
+	order->action.dry_run = dry_run;
+	order->action.expected = step.expect;
+	effect_clear(&order->action.observed);
+	order->action.target = *target;
+	snprintf(order->action.policy, sizeof(order->action.policy), "by hand");
+	snprintf(order->action.remedy, sizeof(order->action.remedy), "%s", remedies[remedy]->name);
+	name_action(engine, &order->action, now);
+	fill_request(order, &step, config, now);
+	if (!dry_run)
+		ledger_add(engine->saved, &order->action, key, 0, now);
+	remember_action(engine, &order->action);
+	ret->orders[ret->order_count++] = slot;
+	ret->state_changed = true;
+	*ret_slot = slot;
+	return 0;
+}
+
+uint32_t engine_lift_quarantine(struct engine *engine, const struct circumstances *now, struct changes *ret)
+{
+	uint32_t lifted = 0;
+	for (uint32_t i = 0; i < engine->saved->machine_count; i++) {
+		struct machine *machine = &engine->saved->machines[i];
+		if (machine->state != ENGINE_QUARANTINED)
+			continue;
+		enter(machine, ENGINE_ARMED, now, ret);
+		machine->step = machine->failed_rounds = 0;
+		machine->hold_until_boot_ns = 0;
+		lifted++;
+		/* What was spent is forgiven with it, else the budget would send it straight back. */
+		for (uint32_t a = engine->saved->act_count; a-- > 0;)
+			if (strcmp(engine->saved->acts[a].policy, machine->policy) == 0 && strcmp(engine->saved->acts[a].target_key, machine->target_key) == 0)
+				memmove(&engine->saved->acts[a], &engine->saved->acts[a + 1], (--engine->saved->act_count - a) * sizeof(struct act));
+		struct incident *incident = incident_by_id(engine, machine->incident);
+		if (incident && incident->state == INCIDENT_NEEDS_HUMAN)
+			incident_enter(incident, INCIDENT_OPEN, now, ret, "a person lifted the quarantine of policy %s", machine->policy);
+	}
+	return lifted;
+}
+
+void engine_forget_policies(struct engine *engine, const struct config *config, const struct circumstances *now, struct changes *ret)
+{
+	for (uint32_t i = engine->saved->machine_count; i-- > 0;) {
+		bool known = false;
+		for (uint32_t p = 0; p < config->policy_count; p++)
+			known |= strcmp(config->policies[p].name, engine->saved->machines[i].policy) == 0;
+		if (!known)
+			drop_machine(engine, i, ret);
+	}
+	for (uint32_t i = engine->saved->incident_count; i-- > 0;) {
+		struct incident *incident = &engine->saved->incidents[i];
+		bool known = false;
+		for (uint32_t p = 0; p < config->policy_count; p++)
+			known |= strcmp(config->policies[p].name, incident->policy) == 0;
+		if (!known)
+			incident_close(engine, incident, now, ret, "no policy watches it any more");
+	}
+}

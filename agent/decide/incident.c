@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See incident.h. */
+#include "decide/incident.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "detect/condition.h"
+
+/* A share that moved by less is the same story, not a change worth telling. */
+#define SHARE_STEP_PERMILLE 20
+
+static void tell(struct changes *ret, const struct incident *incident)
+{
+	ret->state_changed = true;
+	for (uint32_t i = 0; i < ret->incident_count; i++) {
+		if (strcmp(ret->incidents[i].id, incident->id) == 0) {
+			ret->incidents[i] = *incident;
+			return;
+		}
+	}
+	if (ret->incident_count < MAX_CHANGES)
+		ret->incidents[ret->incident_count++] = *incident;
+	else
+		ret->cut++;
+}
+
+struct incident *incident_by_id(struct engine *engine, const char *id)
+{
+	for (uint32_t i = 0; i < engine->saved->incident_count; i++)
+		if (strcmp(engine->saved->incidents[i].id, id) == 0)
+			return &engine->saved->incidents[i];
+	return NULL;
+}
+
+struct incident *incident_of(struct engine *engine, enum incident_kind kind, const char *key)
+{
+	for (uint32_t i = 0; i < engine->saved->incident_count; i++) {
+		struct incident *incident = &engine->saved->incidents[i];
+		char own[KEY_LEN];
+		target_key(&incident->resource, own);
+		if (incident->kind == kind && strcmp(own, key) == 0)
+			return incident;
+	}
+	return NULL;
+}
+
+void incident_enter(struct incident *incident, enum incident_state state, const struct circumstances *now, struct changes *ret, const char *format, ...)
+{
+	/* The beginning of a story is kept and its end; what is cut is the middle. */
+	if (incident->history_count == MAX_INCIDENT_HISTORY) {
+		uint32_t kept = MAX_INCIDENT_HISTORY / 2;
+		memmove(&incident->history[kept], &incident->history[kept + 1], (MAX_INCIDENT_HISTORY - kept - 1) * sizeof(incident->history[0]));
+		incident->history_count--;
+		incident->history_cut++;
+	}
+	struct history_entry *entry = &incident->history[incident->history_count++];
+	*entry = (struct history_entry){ .wall_ns = now->wall_ns, .state = state };
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(entry->why, sizeof(entry->why), format, arguments);
+	va_end(arguments);
+
+	incident->state = state;
+	tell(ret, incident);
+}
+
+void incident_add_action(struct incident *incident, const char *action_id)
+{
+	if (incident->action_count == MAX_INCIDENT_ACTIONS) {
+		memmove(incident->actions[1], incident->actions[2], (MAX_INCIDENT_ACTIONS - 2) * sizeof(incident->actions[0]));
+		incident->action_count--;
+	}
+	snprintf(incident->actions[incident->action_count++], ID_LEN, "%s", action_id);
+}
+
+void incident_close(struct engine *engine, struct incident *incident, const struct circumstances *now, struct changes *ret, const char *why)
+{
+	incident->resolved_wall_ns = now->wall_ns;
+	incident_enter(incident, INCIDENT_RESOLVED, now, ret, "%s", why);
+	engine->recent_incidents[engine->recent_incident_count++ % MAX_RECENT] = *incident;
+
+	struct saved_state *saved = engine->saved;
+	size_t at = (size_t)(incident - saved->incidents);
+	saved->incidents[at] = saved->incidents[--saved->incident_count];
+}
+
+static void open_incident(struct engine *engine, const struct snapshot *snap, const struct finding *finding, const struct policy *policy,
+			  const struct circumstances *now, struct changes *ret)
+{
+	struct saved_state *saved = engine->saved;
+	if (saved->incident_count == MAX_OPEN_INCIDENTS) {
+		engine->incidents_folded++;
+		return;
+	}
+
+	struct incident *incident = &saved->incidents[saved->incident_count++];
+	*incident = (struct incident){
+		.kind = finding->kind, .severity = policy->severity, .opened_wall_ns = now->wall_ns, .opened_boot_ns = now->boot_ns,
+		.resource = finding->target, .signal = finding->signal,
+	};
+	snprintf(incident->id, sizeof(incident->id), "i%llx-%llu", (unsigned long long)(now->wall_ns / (int64_t)NSEC_PER_SEC),
+		 (unsigned long long)++saved->next_incident);
+	snprintf(incident->policy, sizeof(incident->policy), "%s", policy->name);
+	incident->cause_count = rank_causes(snap, policy_primary(policy), finding, incident->causes);
+	incident_enter(incident, INCIDENT_OPEN, now, ret, "policy %s: %s is %.6g, threshold %.6g", policy->name, finding->signal.metric, finding->signal.value,
+		       finding->signal.threshold);
+}
+
+static bool same_story(const struct incident *incident, const struct cause *causes, uint32_t count)
+{
+	if (count != incident->cause_count)
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t old = incident->causes[i].share_permille, new = causes[i].share_permille;
+		if (incident->causes[i].pid != causes[i].pid || (old > new ? old - new : new - old) > SHARE_STEP_PERMILLE)
+			return false;
+	}
+	return true;
+}
+
+static void update_incident(struct incident *incident, const struct snapshot *snap, const struct finding *finding, const struct policy *policy,
+			    const struct circumstances *now, struct changes *ret)
+{
+	if (policy->severity > incident->severity) {
+		incident->severity = policy->severity;
+		snprintf(incident->policy, sizeof(incident->policy), "%s", policy->name);
+		incident_enter(incident, incident->state, now, ret, "worse: policy %s: %s is %.6g, threshold %.6g", policy->name, finding->signal.metric,
+			       finding->signal.value, finding->signal.threshold);
+	}
+	if (policy->severity == incident->severity)
+		incident->signal = finding->signal;
+
+	/* Once something was done the ranking is evidence: it is kept as it stood when it was acted on. */
+	if (incident->state != INCIDENT_OPEN)
+		return;
+	struct cause causes[MAX_CAUSES];
+	uint32_t count = rank_causes(snap, policy_primary(policy), finding, causes);
+	if (count == 0 || same_story(incident, causes, count))
+		return;
+	incident->cause_count = count;
+	memcpy(incident->causes, causes, sizeof(causes));
+	tell(ret, incident);
+}
+
+/* Over: somebody looked and saw nothing, and nobody sees it or cannot tell. */
+static bool is_over(const struct incident *incident, const struct findings *findings)
+{
+	char key[KEY_LEN];
+	target_key(&incident->resource, key);
+	bool seen_false = false;
+	for (uint32_t i = 0; i < findings->count; i++) {
+		const struct finding *finding = &findings->each[i];
+		if (finding->kind != incident->kind || strcmp(finding->key, key) != 0)
+			continue;
+		if (finding->verdict != VERDICT_FALSE)
+			return false;
+		seen_false = true;
+	}
+	return seen_false;
+}
+
+void incidents_update(struct engine *engine, const struct snapshot *snap, const struct findings *findings, const struct config *config,
+		      const struct circumstances *now, struct changes *ret)
+{
+	for (uint32_t i = 0; i < findings->count; i++) {
+		const struct finding *finding = &findings->each[i];
+		if (finding->verdict != VERDICT_TRUE)
+			continue;
+		const struct policy *policy = &config->policies[finding->policy];
+		struct incident *incident = incident_of(engine, finding->kind, finding->key);
+		if (incident)
+			update_incident(incident, snap, finding, policy, now, ret);
+		else
+			open_incident(engine, snap, finding, policy, now, ret);
+	}
+
+	for (uint32_t i = engine->saved->incident_count; i-- > 0;) {
+		struct incident *incident = &engine->saved->incidents[i];
+		if (is_over(incident, findings))
+			incident_close(engine, incident, now, ret, "the condition cleared");
+	}
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent as a whole: the one place that knows all stages. agent.c turns the wheel (collect, detect, decide, act, tell);
+ * The agent as a whole: the one place that knows all stages. agent.c opens and closes it and runs the loop, wheel.c turns one
+ * tick (collect, detect, decide), act.c carries orders to the hands and their answers back, tell.c keeps the publisher, and
  * answer.c answers the control socket from what is here.
  */
 #ifndef NODEMEND_AGENT_H
@@ -8,36 +9,108 @@
 
 #include "collector.h"
 #include "config.h"
+#include "core/worker.h"
 #include "decide/decide.h"
+#include "detect/forecast.h"
 #include "publisher.h"
 
 struct cJSON;
+struct control;
+struct scribe;
+struct sd_event;
+struct sd_event_source;
+
+/* An order whose intent is being written. */
+struct dispatch {
+	bool waiting;
+	uint64_t ticket;               /* of the scribe; 0 = none needed */
+	uint64_t written_by_ns;        /* after this the act no longer waits for the disk */
+};
 
 struct agent {
 	const char *config_path;       /* NULL = the default places */
-	char run_dir[PATH_LEN], state_dir[PATH_LEN];
+	char run_dir[PATH_LEN], state_dir[PATH_LEN], kill_switch[PATH_LEN];
 	enum mode mode_override;       /* MODE_COUNT = none; `run --mode` */
 	const char *listen_override;   /* NULL = none */
 	struct config *config;
-	struct snapshot *snap;         /* the agent's own; const outside of collecting */
-	struct findings *findings;     /* of the last tick */
-	struct engine engine;
+	char boot_id[40];
 	uint64_t started_boot_ns;
-	struct remedy_result armed[REMEDY_COUNT]; /* answers to CHECK at start */
-	int publisher_pid;
-	uint64_t publisher_restarts, records_dropped;
+	struct sd_event *event;
+
+	/* collect */
+	struct collector_env env;
+	void *collector_state[COLLECTOR_COUNT];
+	struct snapshot *snap;         /* the agent's own; const outside of collecting */
+	struct forecaster *forecaster;
+	uint64_t last_full_ns, fast_cost_ns;
+	struct sd_event_source *full_timer, *fast_timer;
+
+	/* detect and decide */
+	struct detector *detector;
+	struct findings *findings;     /* of the last tick */
+	struct saved_state *saved;
+	struct engine engine;
+	struct changes *changes;
+
+	/* act */
+	struct worker hands[LANE_COUNT];
+	struct sd_event_source *hands_source[LANE_COUNT];
+	uint32_t lane_slot[LANE_COUNT];          /* the order it works on; UINT32_MAX = none */
+	struct dispatch dispatch[MAX_ORDERS];
+	uint32_t next_check;                     /* remedies before this one have been asked whether they would work */
+	struct remedy_result armed[REMEDY_COUNT]; /* their answers; verb CHECK once it is there */
+	struct remedy_result answer;
+	uint64_t intents_late;
+
+	/* keep and tell */
+	struct scribe *scribe;
+	struct sd_event_source *scribe_source;
+	struct control *control;
+	struct ring_writer ring;
+	int publisher_pid, publisher_fd, feed_fd;
+	struct sd_event_source *publisher_timer;
+	uint64_t publisher_started_ns, publisher_restarts, records_dropped;
+	bool reload_pending;
 };
+
+struct agent_options {
+	const char *config_path, *run_dir, *state_dir, *listen;
+	enum mode mode;                /* MODE_COUNT = what the configuration says */
+	bool once;                     /* one full interval, print the feed, end */
+};
+/* The whole life of the agent; an exit code. */
+int agent_run(const struct agent_options *options);
 
 /* answer.c: one control command (see docs/cli.md). `root`: the peer may change things. */
 struct cJSON *agent_answer(void *agent, const struct cJSON *request, bool root);
 
 /* agent.c, for answer.c. */
-int agent_reload(struct agent *agent, struct config_faults *faults);           /* 0, or -EINVAL and the old stays */
+int agent_reload(struct agent *agent, struct config_faults *faults);           /* 0; -EINVAL and the old stays; -EBUSY an act is under way */
 void agent_pause(struct agent *agent, uint64_t for_ns, const char *reason);    /* 0 = until resume */
-void agent_resume(struct agent *agent);
-/* Runs one remedy by hand under the guards and the journal; blocks its caller's peer, not the loop: the answer is polled for by
- * action id with {"command":"action","id":…}. 0 and ret_id; -EPERM refused with why; -EBUSY. */
+void agent_resume(struct agent *agent);                                        /* lifts quarantines, too */
+/* Runs one remedy by hand under the guards and the journal; the answer is polled for by action id with {"command":"action","id":…}.
+ * 0 and ret_id; -EPERM refused with why; -EBUSY. */
 int agent_apply(struct agent *agent, enum remedy_id remedy, const struct target *target, const union remedy_args *args, bool dry_run,
 		char ret_id[ID_LEN], char *why, size_t why_size);
+
+/* wheel.c */
+void wheel_turn(struct agent *agent, bool full);
+void wheel_look_again(struct agent *agent);              /* fresh numbers and findings, right before an act */
+void wheel_schedule_fast(struct agent *agent);
+void wheel_circumstances(const struct agent *agent, struct circumstances *ret);
+
+/* act.c */
+int act_open(struct agent *agent);
+void act_close(struct agent *agent);
+void act_take_changes(struct agent *agent);              /* tells, keeps and dispatches what agent->changes holds, and empties it */
+void act_pump(struct agent *agent);                      /* sends what is ready, gives up what overstays */
+
+/* tell.c */
+int tell_open(struct agent *agent);
+void tell_close(struct agent *agent);
+void tell_child_ended(struct agent *agent, int pid);     /* SIGCHLD: starts the publisher again if it was that */
+void tell_incident(struct agent *agent, const struct incident *incident);
+void tell_action(struct agent *agent, const struct action *action);
+void tell_everything(struct agent *agent);
 
 #endif

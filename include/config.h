@@ -47,16 +47,27 @@ struct config_faults {
 	struct config_fault each[64];
 };
 
-/* Embedded defaults, and the shipped policies (all in shadow). */
+/* Embedded defaults, and the shipped policies (all in shadow). Of the policies only the first policy_count are ever written or read. */
 void config_defaults(struct config *config);
+/* Copies what is in use. */
+void config_copy(struct config *to, const struct config *from);
 
 /*
- * Reads `path` (NULL: /etc/nodemend/nodemend.yaml and the .yaml files of conf.d beside it, where they exist) over the defaults. A file
- * that names `policies` replaces the shipped ones. 0; or -EINVAL with at least one fault and *ret as the defaults.
+ * Reads `path` (NULL: /etc/nodemend/nodemend.yaml and the .yaml files of conf.d beside it, where they exist) over the defaults. The first
+ * file that names `policies` replaces the shipped ones, the next ones add theirs. 0; or -EINVAL with at least one fault and *ret as the defaults.
  */
 int config_load(const char *path, struct config *ret, struct config_faults *faults);
-/* The same for text in memory; `name` stands for the file in faults. Never reads beyond `size`; for tests and fuzzing. */
+/* The same for text in memory (`config` is overwritten, as by config_load); `name` stands for the file in faults. Never reads beyond `size`; for tests and fuzzing. */
 int config_parse(const char *name, const char *text, size_t size, struct config *config, struct config_faults *faults);
+/* The files that config_load(NULL) would read, in that order. How many there are; those beyond `room` are counted, not named. */
+uint32_t config_places(char (*ret_paths)[PATH_LEN], uint32_t room);
+
+/* Adds one; beyond the room they are counted in `cut`. */
+void config_fault(struct config_faults *faults, const char *file, uint32_t line, uint32_t column, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+/* Somebody's text in double quotes, cut to fit and with every character that could steer a terminal escaped. Returns `buffer`. */
+enum { CONFIG_SHOWN_LEN = 72 };
+const char *config_shown(char buffer[CONFIG_SHOWN_LEN], const char *text);
 
 void config_print_faults(const struct config_faults *faults, FILE *out);
 /* The reference for docs/, in Markdown, from the tables. */

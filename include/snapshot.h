@@ -38,6 +38,9 @@ enum {
 	PATH_LEN = 256,
 	WHY_LEN = 160,
 	COMM_LEN = 16,
+	SNAPSHOT_REMEDIES = 3,
+	SNAPSHOT_MODES = 3,
+	SNAPSHOT_OUTCOMES = 8,
 	NO_INDEX = 0xffffffff,
 };
 
@@ -251,6 +254,15 @@ struct self_section {
 	struct bpf_program_stat programs[MAX_BPF_PROGRAMS];
 };
 
+/* What the engine did so far; the indexes are enum remedy_id, enum mode and enum outcome of record.h and remedy.h. */
+struct engine_section {
+	uint64_t actions_total[SNAPSHOT_REMEDIES][SNAPSHOT_MODES][SNAPSHOT_OUTCOMES];
+	uint8_t armed[SNAPSHOT_REMEDIES];   /* 1 would work here, 0 would not, UINT8_MAX not asked yet */
+	bool paused;
+	uint32_t quarantined;
+	uint64_t incidents_folded;
+};
+
 struct snapshot {
 	uint64_t seq;                 /* full ticks since the agent started, from 1 */
 	uint64_t boot_ns;             /* CLOCK_BOOTTIME of this tick */
@@ -271,6 +283,7 @@ struct snapshot {
 	struct syscall_section syscalls;
 	struct unit_section units;
 	struct self_section self;
+	struct engine_section engine;
 	struct cgroup_section cgroups;
 	struct process_section processes;
 };

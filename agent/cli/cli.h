@@ -20,7 +20,7 @@ struct command {
 };
 
 extern const struct command command_run, command_check, command_doctor, command_status, command_incidents, command_why,
-	command_remedies, command_apply, command_pause, command_resume, command_reload, command_journal;
+	command_remedies, command_apply, command_pause, command_resume, command_reload, command_journal, command_publish;
 
 /* Sends a request to the agent and returns the answer, or prints why not and returns NULL with *ret_code set. */
 struct cJSON *cli_call(const char *run_dir, struct cJSON *request, int *ret_code);

@@ -7,9 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A section is a head and an array of which only `count` entries are in use. */
-#define COPY_SECTION(member)                                                                                                                       \
-	memcpy(&to->member, &from->member, (size_t)((const char *)&from->member.each[from->member.count] - (const char *)&from->member))
+/*
+ * A section is a head and an array of which only `count` entries are in use. `from` may lie in the ring while its writer is at
+ * work: the count is read once and held to the array's size, and the reader throws a torn copy away.
+ */
+#define COPY_SECTION(member)                                                                                                               \
+	do {                                                                                                                               \
+		uint32_t count = *(const volatile uint32_t *)&from->member.count;                                                          \
+		uint32_t most = sizeof(from->member.each) / sizeof(from->member.each[0]);                                                  \
+		count = count < most ? count : most;                                                                                       \
+		memcpy(&to->member, &from->member, (size_t)((const char *)&from->member.each[count] - (const char *)&from->member));       \
+		to->member.count = count;                                                                                                  \
+	} while (0)
 
 void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 {
@@ -21,6 +30,7 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(syscalls);
 	COPY_SECTION(units);
 	to->self = from->self;
+	to->engine = from->engine;
 	COPY_SECTION(cgroups);
 
 	/* The totals stand behind the array. */

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From an order to its end: the intent goes to the scribe, and once it is durable (or the disk has had its time) the engine is
+ * asked again on fresh numbers and the request goes to the hands. Nothing here allocates or waits.
+ */
+#include "agent.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <systemd/sd-event.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "decide/hands.h"
+#include "keep/scribe.h"
+
+/* How long an act waits for its intent to be on disk: a kill can wait no longer than it takes to run out of memory. */
+static const uint64_t written_within_ns[LANE_COUNT] = { [LANE_KILL] = 50 * NSEC_PER_MSEC, [LANE_SLOW] = 5 * NSEC_PER_SEC };
+/* Beyond a request's own deadline, for the step that was under way when it passed. */
+#define HANDS_GRACE_NS (20 * NSEC_PER_SEC)
+
+static int on_hands(sd_event_source *source, int fd, uint32_t events, void *context);
+
+static int watch_hands(struct agent *agent, enum lane lane)
+{
+	struct worker *worker = &agent->hands[lane];
+	int error = worker_start(worker);
+	if (error < 0)
+		return error;
+	agent->lane_slot[lane] = UINT32_MAX;
+	agent->hands_source[lane] = sd_event_source_unref(agent->hands_source[lane]);
+	return sd_event_add_io(agent->event, &agent->hands_source[lane], worker->fd, EPOLLIN, on_hands, agent);
+}
+
+int act_open(struct agent *agent)
+{
+	for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+		hands_init(&agent->hands[lane], lane);
+		int error = watch_hands(agent, lane);
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+void act_close(struct agent *agent)
+{
+	for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+		agent->hands_source[lane] = sd_event_source_unref(agent->hands_source[lane]);
+		worker_stop(&agent->hands[lane]);
+	}
+}
+
+static void restart_hands(struct agent *agent, enum lane lane, const char *why)
+{
+	uint32_t slot = agent->lane_slot[lane];
+	log_warning("hands: the %s lane %s: started anew", lane == LANE_KILL ? "kill" : "slow", why);
+	agent->hands_source[lane] = sd_event_source_unref(agent->hands_source[lane]);
+	worker_stop(&agent->hands[lane]);
+	agent->hands[lane].restarts++;
+	int error = watch_hands(agent, lane);
+	if (error < 0)
+		log_error("hands: cannot start the worker, this lane does nothing: %s", strerror(-error));
+	if (slot == UINT32_MAX)
+		return;
+	struct circumstances now;
+	wheel_circumstances(agent, &now);
+	engine_abandon(&agent->engine, slot, why, agent->config, &now, agent->changes);
+	act_take_changes(agent);
+}
+
+static void take_answer(struct agent *agent, enum lane lane)
+{
+	const struct remedy_result *answer = &agent->answer;
+	if (answer->verb == REMEDY_VERB_CHECK) {
+		if (agent->next_check < REMEDY_COUNT)
+			agent->armed[agent->next_check++] = *answer;
+		return;
+	}
+	uint32_t slot = agent->lane_slot[lane];
+	agent->lane_slot[lane] = UINT32_MAX;
+	if (slot == UINT32_MAX)
+		return;
+	struct circumstances now;
+	wheel_circumstances(agent, &now);
+	engine_result(&agent->engine, slot, answer, agent->config, &now, agent->changes);
+	act_take_changes(agent);
+}
+
+static int on_hands(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+	struct agent *agent = context;
+	for (enum lane lane = 0; lane < LANE_COUNT; lane++) {
+		if (agent->hands_source[lane] != source)
+			continue;
+		int got = worker_receive(&agent->hands[lane], &agent->answer, sizeof(agent->answer));
+		if (got > 0)
+			take_answer(agent, lane);
+		else if (got < 0)
+			restart_hands(agent, lane, "died");
+	}
+	act_pump(agent);
+	wheel_schedule_fast(agent);
+	return 0;
+}
+
+/* Asks each remedy once whether it would work here: a remedy that is not armed says so before it is needed. */
+static void send_check(struct agent *agent)
+{
+	if (agent->next_check >= REMEDY_COUNT)
+		return;
+	struct worker *worker = &agent->hands[remedies[agent->next_check]->lane];
+	if (worker->busy)
+		return;
+	struct remedy_request request = { .verb = REMEDY_VERB_CHECK, .remedy = remedies[agent->next_check]->id };
+	request.protect = agent->config->protect;
+	request.deadline_boot_ns = clock_boot_ns() + 5 * NSEC_PER_SEC;
+	effect_clear(&request.expect);
+	memcpy(request.systemd_bus, agent->config->systemd_bus, sizeof(request.systemd_bus));
+	memcpy(request.kill_switch, agent->kill_switch, sizeof(request.kill_switch));
+	worker->give_up_ns = 5 * NSEC_PER_SEC + HANDS_GRACE_NS;
+	(void)worker_send(worker, &request, sizeof(request), clock_boot_ns()); /* not sent: asked again at the next turn */
+}
+
+/* true when the order has left the waiting room, one way or the other. */
+static bool dispatch_one(struct agent *agent, uint32_t slot)
+{
+	struct order *order = &agent->engine.orders[slot];
+	struct dispatch *dispatch = &agent->dispatch[slot];
+	enum lane lane = remedies[order->remedy]->lane;
+	struct worker *worker = &agent->hands[lane];
+	if (worker->busy)
+		return false;
+	uint64_t now_ns = clock_boot_ns();
+	if (dispatch->ticket && scribe_done_through(agent->scribe) < dispatch->ticket) {
+		if (now_ns < dispatch->written_by_ns)
+			return false;
+		agent->intents_late++;
+		log_warning("journal: the intent of %s is not on disk yet, acting all the same: the disk does not answer", order->action.id);
+	}
+
+	if (!order->manual && !order->dry_run)
+		wheel_look_again(agent);
+	struct circumstances now;
+	wheel_circumstances(agent, &now);
+	const char *guard = engine_still_wanted(&agent->engine, slot, agent->findings, agent->config, &now, agent->changes);
+	if (guard)
+		return true;
+	now_ns = clock_boot_ns();
+	uint64_t allowed = order->request.expect.within_ns == UNKNOWN ? 60 * NSEC_PER_SEC : order->request.expect.within_ns;
+	order->request.deadline_boot_ns = now_ns + allowed;
+	worker->give_up_ns = allowed + HANDS_GRACE_NS;
+	int error = worker_send(worker, &order->request, sizeof(order->request), now_ns);
+	if (error == 0) {
+		agent->lane_slot[lane] = slot;
+		return true;
+	}
+	engine_abandon(&agent->engine, slot, "the hands cannot be reached", agent->config, &now, agent->changes);
+	return true;
+}
+
+void act_pump(struct agent *agent)
+{
+	uint64_t now_ns = clock_boot_ns();
+	for (enum lane lane = 0; lane < LANE_COUNT; lane++)
+		if (worker_is_stuck(&agent->hands[lane], now_ns))
+			restart_hands(agent, lane, "overstayed its deadline");
+	for (uint32_t slot = 0; slot < MAX_ORDERS; slot++)
+		if (agent->dispatch[slot].waiting && dispatch_one(agent, slot))
+			agent->dispatch[slot].waiting = false;
+	act_take_changes(agent);
+	send_check(agent);
+}
+
+static void keep_intent(struct agent *agent, uint32_t slot)
+{
+	struct order *order = &agent->engine.orders[slot];
+	struct dispatch *dispatch = &agent->dispatch[slot];
+	*dispatch = (struct dispatch){ .waiting = true };
+	tell_action(agent, &order->action);
+	if (order->dry_run)
+		return;
+	dispatch->written_by_ns = clock_boot_ns() + written_within_ns[remedies[order->remedy]->lane];
+	if (scribe_action(agent->scribe, &order->action, &dispatch->ticket) < 0)
+		dispatch->ticket = UINT64_MAX; /* its queue is full: wait for the deadline, then act and be counted as late */
+}
+
+static void log_incident(const struct incident *incident)
+{
+	const struct cause *cause = incident->cause_count ? &incident->causes[0] : NULL;
+	const char *why = incident->history_count ? incident->history[incident->history_count - 1].why : "";
+	if (cause && cause->pid)
+		log_info("incident %s: %s of %s: %s: %s (cause: %s, pid %d, share %u.%u %%)", incident->id, incident_kind_names[incident->kind],
+			 incident->resource.name, incident_state_names[incident->state], why, cause->comm, cause->pid, cause->share_permille / 10,
+			 cause->share_permille % 10);
+	else
+		log_info("incident %s: %s of %s: %s: %s", incident->id, incident_kind_names[incident->kind], incident->resource.name,
+			 incident_state_names[incident->state], why);
+}
+
+void act_take_changes(struct agent *agent)
+{
+	struct changes *changes = agent->changes;
+	for (uint32_t i = 0; i < changes->incident_count; i++) {
+		tell_incident(agent, &changes->incidents[i]);
+		log_incident(&changes->incidents[i]);
+	}
+	for (uint32_t i = 0; i < changes->action_count; i++) {
+		const struct action *action = &changes->actions[i];
+		uint64_t ticket;
+		tell_action(agent, action);
+		if (!action->dry_run && scribe_action(agent->scribe, action, &ticket) < 0)
+			log_error("journal: the result of %s is lost: its queue is full", action->id);
+		log_info("action %s: %s on %s (%s): %s%s%s", action->id, action->remedy, action->target.name, mode_names[action->mode],
+			 action->outcome == OUTCOME_NONE ? "planned" : outcome_names[action->outcome], action->refused_by[0] ? " by " : "", action->refused_by);
+	}
+	for (uint32_t i = 0; i < changes->order_count; i++)
+		keep_intent(agent, changes->orders[i]);
+
+	if (changes->state_changed) {
+		agent->saved->saved_boot_ns = (int64_t)clock_boot_ns();
+		agent->saved->saved_wall_ns = clock_wall_ns();
+		memcpy(agent->saved->boot_id, agent->boot_id, sizeof(agent->saved->boot_id));
+		if (scribe_state(agent->scribe, agent->saved) < 0)
+			log_warning("state: not saved this time: the scribe is busy");
+	}
+	agent->records_dropped += changes->cut;
+	changes->incident_count = changes->action_count = changes->order_count = changes->cut = 0;
+	changes->state_changed = false;
+}

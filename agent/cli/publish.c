@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `nodemend publish`: how the agent starts its publisher; of no use by hand. */
+#include <getopt.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+#include "publisher.h"
+
+static int run(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "ring-fd", required_argument, NULL, 'r' }, { "event-fd", required_argument, NULL, 'e' }, { "feed-fd", required_argument, NULL, 'f' },
+		{ "listen", required_argument, NULL, 'l' },  { "node", required_argument, NULL, 'n' },	   { "user", required_argument, NULL, 'u' },
+		{ "processes", required_argument, NULL, 'p' }, { NULL, 0, NULL, 0 },
+	};
+	struct publisher_args args = { .ring_fd = -1, .event_fd = -1, .feed_dir_fd = -1, .listen = "", .node = "", .user = "nobody" };
+
+	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		switch (option) {
+		case 'r':
+			args.ring_fd = atoi(optarg);
+			break;
+		case 'e':
+			args.event_fd = atoi(optarg);
+			break;
+		case 'f':
+			args.feed_dir_fd = atoi(optarg);
+			break;
+		case 'l':
+			args.listen = optarg;
+			break;
+		case 'n':
+			args.node = optarg;
+			break;
+		case 'u':
+			args.user = optarg;
+			break;
+		case 'p':
+			args.max_processes_shown = (uint32_t)atoi(optarg);
+			break;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (args.ring_fd < 0 || args.event_fd < 0 || args.feed_dir_fd < 0)
+		return cli_usage(&command_publish, "the agent starts this itself");
+	return publisher_run(&args);
+}
+
+const struct command command_publish = {
+	.name = "publish",
+	.arguments = "--ring-fd N --event-fd N --feed-fd N",
+	.summary = "the publisher process",
+	.help = "  Started by the agent with descriptors of its own.\n",
+	.run = run,
+	.internal = true,
+};

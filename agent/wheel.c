@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One turn of the wheel: collect into the snapshot, freeze it, detect, decide. Called by timers, twenty times a second at most. */
+#include "agent.h"
+
+#include <string.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "collect/bpf.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "keep/scribe.h"
+
+/*
+ * Between two full ticks memory can fill: while something is near its threshold the cheap collectors run again. 50 ms keeps the
+ * median reaction at half of that; the bound by cost keeps the looking under one percent of a core on nodes with many tasks.
+ */
+#define FAST_NS (50 * NSEC_PER_MSEC)
+#define WATCHFUL_NS (200 * NSEC_PER_MSEC)
+#define FAST_COST_RATIO 100
+
+static void count_tick(struct self_section *self, uint64_t took_ns)
+{
+	uint32_t bucket = 0;
+	while (bucket < LATENCY_BUCKETS - 1 && took_ns > 1ULL << (LATENCY_FIRST_EXP + bucket))
+		bucket++;
+	self->tick_buckets[bucket]++;
+	self->tick_count++;
+	self->tick_sum_ns += took_ns;
+}
+
+static void run_collector(struct agent *agent, enum collector_id id, bool full)
+{
+	struct collector_status *status = &agent->snap->collectors[id];
+	uint64_t started = clock_boot_ns();
+	int error = collectors[id]->collect(agent->collector_state[id], agent->snap, full, status);
+	status->collect_ns = clock_boot_ns() - started;
+	if (error < 0 && full)
+		log_debug("%s: no sample this time: %s", collectors[id]->name, strerror(-error));
+}
+
+static void add_process_cost(const struct snapshot *snap, int pid, uint64_t *cpu_ns, uint64_t *resident_bytes)
+{
+	const struct process *process = pid > 0 ? snapshot_process(snap, pid) : NULL;
+	if (!process)
+		return;
+	*cpu_ns += process->cpu_ns;
+	*resident_bytes += process->rss_bytes;
+}
+
+static void measure_self(struct agent *agent)
+{
+	struct snapshot *snap = agent->snap;
+	struct self_section *self = &snap->self;
+	int own = getpid();
+	self->cpu_ns = self->resident_bytes = self->publisher_cpu_ns = self->publisher_resident_bytes = 0;
+	add_process_cost(snap, agent->publisher_pid, &self->publisher_cpu_ns, &self->publisher_resident_bytes);
+	/* Workers are our children, whichever part of us started them. */
+	for (uint32_t i = 0; i < snap->processes.count; i++) {
+		const struct process *process = &snap->processes.each[i];
+		if (process->pid == own || (process->ppid == own && process->pid != agent->publisher_pid))
+			add_process_cost(snap, process->pid, &self->cpu_ns, &self->resident_bytes);
+	}
+	self->publisher_restarts = agent->publisher_restarts;
+	self->events_dropped = agent->records_dropped + scribe_lost(agent->scribe);
+	self->journal_late = agent->intents_late;
+	self->program_count = bpf_program_stats(self->programs, MAX_BPF_PROGRAMS);
+	self->measured_ns = snap->boot_ns;
+}
+
+static void show_engine(struct agent *agent)
+{
+	struct engine_section *section = &agent->snap->engine;
+	_Static_assert(sizeof(section->actions_total) == sizeof(agent->engine.actions_total), "the table of outcomes is the engine's");
+	memcpy(section->actions_total, agent->engine.actions_total, sizeof(section->actions_total));
+	for (uint32_t i = 0; i < REMEDY_COUNT; i++)
+		section->armed[i] = agent->next_check > i ? agent->armed[i].armed : UINT8_MAX;
+	section->paused = agent->saved->pause.paused;
+	section->quarantined = 0;
+	for (uint32_t i = 0; i < agent->saved->machine_count; i++)
+		section->quarantined += agent->saved->machines[i].state == ENGINE_QUARANTINED;
+	section->incidents_folded = agent->engine.incidents_folded;
+}
+
+static void collect(struct agent *agent, bool full)
+{
+	struct snapshot *snap = agent->snap;
+	snap->boot_ns = clock_boot_ns();
+	snap->wall_ns = clock_wall_ns();
+	if (full) {
+		snap->seq++;
+		snap->elapsed_ns = agent->last_full_ns ? snap->boot_ns - agent->last_full_ns : 0;
+		agent->last_full_ns = snap->boot_ns;
+	}
+	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
+		if (agent->collector_state[id] && (full || collectors[id]->fast))
+			run_collector(agent, id, full);
+	if (full) {
+		forecast(agent->forecaster, &snap->filesystems, snap->boot_ns);
+		measure_self(agent);
+	}
+}
+
+void wheel_circumstances(const struct agent *agent, struct circumstances *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->boot_ns = clock_boot_ns();
+	ret->wall_ns = clock_wall_ns();
+	ret->agent_started_boot_ns = agent->started_boot_ns;
+	ret->kill_switch_path = agent->kill_switch;
+	ret->kill_switch = access(agent->kill_switch, F_OK) == 0;
+
+	time_t now = (time_t)(ret->wall_ns / (int64_t)NSEC_PER_SEC);
+	struct tm local;
+	if (localtime_r(&now, &local))
+		ret->local_minute = (uint16_t)(local.tm_hour * 60 + local.tm_min);
+	for (uint32_t i = 0; i < agent->config->policy_count; i++) {
+		const char *file = agent->config->policies[i].blocked_by.file;
+		ret->blocked[i] = file[0] && access(file, F_OK) == 0;
+	}
+}
+
+void wheel_look_again(struct agent *agent)
+{
+	collect(agent, false);
+	detect(agent->detector, agent->snap, agent->config, agent->findings);
+}
+
+void wheel_turn(struct agent *agent, bool full)
+{
+	uint64_t started = clock_boot_ns();
+	collect(agent, full);
+	detect(agent->detector, agent->snap, agent->config, agent->findings);
+
+	struct circumstances now;
+	wheel_circumstances(agent, &now);
+	engine_decide(&agent->engine, agent->snap, agent->findings, agent->config, &now, agent->changes);
+	act_take_changes(agent);
+	act_pump(agent);
+
+	uint64_t took = clock_boot_ns() - started;
+	if (full) {
+		count_tick(&agent->snap->self, took);
+		show_engine(agent);
+		ring_publish(&agent->ring, agent->snap);
+	} else {
+		agent->fast_cost_ns = took;
+	}
+	wheel_schedule_fast(agent);
+}
+
+void wheel_schedule_fast(struct agent *agent)
+{
+	bool acting = false;
+	for (uint32_t i = 0; i < MAX_ORDERS; i++)
+		acting |= agent->engine.orders[i].phase != ORDER_FREE;
+
+	uint32_t nearest = agent->findings->nearest_permille;
+	if (!acting && nearest < 500) {
+		sd_event_source_set_enabled(agent->fast_timer, SD_EVENT_OFF);
+		return;
+	}
+	uint64_t delay = acting || nearest >= 750 ? FAST_NS : WATCHFUL_NS;
+	if (delay < agent->fast_cost_ns * FAST_COST_RATIO)
+		delay = agent->fast_cost_ns * FAST_COST_RATIO;
+	sd_event_source_set_time(agent->fast_timer, (clock_boot_ns() + delay) / NSEC_PER_USEC);
+	sd_event_source_set_enabled(agent->fast_timer, SD_EVENT_ONESHOT);
+}

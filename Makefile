@@ -51,9 +51,11 @@ policies := $(sort $(wildcard remedies/policy.d/*.yaml))
 
 packages := libelf zlib libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libcjson yaml-0.1 libsystemd libmicrohttpd libcap libseccomp nettle
 includes := -iquote include -iquote agent -iquote . -iquote $(O)/gen
+# Debian keeps libnl's headers in a folder of their own.
+package-cflags := $(shell $(PKG_CONFIG) --cflags $(packages))
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wno-unused-parameter
 hardening := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
-our-cflags := -std=gnu11 -O2 -g $(warnings) $(hardening) -D_GNU_SOURCE -DNODEMEND_VERSION='"$(VERSION)"' $(includes) \
+our-cflags := -std=gnu11 -O2 -g $(warnings) $(hardening) -D_GNU_SOURCE -DNODEMEND_VERSION='"$(VERSION)"' $(includes) $(package-cflags) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all) $(if $(COV),--coverage)
 our-ldflags := -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(if $(COV),--coverage)
 # libbpf is linked in: hosts carry old ones, and the agent must not depend on which.

@@ -74,10 +74,15 @@ static void write_proc(const char *path, const char *text)
 		close(fd);
 }
 
-/* Under memory pressure the agent must not wait for its own pages, and must not be the victim; not -1000, so that a runaway agent can die. */
-static void brace(void)
+/* Not the kernel's victim, and neither are the workers that inherit it; not -1000, so that a runaway agent can die. */
+static void spare_from_oom(void)
 {
 	write_proc("/proc/self/oom_score_adj", "-999");
+}
+
+/* Under memory pressure the agent must not wait for its own pages. */
+static void lock_memory(void)
+{
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
 		log_info("memory: cannot be locked, the agent may be slow under pressure: %s", strerror(errno));
 }
@@ -203,7 +208,7 @@ static void apply_overrides(const struct agent *agent, struct config *config)
 		snprintf(config->listen, sizeof(config->listen), "%s", agent->listen_override);
 }
 
-static int load_config(const struct agent *agent, struct config **ret, struct config_faults *faults)
+int agent_load_config(const struct agent *agent, struct config **ret, struct config_faults *faults)
 {
 	struct config *config = calloc(1, sizeof(*config));
 	if (!config)
@@ -237,9 +242,6 @@ static void forget_policies(struct agent *agent)
 	act_take_changes(agent);
 }
 
-static void open_collectors(struct agent *agent);
-static void close_collectors(struct agent *agent);
-
 int agent_reload(struct agent *agent, struct config_faults *faults)
 {
 	for (uint32_t i = 0; i < MAX_ORDERS; i++)
@@ -251,7 +253,7 @@ int agent_reload(struct agent *agent, struct config_faults *faults)
 	if (!found)
 		return -ENOMEM;
 	struct config *config = NULL;
-	int error = load_config(agent, &config, found);
+	int error = agent_load_config(agent, &config, found);
 	if (error < 0) {
 		log_error("reload: refused, the old configuration stays: %u faults", found->count);
 		log_faults(found);
@@ -267,14 +269,13 @@ int agent_reload(struct agent *agent, struct config_faults *faults)
 	bool publish = strcmp(config->listen, agent->config->listen) != 0 || strcmp(config->node, agent->config->node) != 0 ||
 		       config->max_processes_shown != agent->config->max_processes_shown;
 	if (reopen)
-		close_collectors(agent);
+		wheel_close_collectors(agent);
 	free(agent->config);
 	agent->config = config;
-	agent->env.config = config;
 	snprintf(agent->snap->node, sizeof(agent->snap->node), "%s", config->node);
 	agent->snap->interval_ns = config->interval_ns;
 	if (reopen)
-		open_collectors(agent);
+		wheel_open_collectors(agent);
 	detector_reset(agent->detector);
 	track_what_is_open(agent);
 	forget_policies(agent);
@@ -343,38 +344,6 @@ int agent_apply(struct agent *agent, enum remedy_id remedy, const struct target 
 	return 0;
 }
 
-/* --- collectors -------------------------------------------------------------------------------------------------------- */
-
-static void open_collectors(struct agent *agent)
-{
-	agent->snap->collector_count = COLLECTOR_COUNT;
-	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++) {
-		struct collector_status *status = &agent->snap->collectors[id];
-		memset(status, 0, sizeof(*status));
-		snprintf(status->name, sizeof(status->name), "%s", collectors[id]->name);
-		if (!agent->config->collectors[id])
-			continue;
-		status->state = COLLECTOR_UP;
-		int error = collectors[id]->open(&agent->env, status, &agent->collector_state[id]);
-		if (error < 0) {
-			status->state = COLLECTOR_DOWN;
-			agent->collector_state[id] = NULL;
-			log_warning("%s: unavailable, continuing without it: %s", status->name, status->why[0] ? status->why : strerror(-error));
-		} else if (status->state == COLLECTOR_DEGRADED) {
-			log_info("%s: degraded to %s: %s", status->name, status->source, status->why);
-		}
-	}
-}
-
-static void close_collectors(struct agent *agent)
-{
-	for (enum collector_id id = COLLECTOR_COUNT; id-- > 0;) {
-		if (agent->collector_state[id])
-			collectors[id]->close(agent->collector_state[id]);
-		agent->collector_state[id] = NULL;
-	}
-}
-
 /* --- the past ---------------------------------------------------------------------------------------------------------- */
 
 /* An intent without a result: the agent ended in the middle. It counts as failed, and is told so. */
@@ -441,27 +410,10 @@ static int open_keeping(struct agent *agent)
 
 /* --- the whole --------------------------------------------------------------------------------------------------------- */
 
-static int allocate(struct agent *agent)
-{
-	agent->snap = calloc(1, sizeof(*agent->snap));
-	agent->findings = calloc(1, sizeof(*agent->findings));
-	agent->changes = calloc(1, sizeof(*agent->changes));
-	agent->detector = detector_new();
-	agent->forecaster = forecaster_new();
-	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster)
-		return -ENOMEM;
-
-	struct snapshot *snap = agent->snap;
-	snap->interval_ns = agent->config->interval_ns;
-	snap->cpu.used_permille = UINT32_MAX;
-	snprintf(snap->node, sizeof(snap->node), "%s", agent->config->node);
-	snprintf(snap->boot_id, sizeof(snap->boot_id), "%s", agent->boot_id);
-	return 0;
-}
-
 static int open_all(struct agent *agent)
 {
-	int error = allocate(agent);
+	spare_from_oom();
+	int error = wheel_allocate(agent);
 	if (error < 0)
 		return error;
 	error = sd_event_default(&agent->event);
@@ -489,11 +441,8 @@ static int open_all(struct agent *agent)
 		return error;
 	}
 
-	agent->env = (struct collector_env){
-		.config = agent->config, .proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), .sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC),
-	};
-	open_collectors(agent);
-	brace();
+	wheel_open_collectors(agent);
+	lock_memory();
 	track_what_is_open(agent);
 	forget_policies(agent);
 	watch_scribe(agent);
@@ -506,7 +455,7 @@ static void close_all(struct agent *agent)
 	agent->fast_timer = sd_event_source_unref(agent->fast_timer);
 	agent->scribe_source = sd_event_source_unref(agent->scribe_source);
 	control_close(agent->control);
-	close_collectors(agent);
+	wheel_close_collectors(agent);
 	act_close(agent);
 	if (agent->event)
 		tell_close(agent);
@@ -514,17 +463,9 @@ static void close_all(struct agent *agent)
 	sd_event_unref(agent->event);
 	for (int status; waitpid(-1, &status, 0) > 0;)
 		continue; /* the publisher ends by itself: its socket is closed */
-	detector_free(agent->detector);
-	forecaster_free(agent->forecaster);
-	free(agent->changes);
-	free(agent->findings);
-	free(agent->snap);
+	wheel_free(agent);
 	free(agent->saved);
 	free(agent->config);
-	if (agent->env.proc_fd > 0)
-		close(agent->env.proc_fd);
-	if (agent->env.sys_fd > 0)
-		close(agent->env.sys_fd);
 }
 
 static int exit_code_of(int error)
@@ -565,10 +506,14 @@ int agent_run(const struct agent_options *options)
 	snprintf(agent->kill_switch, sizeof(agent->kill_switch), "%.240s/stop", options->run_dir);
 	read_boot_id(agent->boot_id);
 
-	int error = load_config(agent, &agent->config, faults);
+	int error = agent_load_config(agent, &agent->config, faults);
 	if (error < 0) {
 		config_print_faults(faults, stderr);
 		code = EXIT_USAGE;
+		goto out;
+	}
+	if (options->once) {
+		code = agent_once(agent);
 		goto out;
 	}
 	error = make_dir(agent->run_dir, 0755, "run");

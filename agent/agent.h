@@ -80,11 +80,14 @@ struct agent_options {
 };
 /* The whole life of the agent; an exit code. */
 int agent_run(const struct agent_options *options);
+/* once.c: `run --once`; needs no run or state directory. */
+int agent_once(struct agent *agent);
 
 /* answer.c: one control command (see docs/cli.md). `root`: the peer may change things. */
 struct cJSON *agent_answer(void *agent, const struct cJSON *request, bool root);
 
-/* agent.c, for answer.c. */
+/* agent.c, for answer.c and once.c. */
+int agent_load_config(const struct agent *agent, struct config **ret, struct config_faults *faults);
 int agent_reload(struct agent *agent, struct config_faults *faults);           /* 0; -EINVAL and the old stays; -EBUSY an act is under way */
 void agent_pause(struct agent *agent, uint64_t for_ns, const char *reason);    /* 0 = until resume */
 void agent_resume(struct agent *agent);                                        /* lifts quarantines, too */
@@ -94,6 +97,11 @@ int agent_apply(struct agent *agent, enum remedy_id remedy, const struct target 
 		char ret_id[ID_LEN], char *why, size_t why_size);
 
 /* wheel.c */
+int wheel_allocate(struct agent *agent);                 /* what collecting and detecting need, before anything forks; 0 or -errno */
+void wheel_free(struct agent *agent);
+void wheel_open_collectors(struct agent *agent);         /* each by its own ladder; one that cannot is DOWN, said once */
+void wheel_close_collectors(struct agent *agent);
+void wheel_collect(struct agent *agent, bool full);
 void wheel_turn(struct agent *agent, bool full);
 void wheel_look_again(struct agent *agent);              /* fresh numbers and findings, right before an act */
 void wheel_schedule_fast(struct agent *agent);

@@ -2,6 +2,10 @@
 /* One turn of the wheel: collect into the snapshot, freeze it, detect, decide. Called by timers, twenty times a second at most. */
 #include "agent.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-event.h>
 #include <time.h>
@@ -19,6 +23,72 @@
 #define FAST_NS (50 * NSEC_PER_MSEC)
 #define WATCHFUL_NS (200 * NSEC_PER_MSEC)
 #define FAST_COST_RATIO 100
+
+int wheel_allocate(struct agent *agent)
+{
+	agent->snap = calloc(1, sizeof(*agent->snap));
+	agent->findings = calloc(1, sizeof(*agent->findings));
+	agent->changes = calloc(1, sizeof(*agent->changes));
+	agent->detector = detector_new();
+	agent->forecaster = forecaster_new();
+	agent->env.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	agent->env.sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (agent->env.proc_fd < 0 || agent->env.sys_fd < 0)
+		return -errno;
+	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster)
+		return -ENOMEM;
+
+	struct snapshot *snap = agent->snap;
+	snap->interval_ns = agent->config->interval_ns;
+	snap->cpu.used_permille = UINT32_MAX;
+	snprintf(snap->node, sizeof(snap->node), "%s", agent->config->node);
+	snprintf(snap->boot_id, sizeof(snap->boot_id), "%s", agent->boot_id);
+	return 0;
+}
+
+void wheel_free(struct agent *agent)
+{
+	detector_free(agent->detector);
+	forecaster_free(agent->forecaster);
+	free(agent->changes);
+	free(agent->findings);
+	free(agent->snap);
+	if (agent->env.proc_fd > 0)
+		close(agent->env.proc_fd);
+	if (agent->env.sys_fd > 0)
+		close(agent->env.sys_fd);
+}
+
+void wheel_open_collectors(struct agent *agent)
+{
+	agent->env.config = agent->config;
+	agent->snap->collector_count = COLLECTOR_COUNT;
+	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++) {
+		struct collector_status *status = &agent->snap->collectors[id];
+		memset(status, 0, sizeof(*status));
+		snprintf(status->name, sizeof(status->name), "%s", collectors[id]->name);
+		if (!agent->config->collectors[id])
+			continue;
+		status->state = COLLECTOR_UP;
+		int error = collectors[id]->open(&agent->env, status, &agent->collector_state[id]);
+		if (error < 0) {
+			status->state = COLLECTOR_DOWN;
+			agent->collector_state[id] = NULL;
+			log_warning("%s: unavailable, continuing without it: %s", status->name, status->why[0] ? status->why : strerror(-error));
+		} else if (status->state == COLLECTOR_DEGRADED) {
+			log_info("%s: degraded to %s: %s", status->name, status->source, status->why);
+		}
+	}
+}
+
+void wheel_close_collectors(struct agent *agent)
+{
+	for (enum collector_id id = COLLECTOR_COUNT; id-- > 0;) {
+		if (agent->collector_state[id])
+			collectors[id]->close(agent->collector_state[id]);
+		agent->collector_state[id] = NULL;
+	}
+}
 
 static void count_tick(struct self_section *self, uint64_t took_ns)
 {
@@ -63,7 +133,7 @@ static void measure_self(struct agent *agent)
 			add_process_cost(snap, process->pid, &self->cpu_ns, &self->resident_bytes);
 	}
 	self->publisher_restarts = agent->publisher_restarts;
-	self->events_dropped = agent->records_dropped + scribe_lost(agent->scribe);
+	self->events_dropped = agent->records_dropped + (agent->scribe ? scribe_lost(agent->scribe) : 0);
 	self->journal_late = agent->intents_late;
 	self->program_count = bpf_program_stats(self->programs, MAX_BPF_PROGRAMS);
 	self->measured_ns = snap->boot_ns;
@@ -83,7 +153,7 @@ static void show_engine(struct agent *agent)
 	section->incidents_folded = agent->engine.incidents_folded;
 }
 
-static void collect(struct agent *agent, bool full)
+void wheel_collect(struct agent *agent, bool full)
 {
 	struct snapshot *snap = agent->snap;
 	snap->boot_ns = clock_boot_ns();
@@ -123,14 +193,14 @@ void wheel_circumstances(const struct agent *agent, struct circumstances *ret)
 
 void wheel_look_again(struct agent *agent)
 {
-	collect(agent, false);
+	wheel_collect(agent, false);
 	detect(agent->detector, agent->snap, agent->config, agent->findings);
 }
 
 void wheel_turn(struct agent *agent, bool full)
 {
 	uint64_t started = clock_boot_ns();
-	collect(agent, full);
+	wheel_collect(agent, full);
 	detect(agent->detector, agent->snap, agent->config, agent->findings);
 
 	struct circumstances now;

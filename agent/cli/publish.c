@@ -1,10 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `nodemend publish`: how the agent starts its publisher; of no use by hand. */
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "publisher.h"
+
+/* The agent is spared by the OOM killer; its publisher has no claim to that. Raising one's own score is always allowed. */
+static void be_ordinary(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)!write(fd, "0", 1);
+	close(fd);
+}
 
 static int run(int argc, char **argv)
 {
@@ -44,6 +56,7 @@ static int run(int argc, char **argv)
 	}
 	if (args.ring_fd < 0 || args.event_fd < 0 || args.feed_dir_fd < 0)
 		return cli_usage(&command_publish, "the agent starts this itself");
+	be_ordinary();
 	return publisher_run(&args);
 }
 

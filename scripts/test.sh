@@ -8,6 +8,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 out=build
 logs=$out/test-logs
+export PYTHONDONTWRITEBYTECODE=1
 jobs=$(nproc 2>/dev/null || echo 2)
 passed=0
 failed=0

@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Services of a real systemd: one that crashes, one that hangs, one that always dies. The agent restarts them through
+D-Bus, once from outside of the container and once from inside, and knows when to stop and call a human.
+"""
+
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import harness
+from container import Container
+from harness import wait_for
+
+TRIES = 3
+
+
+def service(description, start):
+    """Each start leaves a line behind, so that a test can count them without trusting anybody."""
+    return f"""[Unit]
+Description={description}
+[Service]
+Restart=no
+ExecStartPre=/bin/sh -c 'mkdir -p /run-counts; echo x >> /run-counts/%n'
+ExecStart={start}
+"""
+
+
+def units(port):
+    return {
+        "crashes.service": service("dies when it is hit", "/bin/sleep infinity"),
+        "hangs.service": service("answers until it hangs", f"/opt/programs/hang_server {port}"),
+        "dies.service": service("always dies", "/bin/sh -c 'sleep 0.2; exit 7'"),
+        "innocent.service": service("nobody's business", "/bin/sleep infinity"),
+    }
+
+
+def policies(port, bus):
+    def policy(name, condition, limits):
+        return f"""
+  - name: {name}
+    when:
+      unit: {{name: {name}.service, {condition}}}
+    mode: enforce
+    do:
+      - restart-unit: {{unit: {name}.service, job_timeout: 5s}}
+        expect: {{unit: active, within: 5s}}
+    limits: {limits}
+"""
+    return ("interval: 500ms\nmode: enforce\n" + (f'systemd_bus: "{bus}"\n' if bus else "") + "policies:"
+            + policy("crashes", "state: failed", "{cooldown: 5s, per_target: 10/1h, per_node: 50/1h}")
+            + policy("hangs", f'probe: {{http: "http://127.0.0.1:{port}/health"}}, timeout: 500ms, every: 500ms, failures: 3',
+                     "{cooldown: 5s, per_target: 10/1h, per_node: 50/1h}")
+            + policy("dies", "state: failed", f"{{cooldown: 5s, per_target: {TRIES}/1h, per_node: 50/1h}}"))
+
+
+def mended(bench, agent, unit, kind, break_it, container):
+    """Breaks the unit and waits until it is mended, proven and closed."""
+    old = container.main_pid(unit)
+    begun = time.monotonic()
+    break_it()
+    incident = wait_for(f"{unit}'s incident", lambda: next((i for i in agent.incidents() if i["resource"].get("unit") == unit
+                                                            or i["resource"].get("name") == unit), None), 30)
+    action = wait_for(f"{unit}'s restart", lambda: next((a for a in agent.actions(incident=incident["id"]) if a["outcome"]), None), 30)
+    bench.note(f"{unit}: broken to mended {time.monotonic() - begun:.1f} s")
+    bench.equal(f"{unit}: kind", incident["kind"], kind)
+    bench.ok(f"{unit}: fixed", action["outcome"] == "fixed" and action["remedy"] == "restart-unit", f"{action['outcome']} {action['steps']}")
+    bench.ok(f"{unit}: runs again, as another process", container.show(unit, "ActiveState") == "active" and container.main_pid(unit) not in (0, old),
+             f"{container.show(unit, 'ActiveState')} {old} -> {container.main_pid(unit)}")
+    bench.ok(f"{unit}: through D-Bus, its job awaited", any("job" in (s["name"] + s["detail"]).lower() for s in action["steps"]), action["steps"])
+    wait_for(f"{unit}'s incident to close", lambda: agent.incidents(id=incident["id"], state="resolved"), 40)
+    bench.ok(f"{unit}: its incident closes", True)
+
+
+def given_up(bench, agent, container):
+    """Tried as often as the policy says, then quarantined and said aloud."""
+    container.run("systemctl", "start", "--no-block", "dies.service")
+    incident = wait_for("the incident that needs a human", lambda: next((i for i in agent.incidents(state="needs_human")
+                                                                         if "dies.service" in str(i["resource"])), None), 120)
+    starts = container.starts("dies.service")
+    acts = [a for a in agent.actions(incident=incident["id"]) if a["remedy"] == "restart-unit" and a["outcome"] not in (None, "refused")]
+    bench.equal("dies.service: as many acts as the policy allows", len(acts), TRIES)
+    bench.ok("dies.service: none of them is called fixed", all(a["outcome"] in ("no_effect", "failed") for a in acts), [a["outcome"] for a in acts])
+    bench.equal("dies.service: as many starts, beside the first", starts, TRIES + 1)
+    agent.next_feed(12)
+    bench.equal("dies.service: and no more after that", container.starts("dies.service"), starts)
+    code, out, err = agent.cli("status")
+    bench.ok("status says so", re.search(r"dies\.service", out) and re.search(r"human|quarantin", out, re.I), f"{code}: {out}{err}")
+    code, out, err = agent.cli("why", incident["id"])
+    bench.ok("why says so", "dies.service" in out and re.search(r"human|quarantin", out, re.I), f"{code}: {out}{err}")
+    _, _, body = agent.get("/metrics")
+    rows = [line for line in body.decode().splitlines() if line.startswith("nodemend_incidents{") and 'state="needs_human"' in line]
+    bench.ok("/metrics says so", any(float(line.rsplit(" ", 1)[1]) >= 1 for line in rows), rows)
+
+
+def outside(bench):
+    """The agent is on the host and speaks to the container's systemd over its bus."""
+    port = harness.free_port()
+    container = Container(bench, units(port))
+    container.run("systemctl", "start", "crashes.service", "hangs.service", "innocent.service")
+    innocent = container.main_pid("innocent.service")
+    agent = bench.agent(policies(port, container.bus), mode="enforce")
+    mended(bench, agent, "crashes.service", "service_down", lambda: container.signal_main("crashes.service", signal.SIGKILL), container)
+    mended(bench, agent, "hangs.service", "service_hung", lambda: container.signal_main("hangs.service", signal.SIGUSR1), container)
+    given_up(bench, agent, container)
+    bench.ok("the innocent unit was left alone", container.main_pid("innocent.service") == innocent != 0)
+    bench.equal("the agent ends well", agent.stop(), 0)
+
+
+def libraries(bench, binary):
+    """The shared libraries of a program, gathered in one folder to be seen inside."""
+    folder = Path(bench.dir, "lib")
+    folder.mkdir()
+    for line in subprocess.run(["ldd", binary], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines():
+        match = re.search(r"=> (/\S+)", line)
+        if match and not re.match(r"lib(c|m|pthread|dl|rt)\.so", Path(match[1]).name):
+            shutil.copy(match[1], folder)
+    return folder
+
+
+class Inside(harness.Agent):
+    """The agent as a unit of the container, reached over the shared loopback and its folders."""
+
+    def __init__(self, bench, container, config, port):
+        self.bench, self.container, self.port, self.process = bench, container, port, None
+        self.run_dir, self.state_dir = container.tree / "run/nodemend", container.tree / "var/lib/nodemend"
+        self.log = Path(bench.dir, "inside.log")
+        bench.agents.append(self)
+        (container.tree / "etc/nodemend").mkdir()
+        (container.tree / "etc/nodemend/nodemend.yaml").write_text(config)
+        container.run("systemctl", "start", "nodemend.service")
+        try:
+            wait_for("the agent inside", self._answers, 30)
+        finally:
+            self.log.write_text(container.run("journalctl", "--no-pager", "-o", "cat", "-u", "nodemend.service")[1])
+
+    def _answers(self):
+        try:
+            return self.get_json("/v1/metrics")["seq"] >= 1
+        except (OSError, ValueError):
+            return False
+
+    def cli(self, *words, env=None):
+        return (*self.container.run("/opt/nodemend", *words), "")
+
+
+def unit_of_the_agent(port):
+    return f"""[Unit]
+Description=nodemend
+[Service]
+Environment=LD_LIBRARY_PATH=/opt/lib
+RuntimeDirectory=nodemend
+StateDirectory=nodemend
+ExecStart=/opt/nodemend run --listen 127.0.0.1:{port}
+"""
+
+
+def inside(bench):
+    """The agent is a unit of the same systemd, over the system bus, with the container's own view of processes."""
+    port, agent_port = harness.free_port(), harness.free_port()
+    binds = [f"{harness.BINARY}:/opt/nodemend", f"{libraries(bench, harness.BINARY)}:/opt/lib"]
+    container = Container(bench, {**units(port), "nodemend.service": unit_of_the_agent(agent_port)}, binds,
+                          ["--capability=all", "--system-call-filter=bpf perf_event_open"])
+    container.run("systemctl", "start", "crashes.service", "hangs.service")
+    agent = Inside(bench, container, policies(port, ""), agent_port)
+    up = [row["labels"].get("source") for row in agent.feed().samples("nodemend_collector_up", collector="syscall")]
+    bench.note(f"inside, the syscall collector runs on {up}")
+    mended(bench, agent, "crashes.service", "service_down", lambda: container.signal_main("crashes.service", signal.SIGKILL), container)
+    mended(bench, agent, "hangs.service", "service_hung", lambda: container.signal_main("hangs.service", signal.SIGUSR1), container)
+    container.run("systemctl", "stop", "nodemend.service")
+    bench.equal("the unit ends well", container.show("nodemend.service", "Result"), "success")
+
+
+if __name__ == "__main__":
+    raise SystemExit(harness.main(outside, inside))

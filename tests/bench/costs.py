@@ -1,0 +1,202 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What nodemend costs, beside peers in the same run, as rows of one Markdown table. Nothing here fails for being slow: the
+goal stands beside each row with yes or no. Called by scripts/bench.sh; run it on an otherwise idle machine.
+"""
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+import harness  # noqa: E402
+from harness import MiB, wait_for  # noqa: E402
+
+CONFIG = "interval: 1s\n"
+IDLE_SECONDS = int(os.environ.get("BENCH_SECONDS", "60"))
+STARTS = 9
+SCRAPES = 200
+TICK = os.sysconf("SC_CLK_TCK")
+PEERS = {"prometheus-node-exporter": "--web.listen-address=127.0.0.1:{port}",
+         "prometheus-process-exporter": "-web.listen-address=127.0.0.1:{port}"}
+
+
+def cpu_seconds(pids):
+    """From schedstat where the kernel keeps it: /proc/PID/stat counts in ticks of 10 ms."""
+    total = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError, ValueError):
+                total += int((task / "schedstat").read_text().split()[0]) / 1e9
+                continue
+            with suppress(OSError):
+                fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
+                total += (int(fields[11]) + int(fields[12])) / TICK
+    return total
+
+
+def rollup(pids, what):
+    total = 0
+    for pid in pids:
+        with suppress(OSError, AttributeError):
+            total += int(re.search(rf"^{what}:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)[1]) * 1024
+    return total
+
+
+class Peer:
+    """Another program that serves /metrics."""
+
+    def __init__(self, bench, name):
+        self.name, self.port = name, harness.free_port()
+        self.process = subprocess.Popen([name, PEERS[name].format(port=self.port)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        bench.stack.callback(self.process.wait)
+        bench.stack.callback(self.process.kill)
+        wait_for(name, self.scrape, 20)
+
+    def pids(self):
+        return [self.process.pid]
+
+    def scrape(self):
+        with suppress(OSError):
+            return harness.Agent.get(self, "/metrics")[2]
+
+
+class Rows:
+    def __init__(self):
+        self.rows = []
+
+    def add(self, what, value, beside="", goal="", met=None):
+        verdict = "" if met is None else "yes" if met else "no"
+        self.rows.append((what, value, beside, goal, verdict))
+        print(f"  {what:58} {value:>14}  {beside:52} {goal:18} {verdict}", flush=True)
+
+    def markdown(self):
+        head = "| what | nodemend | beside, in the same run | goal | met |\n|---|---|---|---|---|\n"
+        return head + "".join("| " + " | ".join(row) + " |\n" for row in self.rows)
+
+
+def getppid(rows):
+    """The kernel side's tax, by its own program: rows of name, ns added, ratio to an empty pair."""
+    program = harness.BUILD / "tests/bench/bench_getppid"
+    if not program.exists():
+        rows.add("added to a getppid", "not built")
+        return
+    done = subprocess.run([program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=180, check=False)
+    found = {}
+    for line in done.stdout.decode().splitlines():
+        fields = line.split("\t")
+        if len(fields) >= 3:
+            found[fields[0]] = (fields[1], fields[2])
+    ours = next((value for name, value in found.items() if name.startswith("nodemend")), None)
+    if not ours:
+        rows.add("added to a getppid", "no answer")
+        return
+    beside = "; ".join(f"{name} {ns} ns" for name, (ns, _) in found.items() if not name.startswith("nodemend"))
+    ratio = float(ours[1].rstrip("x"))
+    rows.add("added to a getppid", f"{ours[0]} ns, {ratio:.2f} x", beside, "<= 2.4 x empty", ratio <= 2.4)
+
+
+def memory(rows, agent, peers):
+    family = harness.children_of(agent.pid)
+    publisher = agent.publisher_pid()
+    pair = [agent.pid, publisher]
+    beside = "; ".join(f"{peer.name} {rollup(peer.pids(), 'Rss') / MiB:.1f} MB" for peer in peers)
+    resident = rollup(pair, "Rss")
+    rows.add("resident, agent and publisher", f"{resident / MiB:.1f} MB", beside, "<= 20 MB", resident <= 20e6)
+    rows.add("the same with all workers, shared pages once (PSS)", f"{rollup([agent.pid, *family], 'Pss') / MiB:.1f} MB",
+             f"resident, each in full: {rollup([agent.pid, *family], 'Rss') / MiB:.1f} MB in {1 + len(family)} processes")
+    maps = subprocess.run(["/usr/sbin/bpftool", "-j", "map", "show"], stdout=subprocess.PIPE, check=False).stdout
+    with suppress(ValueError):
+        import json
+        held = sum(row.get("bytes_memlock", 0) for row in json.loads(maps) if any(pid.get("pid") == agent.pid for pid in row.get("pids", [])))
+        if held:
+            rows.add("kernel memory of its BPF maps", f"{held / MiB:.1f} MB")
+
+
+def idle(rows, agent, peers):
+    """All at once over the same seconds, nobody scraped; then all scraped once a second, which is when peers measure."""
+    def take(seconds, each_second):
+        groups = {"nodemend": lambda: [agent.pid, *harness.children_of(agent.pid)], "agent alone": lambda: [agent.pid],
+                  **{peer.name: peer.pids for peer in peers}}
+        before, begun = {name: cpu_seconds(pids()) for name, pids in groups.items()}, time.monotonic()
+        for i in range(seconds):
+            each_second()
+            time.sleep(max(0, begun + i + 1 - time.monotonic()))
+        took = time.monotonic() - begun
+        return {name: 100 * (cpu_seconds(pids()) - before[name]) / took for name, pids in groups.items()}
+
+    used = take(IDLE_SECONDS, lambda: None)
+    beside = "; ".join(f"{peer.name} {used[peer.name]:.2f} %" for peer in peers) + " (they measure only when scraped)"
+    rows.add(f"processor, 1 s interval, idle node, {IDLE_SECONDS} s: agent", f"{used['agent alone']:.2f} %", beside, "<= 0.5 % of a core",
+             used["agent alone"] <= 0.5)
+    rows.add("the same with publisher and workers", f"{used['nodemend']:.2f} %")
+    used = take(IDLE_SECONDS // 2, lambda: [source() for source in [lambda: agent.get("/metrics"), *(peer.scrape for peer in peers)]])
+    rows.add("the same, all scraped once a second", f"{used['nodemend']:.2f} %", "; ".join(f"{peer.name} {used[peer.name]:.2f} %" for peer in peers))
+
+
+def scraping(rows, agent, peers):
+    def each(pids, scrape):
+        body = scrape()
+        before = cpu_seconds(pids)
+        for _ in range(SCRAPES):
+            scrape()
+        return 1000 * (cpu_seconds(pids) - before) / SCRAPES, sum(1 for line in body.splitlines() if line and not line.startswith(b"#"))
+
+    ours, series = each([agent.publisher_pid()], lambda: agent.get("/metrics")[2])
+    found = []
+    for peer in peers:
+        cost, count = each(peer.pids(), peer.scrape)
+        found.append(f"{peer.name} {cost:.2f} ms, {count} series")
+    rows.add("processor time of a scrape", f"{ours:.2f} ms, {series} series", "; ".join(found))
+
+
+def starting(bench, rows):
+    """From execve to the first 200 of /metrics that holds a measurement."""
+    def to_first_scrape(start, stop):
+        times = []
+        for _ in range(STARTS):
+            begun = time.monotonic()
+            subject = start()
+            wait_for("the first scrape", lambda: b"node_memory_MemTotal_bytes" in (subject.scrape() or b""), 30, step=0.002)
+            times.append(1000 * (time.monotonic() - begun))
+            stop(subject)
+        return statistics.median(times)
+
+    class Ours(harness.Agent):
+        def scrape(self):
+            with suppress(OSError):
+                return self.get("/metrics")[2]
+
+    number = iter(range(1000))
+    ours = to_first_scrape(lambda: Ours(bench, CONFIG, name=f"start-{next(number)}", ready=False), lambda agent: agent.stop())
+    beside = ""
+    if shutil.which("prometheus-node-exporter"):
+        theirs = to_first_scrape(lambda: Peer(bench, "prometheus-node-exporter"), lambda peer: peer.process.kill())
+        beside = f"prometheus-node-exporter {theirs:.0f} ms"
+    rows.add("start to the first scrape (median)", f"{ours:.0f} ms", beside, "<= 500 ms", ours <= 500)
+
+
+def costs(bench):
+    rows = Rows()
+    getppid(rows)
+    starting(bench, rows)
+    agent = bench.agent(CONFIG)
+    peers = [Peer(bench, name) for name in PEERS if shutil.which(name)]
+    agent.next_feed(5)
+    memory(rows, agent, peers)
+    idle(rows, agent, peers)
+    scraping(rows, agent, peers)
+    memory_after = rollup([agent.pid, agent.publisher_pid()], "Rss")
+    rows.add("resident after all of that", f"{memory_after / MiB:.1f} MB", "", "<= 20 MB", memory_after <= 20e6)
+    Path(os.environ.get("BENCH_TABLE", harness.BUILD / "bench.md")).write_text(rows.markdown())
+
+
+if __name__ == "__main__":
+    raise SystemExit(harness.main(costs, seconds=900))

@@ -182,7 +182,7 @@ $(O)/flags.c: FORCE
 $(O)/flags.bpf: FORCE
 	$(call keep-text,$(CLANG) $(bpf-cflags))
 
-json-entry = printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$(1)' '$(subst ",\\",$(2))';
+json-entry = printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$(1)' '$(subst ','\'',$(subst ",\",$(2)))';
 sources := $(patsubst $(O)/%.o,%.c,$(objects) $(main-object)) $(addsuffix .c,$(all-test-y) $(all-fuzz-y))
 compile_commands.json: $(skeletons) $(O)/gen/policies.inc ## for editors and clang-tidy
 	@{ echo '['; $(foreach s,$(sources),$(call json-entry,$(s),$(call compile-c,$(s),$(O)/$(s:.c=.o)))) \

@@ -37,9 +37,10 @@ if need clang-tidy; then
 	else
 		sed -n 's/.*"file":"\([^"]*\.c\)".*/\1/p' compile_commands.json | grep -v '\.bpf\.c$' | grep -v '^tests/' >"$log/files"
 	fi
-	# Two at a time; gcc-only flags in the commands are none of clang-tidy's business.
-	xargs -P 2 -n 4 clang-tidy --quiet -p . --extra-arg=-Wno-unknown-warning-option <"$log/files" >"$log/tidy.all" 2>/dev/null
-	grep -E -A4 '(warning|error):' "$log/tidy.all" >"$log/tidy"
+	# Two at a time, and each in a process of its own: clang-tidy 14 sees uninitialised va_lists in the second file of a process.
+	xargs -P 2 -n 1 clang-tidy --quiet -p . --extra-arg=-Wno-unknown-warning-option <"$log/files" >"$log/tidy.all" 2>/dev/null
+	# Skeletons are bpftool's, not ours.
+	awk '/(warning|error):/ { show = !/\/gen\/[a-z_]+\.skel\.h:/ } show' "$log/tidy.all" >"$log/tidy"
 	[ -s "$log/files" ] || { echo 'nothing to look at: compile_commands.json is missing or empty' && cat "$log/make"; } >>"$log/tidy"
 	verdict "clang-tidy, $(wc -l <"$log/files") files" "$log/tidy"
 fi

@@ -262,20 +262,14 @@ int agent_reload(struct agent *agent, struct config_faults *faults)
 	}
 	free(own);
 
-	bool reopen = memcmp(config->collectors, agent->config->collectors, sizeof(config->collectors)) != 0 ||
-		      strcmp(config->systemd_bus, agent->config->systemd_bus) != 0;
-	for (uint32_t i = 0; i < config->policy_count || i < agent->config->policy_count; i++)
-		reopen |= memcmp(&config->policies[i], &agent->config->policies[i], sizeof(config->policies[i])) != 0; /* units and mounts that are watched */
 	bool publish = strcmp(config->listen, agent->config->listen) != 0 || strcmp(config->node, agent->config->node) != 0 ||
 		       config->max_processes_shown != agent->config->max_processes_shown;
-	if (reopen)
-		wheel_close_collectors(agent);
-	free(agent->config);
+	struct config *old = agent->config;
 	agent->config = config;
+	wheel_reopen_collectors(agent, old);
+	free(old);
 	snprintf(agent->snap->node, sizeof(agent->snap->node), "%s", config->node);
 	agent->snap->interval_ns = config->interval_ns;
-	if (reopen)
-		wheel_open_collectors(agent);
 	detector_reset(agent->detector);
 	track_what_is_open(agent);
 	forget_policies(agent);

@@ -100,6 +100,7 @@ int agent_apply(struct agent *agent, enum remedy_id remedy, const struct target 
 int wheel_allocate(struct agent *agent);                 /* what collecting and detecting need, before anything forks; 0 or -errno */
 void wheel_free(struct agent *agent);
 void wheel_open_collectors(struct agent *agent);         /* each by its own ladder; one that cannot is DOWN, said once */
+void wheel_reopen_collectors(struct agent *agent, const struct config *old); /* those that the new configuration concerns; the others keep their counters */
 void wheel_close_collectors(struct agent *agent);
 void wheel_collect(struct agent *agent, bool full);
 void wheel_turn(struct agent *agent, bool full);

@@ -59,35 +59,63 @@ void wheel_free(struct agent *agent)
 		close(agent->env.sys_fd);
 }
 
+static void open_collector(struct agent *agent, enum collector_id id)
+{
+	struct collector_status *status = &agent->snap->collectors[id];
+	memset(status, 0, sizeof(*status));
+	snprintf(status->name, sizeof(status->name), "%s", collectors[id]->name);
+	if (!agent->config->collectors[id])
+		return;
+
+	status->state = COLLECTOR_UP;
+	int error = collectors[id]->open(&agent->env, status, &agent->collector_state[id]);
+	if (error < 0) {
+		status->state = COLLECTOR_DOWN;
+		agent->collector_state[id] = NULL;
+		log_warning("%s: unavailable, continuing without it: %s", status->name, status->why[0] ? status->why : strerror(-error));
+	} else if (status->state == COLLECTOR_DEGRADED) {
+		log_info("%s: degraded to %s: %s", status->name, status->source, status->why);
+	}
+}
+
+static void close_collector(struct agent *agent, enum collector_id id)
+{
+	if (agent->collector_state[id])
+		collectors[id]->close(agent->collector_state[id]);
+	agent->collector_state[id] = NULL;
+}
+
 void wheel_open_collectors(struct agent *agent)
 {
 	agent->env.config = agent->config;
 	agent->snap->collector_count = COLLECTOR_COUNT;
-	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++) {
-		struct collector_status *status = &agent->snap->collectors[id];
-		memset(status, 0, sizeof(*status));
-		snprintf(status->name, sizeof(status->name), "%s", collectors[id]->name);
-		if (!agent->config->collectors[id])
-			continue;
-		status->state = COLLECTOR_UP;
-		int error = collectors[id]->open(&agent->env, status, &agent->collector_state[id]);
-		if (error < 0) {
-			status->state = COLLECTOR_DOWN;
-			agent->collector_state[id] = NULL;
-			log_warning("%s: unavailable, continuing without it: %s", status->name, status->why[0] ? status->why : strerror(-error));
-		} else if (status->state == COLLECTOR_DEGRADED) {
-			log_info("%s: degraded to %s: %s", status->name, status->source, status->why);
-		}
-	}
+	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
+		open_collector(agent, id);
+}
+
+void wheel_reopen_collectors(struct agent *agent, const struct config *old)
+{
+	const struct config *new = agent->config;
+	bool again[COLLECTOR_COUNT];
+	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
+		again[id] = old->collectors[id] != new->collectors[id];
+	again[COLLECTOR_UNIT] = again[COLLECTOR_FILESYSTEM] = true; /* what they watch is named by policies */
+	/* These two share a map: the one that has the syscall hooks writes fallocate's bytes for the other. */
+	again[COLLECTOR_SYSCALL] = again[COLLECTOR_FSWRITE] = again[COLLECTOR_SYSCALL] || again[COLLECTOR_FSWRITE];
+
+	agent->env.config = new;
+	for (enum collector_id id = COLLECTOR_COUNT; id-- > 0;)
+		if (again[id])
+			close_collector(agent, id);
+	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
+		if (again[id])
+			open_collector(agent, id);
 }
 
 void wheel_close_collectors(struct agent *agent)
 {
-	for (enum collector_id id = COLLECTOR_COUNT; id-- > 0;) {
-		if (agent->collector_state[id])
-			collectors[id]->close(agent->collector_state[id]);
-		agent->collector_state[id] = NULL;
-	}
+	for (enum collector_id id = COLLECTOR_COUNT; id-- > 0;)
+		close_collector(agent, id);
 }
 
 static void count_tick(struct self_section *self, uint64_t took_ns)
@@ -135,7 +163,7 @@ static void measure_self(struct agent *agent)
 	self->publisher_restarts = agent->publisher_restarts;
 	self->events_dropped = agent->records_dropped + (agent->scribe ? scribe_lost(agent->scribe) : 0);
 	self->journal_late = agent->intents_late;
-	self->program_count = bpf_program_stats(self->programs, MAX_BPF_PROGRAMS);
+	self->program_count = object_programs(self->programs, MAX_BPF_PROGRAMS);
 	self->measured_ns = snap->boot_ns;
 }
 

@@ -2,6 +2,7 @@
 /* `nodemend publish`: how the agent starts its publisher; of no use by hand. */
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,6 +19,14 @@ static void be_ordinary(void)
 	close(fd);
 }
 
+/* The agent wrote these; what is no number of its range is no descriptor. */
+static int number(const char *text)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+	return *text && !*end && value >= 0 && value <= INT_MAX ? (int)value : -1;
+}
+
 static int run(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -30,13 +39,13 @@ static int run(int argc, char **argv)
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (option) {
 		case 'r':
-			args.ring_fd = atoi(optarg);
+			args.ring_fd = number(optarg);
 			break;
 		case 'e':
-			args.event_fd = atoi(optarg);
+			args.event_fd = number(optarg);
 			break;
 		case 'f':
-			args.feed_dir_fd = atoi(optarg);
+			args.feed_dir_fd = number(optarg);
 			break;
 		case 'l':
 			args.listen = optarg;
@@ -48,7 +57,7 @@ static int run(int argc, char **argv)
 			args.user = optarg;
 			break;
 		case 'p':
-			args.max_processes_shown = (uint32_t)atoi(optarg);
+			args.max_processes_shown = (uint32_t)number(optarg);
 			break;
 		default:
 			return EXIT_USAGE;

@@ -57,10 +57,15 @@ void config_copy(struct config *to, const struct config *from);
  * file that names `policies` replaces the shipped ones, the next ones add theirs. 0; or -EINVAL with at least one fault and *ret as the defaults.
  */
 int config_load(const char *path, struct config *ret, struct config_faults *faults);
-/* The same for text in memory (`config` is overwritten, as by config_load); `name` stands for the file in faults. Never reads beyond `size`; for tests and fuzzing. */
+/* The same for text in memory: `config` is overwritten; `name` stands for the file in faults. Never reads beyond `size`; for tests and fuzzing. */
 int config_parse(const char *name, const char *text, size_t size, struct config *config, struct config_faults *faults);
-/* The files that config_load(NULL) would read, in that order. How many there are; those beyond `room` are counted, not named. */
-uint32_t config_places(char (*ret_paths)[PATH_LEN], uint32_t room);
+
+enum { CONFIG_MAX_FILES = 64 };
+/* The files of a folder (NULL: /etc/nodemend) in the order in which they are read: nodemend.yaml, then conf.d's by name. How many there are;
+ * those beyond `room` are counted, not named. */
+uint32_t config_places(const char *folder, char (*ret_paths)[PATH_LEN], uint32_t room);
+/* config_load(NULL) for another folder. */
+int config_load_folder(const char *folder, struct config *ret, struct config_faults *faults);
 
 /* Adds one; beyond the room they are counted in `cut`. */
 void config_fault(struct config_faults *faults, const char *file, uint32_t line, uint32_t column, const char *format, ...)

@@ -111,6 +111,10 @@ struct remedy {
 extern const struct remedy *const remedies[REMEDY_COUNT];
 const struct remedy *remedy_by_name(const char *name);
 
+/* Why nothing may be cleaned under `path` (absolute, normalised), whatever a policy says; NULL: nothing speaks against it. The configuration's
+ * validator and the hands ask the same list. */
+const char *protected_root(const char *path);
+
 /* Appends a step or a plan line; what does not fit is counted in plan_cut. printf-like, never allocates. */
 struct action_step *result_step(struct remedy_result *result, const char *name);
 void step_end(struct action_step *step, bool ok, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keys of nodemend.yaml. */
+#ifndef NODEMEND_CORE_CONFIG_TABLE_H
+#define NODEMEND_CORE_CONFIG_TABLE_H
+
+#include "core/value.h"
+
+extern const struct section config_section;                                              /* into struct config */
+extern const struct section http_section, budget_section, collectors_section, protect_section; /* likewise */
+
+/* config.c: the reader that `policies` names. */
+void config_read_policies(struct reader *reader, const struct yaml_item *item, void *config);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words of a policy: conditions, remedies' arguments, expectations, limits. policy.c reads policies by them. */
+#ifndef NODEMEND_CORE_POLICY_TABLE_H
+#define NODEMEND_CORE_POLICY_TABLE_H
+
+#include "core/value.h"
+#include "policy.h"
+
+extern const struct section policy_section;                             /* into struct policy */
+extern const struct section limits_section, blocked_by_section;         /* into struct policy */
+extern const struct section predicate_section;                          /* the words that may stand in `when`; reads nothing by itself */
+extern const struct section condition_sections[CONDITION_KIND_COUNT];   /* into struct condition */
+extern const struct section probe_section;                              /* into struct probe */
+extern const struct section step_section;                               /* into struct remedy_step */
+extern const struct section remedy_sections[REMEDY_COUNT];              /* into union remedy_args */
+extern const struct section expect_section;                             /* into struct effect; tag: for which remedies, by bit */
+
+/* Appends the policies of a list to the configuration; for the `policies` key. `shipped`: they are the embedded ones. */
+void policies_read(struct reader *reader, const struct yaml_item *list, struct config *config, bool shipped);
+
+/* policy.c and policy_check.c: custom readers that the tables name. */
+void policy_read_when(struct reader *reader, const struct yaml_item *item, void *policy);
+void policy_read_do(struct reader *reader, const struct yaml_item *item, void *policy);
+void policy_read_remedy(struct reader *reader, const struct yaml_item *item, void *step);
+void policy_read_expect(struct reader *reader, const struct yaml_item *item, void *step);
+void policy_read_probe(struct reader *reader, const struct yaml_item *item, void *condition);
+void policy_read_command(struct reader *reader, const struct yaml_item *item, void *probe);
+
+/* policy_check.c: what no single value shows. `item` is the mapping that the value was read from. */
+void policy_check(struct reader *reader, const struct yaml_item *item, const struct policy *policy);
+void policy_check_condition(struct reader *reader, const struct yaml_item *item, const struct condition *condition);
+void policy_check_step(struct reader *reader, const struct yaml_item *item, const struct remedy_step *step);
+
+/*
+ * One remedy's arguments without a policy, for `apply`: fill in the defaults, then set them by their names (a list grows by one at
+ * each call). 0; or -EINVAL and in `why` what would be right. remedy_args_check: the rules that hold for the whole.
+ */
+void remedy_args_defaults(enum remedy_id remedy, union remedy_args *ret);
+int remedy_args_set(enum remedy_id remedy, const char *name, const char *text, union remedy_args *args, char why[VALUE_WHY_LEN]);
+int remedy_args_check(enum remedy_id remedy, const union remedy_args *args, bool min_age_given, char why[VALUE_WHY_LEN]);
+
+#endif

@@ -130,7 +130,8 @@ class Program:
             self.lines.append((boot_ns(), raw.decode(errors="replace").split()))
 
     def _wait(self):
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ChildProcessError):  # kill() may have been first to reap it
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         self.ended_ns = boot_ns()
 
     def line(self, word):

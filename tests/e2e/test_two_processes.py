@@ -25,7 +25,7 @@ policies:
     do:
       - terminate: {{scope: process, term_wait: 1s}}
         expect: {{exited: 1, within: 2s}}
-    limits: {{cooldown: 2s, per_target: 100/1h, per_node: {per_node}}}
+    limits: {{cooldown: 2s, per_target: {acts}, per_node: {acts}}}
   - name: always
     when:
       memory: {{used_percent: {{above: 0.01, clear: 0.001}}}}
@@ -47,7 +47,7 @@ def status_of(pid):
 def publisher_dies(bench):
     """kill -9 of the publisher: back soon, with all it must know; and the agent decides while it is away."""
     folder, path = bench.cgroup("grow")
-    agent = bench.agent(GROW.format(cgroup=path, per_node="200/1h"))
+    agent = bench.agent(GROW.format(cgroup=path, acts="200/1h"))
     wait_for("the standing incident", lambda: agent.incidents(kind="memory_exhaustion"), 20)
     pid = agent.publisher_pid()
     bench.need("the publisher is a process of its own", pid and pid != agent.pid, pid)
@@ -76,7 +76,7 @@ def publisher_dies(bench):
 
 def publisher_is_walled_in(bench):
     """It talks to the network, so it has no rights: no capabilities, no new ones, a filter on its calls, and another user."""
-    agent = bench.agent(GROW.format(cgroup="/none", per_node="1/1h"))
+    agent = bench.agent(GROW.format(cgroup="/none", acts="1/1h"))
     status = status_of(agent.publisher_pid())
     bench.ok("not root", "0" not in status["Uid"].split(), status["Uid"])
     bench.equal("no capabilities", {status[key].strip("0") for key in ("CapPrm", "CapEff", "CapInh", "CapAmb")}, {""})
@@ -109,7 +109,7 @@ def agent_dies(bench):
     """kill -9 of the agent: nothing of it runs on; a new one picks up incidents, budgets, cooldowns and a pause."""
     programs, maps = harness.bpf_ids("prog"), harness.bpf_ids("map")
     folder, path = bench.cgroup("grow")
-    agent = bench.agent(GROW.format(cgroup=path, per_node="1/1h"))
+    agent = bench.agent(GROW.format(cgroup=path, acts="1/1h"))
     standing = wait_for("the standing incident", lambda: agent.incidents(policy="always") or agent.incidents(kind="memory_exhaustion"), 20)[0]
     first = grow(bench, folder)
     bench.need("the one act the budget holds", first.line("term"), first.lines)
@@ -147,7 +147,7 @@ def agent_dies(bench):
 def pause_holds(bench):
     """While paused nothing is ended; after resume the next one is."""
     folder, path = bench.cgroup("grow")
-    agent = bench.agent(GROW.format(cgroup=path, per_node="200/1h"))
+    agent = bench.agent(GROW.format(cgroup=path, acts="200/1h"))
     agent.next_feed(3)
     bench.equal("pause", agent.cli("pause", "for a test")[0], 0)
     bench.ok("paused: nobody is ended", grow(bench, folder).line("limit"))

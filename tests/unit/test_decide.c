@@ -506,7 +506,7 @@ static uint64_t depth_from_environment(uint64_t otherwise)
 static void every_short_sequence_holds_the_invariants(void **state)
 {
 	struct bench bench = set_up(two_policies);
-	uint64_t depth = depth_from_environment(5), sequences = 1, acted = 0;
+	uint64_t depth = depth_from_environment(6), sequences = 1, acted = 0;
 	for (uint64_t i = 0; i < depth; i++)
 		sequences *= EVENT_COUNT;
 	for (uint64_t sequence = 0; sequence < sequences; sequence++) {
@@ -524,6 +524,11 @@ static void every_short_sequence_holds_the_invariants(void **state)
 static void long_random_walks_hold_the_invariants(void **state)
 {
 	struct bench bench = set_up(two_policies);
+	/* Stops are rare and short, as in life: else nothing ever gets far enough to go wrong. */
+	static const enum event likely[] = {
+		SAY_TRUE, SAY_TRUE, SAY_TRUE, SAY_TRUE, SAY_TRUE, SAY_FALSE, SAY_FALSE, SAY_UNKNOWN, DISPATCH, DISPATCH, DISPATCH, DISPATCH, ANSWER_FIXED,
+		ANSWER_FIXED, ANSWER_NO_EFFECT, ANSWER_NO_EFFECT, TOGGLE_PAUSE, TOGGLE_SHADOW, TOGGLE_STOP, WAIT_COOLDOWN, WAIT_COOLDOWN, WAIT_COOLDOWN,
+	};
 	uint64_t random = 88172645463325252ULL, acted = 0;
 	for (int walk = 0; walk < 300; walk++) {
 		struct witness witness = { 0 };
@@ -532,7 +537,7 @@ static void long_random_walks_hold_the_invariants(void **state)
 			random ^= random << 13;
 			random ^= random >> 7;
 			random ^= random << 17;
-			apply(&bench, &witness, (enum event)(random % EVENT_COUNT));
+			apply(&bench, &witness, likely[random % (sizeof(likely) / sizeof(likely[0]))]);
 		}
 		acted += witness.count;
 	}

@@ -202,7 +202,7 @@ static void kernel_threads_are_never_targets(void **state)
 {
 	struct bench bench = set_up("policies:\n"
 				    "  - name: spin\n"
-				    "    when: {process: {comm: \"*\", cpu_percent: {above: 50}}}\n");
+				    "    when: {process: {comm: \"kw*\", cpu_percent: {above: 50}}}\n");
 	struct process *process = scene_process(bench.snap, 9, "kworker", 0, 0);
 	process->kernel_thread = true;
 	process->cpu_delta_ns = SECONDS(1);

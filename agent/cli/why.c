@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `nodemend why ID`: one incident whole, for a person who was just woken. The first line says what is wrong, who causes it, what
+ * was done and whether that helped; all below is evidence.
+ */
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/option.h"
+#include "cli/show.h"
+
+static const struct {
+	const char *kind, *is, *was; /* with the resource before it */
+} sentences[] = {
+	{ "disk_exhaustion", "is filling up", "was filling up" },
+	{ "memory_exhaustion", "uses up memory", "used up memory" },
+	{ "cpu_exhaustion", "uses up the processors", "used up the processors" },
+	{ "io_saturation", "is held up by I/O", "was held up by I/O" },
+	{ "process_crash", "is not running", "was not running" },
+	{ "service_down", "is down", "was down" },
+	{ "service_hung", "does not answer", "did not answer" },
+};
+
+static void show_summary(const struct look *look, const cJSON *incident)
+{
+	const char *kind = get_text(incident, "kind"), *state = get_text(incident, "state");
+	bool over = strcmp(state, "resolved") == 0, human = strcmp(state, "needs_human") == 0;
+	const cJSON *resource = get(incident, "resource");
+	bool node = strcmp(get_text(resource, "type"), "node") == 0;
+	struct shown cause = show_cause(incident);
+	const char *words = NULL;
+	for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
+		if (strcmp(kind, sentences[i].kind) == 0)
+			words = node ? (over ? "was running out" : "is running out") : over ? sentences[i].was : sentences[i].is;
+
+	enum tint tint = over ? TINT_GOOD : tint_of_severity(get_text(incident, "severity"));
+	show_tinted(look, tint, "%s %s; %s; %s; %s.\n", show_resource(resource).text, words ? words : kind,
+		    cause.text[0] ? cause.text : "no cause is known", show_deeds(incident).text,
+		    over    ? "it is over"
+		    : human ? "it needs a person"
+			    : "it goes on");
+}
+
+static void show_facts(const struct look *look, const cJSON *answer)
+{
+	const cJSON *incident = get(answer, "incident"), *signal = get(incident, "signal"), *resource = get(incident, "resource");
+	const char *opened = get_text(incident, "opened"), *resolved = get_text(incident, "resolved");
+	double within = get_number(signal, "exhausted_in_seconds"), confidence = get_number(signal, "confidence");
+
+	fprintf(look->out, "\nincident   %s, %s of %s, %s, %s\n", show_text(get_text(incident, "id")).text, get_text(incident, "kind"),
+		show_resource(resource).text, get_text(incident, "severity"), get_text(incident, "state"));
+	if (get_text(resource, "device")[0])
+		fprintf(look->out, "device     %s\n", show_text(get_text(resource, "device")).text);
+	fprintf(look->out, "opened     %s by policy %s\n", show_time(opened).text, show_text(get_text(incident, "policy")).text);
+	if (resolved[0])
+		fprintf(look->out, "resolved   %s, after %s\n", show_time(resolved).text, show_seconds(seconds_between(opened, resolved)).text);
+	else
+		fprintf(look->out, "lasts      %s so far\n", show_seconds(seconds_between(opened, get_text(answer, "time"))).text);
+	fprintf(look->out, "signal     %s is %g, the limit is %g", show_text(get_text(signal, "metric")).text, get_number(signal, "value"),
+		get_number(signal, "threshold"));
+	if (isfinite(within))
+		fprintf(look->out, "; exhausted in %s", show_seconds(within).text);
+	if (isfinite(within) && isfinite(confidence))
+		fprintf(look->out, " (confidence %.0f %%)", confidence * 100);
+	fputc('\n', look->out);
+}
+
+static void show_place(const struct look *look, const cJSON *cause)
+{
+	static const char *const names[] = { "unit", "container", "cgroup" };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (get_text(cause, names[i])[0])
+			fprintf(look->out, ", %s %s", names[i], show_text(get_text(cause, names[i])).text);
+}
+
+static void show_causes(const struct look *look, const cJSON *incident)
+{
+	const cJSON *cause;
+	double rest = 1;
+	fprintf(look->out, "\ncauses     %s\n", get_count(incident, "causes") ? "by their share" : "none known");
+	cJSON_ArrayForEach(cause, get(incident, "causes")) {
+		double pid = get_number(cause, "pid"), share = get_number(cause, "share");
+		rest -= isfinite(share) ? share : 0;
+		fprintf(look->out, "  %2.0f. %7s  ", get_number(cause, "rank"), show_percent(share * 100).text);
+		show_tinted(look, TINT_BOLD, "%s", get_text(cause, "comm")[0] ? show_text(get_text(cause, "comm")).text : "a group");
+		if (isfinite(pid))
+			fprintf(look->out, " pid %.0f", pid);
+		show_place(look, cause);
+		fputc('\n', look->out);
+		if (get_text(cause, "evidence")[0])
+			fprintf(look->out, "               %s\n", show_text(get_text(cause, "evidence")).text);
+	}
+	if (get_count(incident, "causes") && rest >= 0.0005)
+		fprintf(look->out, "      %7s  all others\n", show_percent(rest * 100).text);
+}
+
+static void show_considered(const struct look *look, const cJSON *answer)
+{
+	const cJSON *policy, *step;
+	fprintf(look->out, "\nconsidered %s\n", get_count(answer, "considered") ? "by each policy that saw it" : "nothing: no policy that saw it is configured now");
+	cJSON_ArrayForEach(policy, get(answer, "considered")) {
+		const char *mode = get_text(policy, "mode"), *effective = get_text(policy, "effective_mode");
+		int number = 0;
+		fprintf(look->out, "  policy %s, mode %s", show_text(get_text(policy, "policy")).text, effective);
+		if (strcmp(mode, effective) != 0)
+			fprintf(look->out, " (its own is %s, the node's ceiling is lower)", mode);
+		fprintf(look->out, ", now %s\n", show_text(get_text(policy, "state")).text);
+		cJSON_ArrayForEach(step, get(policy, "remedies"))
+			fprintf(look->out, "   %2d. %-13s %-8s %s\n", ++number, show_text(get_text(step, "remedy")).text, get_text(step, "verdict"),
+				show_text(get_text(step, "why")).text);
+	}
+}
+
+void action_show(const struct look *look, const cJSON *action)
+{
+	const cJSON *line, *step;
+	const char *outcome = get_text(action, "outcome"), *ended = get_text(action, "ended");
+	bool good = strcmp(outcome, "fixed") == 0 || strcmp(outcome, "improved") == 0;
+	double cut = get_number(action, "plan_cut");
+
+	fprintf(look->out, "  %s  %s  on %s, mode %s\n", show_text(get_text(action, "id")).text, show_time(get_text(action, "started")).text,
+		show_resource(get(action, "target")).text, get_true(action, "dry_run") ? "dry run" : get_text(action, "mode"));
+	show_tinted(look, good ? TINT_GOOD : outcome[0] ? TINT_BAD : TINT_NONE, "    %s\n", show_action(action).text);
+	cJSON_ArrayForEach(line, get(action, "plan"))
+		fprintf(look->out, "    plan      %s\n", show_text(cJSON_IsString(line) ? line->valuestring : "").text);
+	if (cut > 0)
+		fprintf(look->out, "    plan      and %.0f lines more\n", cut);
+	fprintf(look->out, "    expected  %s\n", show_effect(get(action, "expected")).text);
+	if (strcmp(get_text(action, "mode"), "enforce") == 0)
+		fprintf(look->out, "    observed  %s\n", show_effect(get(action, "observed")).text);
+	cJSON_ArrayForEach(step, get(action, "steps"))
+		fprintf(look->out, "    step      %s %s after %s%s%s\n", show_text(get_text(step, "name")).text, get_true(step, "ok") ? "done" : "failed",
+			show_seconds(seconds_between(get_text(step, "started"), get_text(step, "ended"))).text, get_text(step, "detail")[0] ? ": " : "",
+			show_text(get_text(step, "detail")).text);
+	if (ended[0])
+		fprintf(look->out, "    took      %s\n", show_seconds(seconds_between(get_text(action, "started"), ended)).text);
+}
+
+static void show_actions(const struct look *look, const cJSON *incident)
+{
+	const cJSON *action;
+	uint32_t known = get_count(incident, "actions"), all = get_count(incident, "action_ids");
+	fprintf(look->out, "\nactions    %s\n", all ? "oldest first" : "none");
+	if (all > known)
+		fprintf(look->out, "  %u older are no longer in memory: the journal has them\n", all - known);
+	cJSON_ArrayForEach(action, get(incident, "actions"))
+		action_show(look, action);
+}
+
+static void show_history(const struct look *look, const cJSON *incident)
+{
+	const cJSON *entry;
+	double cut = get_number(incident, "history_cut");
+	fprintf(look->out, "\nhistory\n");
+	cJSON_ArrayForEach(entry, get(incident, "history"))
+		fprintf(look->out, "  %s  %-11s  %s\n", show_time(get_text(entry, "time")).text, get_text(entry, "state"), show_text(get_text(entry, "why")).text);
+	if (cut > 0)
+		fprintf(look->out, "  %.0f entries in the middle are left out\n", cut);
+}
+
+void why_show(const struct look *look, const cJSON *answer)
+{
+	const cJSON *incident = get(answer, "incident");
+	show_summary(look, incident);
+	show_facts(look, answer);
+	show_causes(look, incident);
+	show_considered(look, answer);
+	show_actions(look, incident);
+	show_history(look, incident);
+}
+
+static int run(int argc, char **argv)
+{
+	struct cli_options options = CLI_OPTIONS_INIT;
+	if (!cli_parse(&command_why, argc, argv, &options))
+		return EXIT_USAGE;
+	if (optind + 1 != argc || !argv[optind][0])
+		return cli_usage(&command_why, optind < argc ? "one incident at a time" : "which incident? `nodemend incidents` lists them");
+
+	int code;
+	cJSON *request = cli_request("incident");
+	cJSON_AddStringToObject(request, "id", argv[optind]);
+	cJSON *answer = cli_ask(&options, request, &code);
+	if (!answer)
+		return code;
+	struct look look = look_stdout();
+	why_show(&look, answer);
+	cJSON_Delete(answer);
+	return EXIT_DONE;
+}
+
+const struct command command_why = {
+	.name = "why",
+	.arguments = "ID [--json]",
+	.summary = "one incident whole: evidence, causes, what was considered, done and seen",
+	.help = "  The beginning of an ID is enough where no other begins so.\n" CLI_OPTIONS_HELP,
+	.run = run,
+};

@@ -119,12 +119,13 @@ static cJSON *answer_reload(struct agent *agent, const cJSON *request)
 	int error = agent_reload(agent, faults);
 	if (error == 0)
 		answer = view_status(agent);
-	else if (error == -EBUSY)
-		answer = control_error(EXIT_NO, "an act is under way: the new configuration is taken when it has ended");
 	else if (error == -EINVAL)
 		answer = faults_document(faults);
+	else if (error == -EBUSY)
+		answer = control_error(EXIT_NO, "an act is under way: the new configuration is read as soon as it has ended");
 	else
 		answer = control_error(EXIT_NO, "not reloaded, the old configuration stays: %s", strerror(-error));
+	agent->reload_pending |= error == -EBUSY;
 	free(faults);
 	return answer;
 }

@@ -27,6 +27,8 @@ struct cJSON *view_remedy(const struct agent *agent, const char *name);
 
 /* {"ok":true,"schema":"nodemend.<name>/1"} */
 struct cJSON *view_document(const char *name);
+/* Somebody's name, made valid UTF-8. */
+void view_add_text(struct cJSON *object, const char *name, const char *text);
 /* Absent where it is UNKNOWN. */
 void view_add_count(struct cJSON *object, const char *name, uint64_t value);
 void view_add_seconds(struct cJSON *object, const char *name, uint64_t ns);

@@ -10,6 +10,7 @@
 #include "agent.h"
 #include "core/clock.h"
 #include "core/control.h"
+#include "keep/document.h"
 #include "keep/scribe.h"
 
 static const char *const collector_states[COLLECTOR_STATE_COUNT] = {
@@ -25,6 +26,13 @@ cJSON *view_document(const char *name)
 		return document;
 	cJSON_Delete(document);
 	return NULL;
+}
+
+void view_add_text(cJSON *object, const char *name, const char *text)
+{
+	char clean[3 * PATH_LEN + 1];
+	text_clean(text, PATH_LEN, clean);
+	cJSON_AddStringToObject(object, name, clean);
 }
 
 void view_add_count(cJSON *object, const char *name, uint64_t value)
@@ -94,8 +102,8 @@ static void add_memory(cJSON *pressure, const struct snapshot *snap)
 static void add_filesystem(cJSON *list, const struct snapshot *snap, const struct filesystem *filesystem)
 {
 	cJSON *row = cJSON_CreateObject();
-	cJSON_AddStringToObject(row, "mountpoint", filesystem->mountpoint);
-	cJSON_AddStringToObject(row, "device", filesystem->device);
+	view_add_text(row, "mountpoint", filesystem->mountpoint);
+	view_add_text(row, "device", filesystem->device);
 	if (filesystem->stuck_ns)
 		view_add_seconds(row, "stuck_seconds", filesystem->stuck_ns);
 	if (snapshot_is_fresh(snap, filesystem->measured_ns)) {
@@ -125,7 +133,7 @@ static void add_io(cJSON *pressure, const struct snapshot *snap)
 	list = cJSON_AddArrayToObject(disk, "devices");
 	for (uint32_t i = 0; i < snap->disks.count && snapshot_is_fresh(snap, snap->disks.measured_ns); i++) {
 		cJSON *row = cJSON_CreateObject();
-		cJSON_AddStringToObject(row, "device", snap->disks.each[i].name);
+		view_add_text(row, "device", snap->disks.each[i].name);
 		cJSON_AddNumberToObject(row, "busy_percent", snap->disks.each[i].busy_permille / 10.0);
 		cJSON_AddItemToArray(list, row);
 	}
@@ -140,7 +148,7 @@ static void add_network(cJSON *pressure, const struct snapshot *snap)
 		const struct interface *interface = &snap->interfaces.each[i];
 		double receive = (double)interface->rx_delta_bytes / seconds, transmit = (double)interface->tx_delta_bytes / seconds;
 		cJSON *row = cJSON_CreateObject();
-		cJSON_AddStringToObject(row, "device", interface->name);
+		view_add_text(row, "device", interface->name);
 		cJSON_AddBoolToObject(row, "up", interface->up);
 		cJSON_AddNumberToObject(row, "receive_bytes_per_second", receive);
 		cJSON_AddNumberToObject(row, "transmit_bytes_per_second", transmit);
@@ -190,12 +198,12 @@ static void add_mode(cJSON *document, const struct agent *agent)
 		cJSON_AddStringToObject(document, "kill_switch", agent->kill_switch);
 		cJSON_AddBoolToObject(document, "kill_switch_set", access(agent->kill_switch, F_OK) == 0);
 	}
-	if (!pause->paused)
+	if (!pause->paused || (pause->until_boot_ns && (int64_t)agent->snap->boot_ns >= pause->until_boot_ns))
 		return;
 	cJSON *object = cJSON_AddObjectToObject(document, "paused");
 	view_add_time(object, "since", pause->since_wall_ns);
 	view_add_time(object, "until", pause->until_wall_ns);
-	cJSON_AddStringToObject(object, "reason", pause->reason);
+	view_add_text(object, "reason", pause->reason);
 }
 
 static void add_node(cJSON *document, const struct agent *agent)
@@ -216,12 +224,12 @@ static void add_collectors(cJSON *document, const struct snapshot *snap)
 	for (uint32_t i = 0; i < snap->collector_count; i++) {
 		const struct collector_status *status = &snap->collectors[i];
 		cJSON *row = cJSON_CreateObject();
-		cJSON_AddStringToObject(row, "name", status->name);
-		cJSON_AddStringToObject(row, "state", collector_states[status->state]);
+		view_add_text(row, "name", status->name);
+		view_add_text(row, "state", collector_states[status->state]);
 		if (status->source[0])
-			cJSON_AddStringToObject(row, "source", status->source);
+			view_add_text(row, "source", status->source);
 		if (status->why[0])
-			cJSON_AddStringToObject(row, "why", status->why);
+			view_add_text(row, "why", status->why);
 		view_add_count(row, "events_lost", status->events_lost);
 		cJSON_AddItemToArray(list, row);
 	}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walks the metric tables for whichever writer; see metric.h. */
+#include "publish/metric.h"
+
+#include <errno.h>
+
+static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_agent };
+enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
+
+const char *metric_source_name(uint32_t source)
+{
+	return source < COLLECTOR_COUNT ? collector_names[source] : "agent";
+}
+
+int metric_source_by_name(const char *name)
+{
+	for (uint32_t source = 0; source < METRIC_SOURCES; source++)
+		if (strcmp(metric_source_name(source), name) == 0)
+			return (int)source;
+	return -ENOENT;
+}
+
+bool context_fresh(const struct metric_context *context, uint64_t measured_ns)
+{
+	const struct snapshot *snap = context->snap;
+	return snap && snapshot_is_fresh(snap, measured_ns) && snap->boot_ns + 3 * snap->interval_ns >= context->now_ns;
+}
+
+bool context_collecting(const struct metric_context *context, enum collector_id id)
+{
+	const struct snapshot *snap = context->snap;
+	if (!snap || !context_fresh(context, snap->boot_ns))
+		return false;
+	for (uint32_t i = 0; i < snap->collector_count && i < MAX_COLLECTORS; i++) {
+		const struct collector_status *status = &snap->collectors[i];
+		if (strcmp(status->name, collector_names[id]) == 0)
+			return status->state == COLLECTOR_UP || status->state == COLLECTOR_DEGRADED;
+	}
+	return false;
+}
+
+static void begin_family_once(struct metric_sink *sink)
+{
+	if (sink->samples++)
+		return;
+	sink->writer->begin_family(sink);
+	sink->families++;
+}
+
+void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
+{
+	begin_family_once(sink);
+	sink->writer->sample(sink, labels, count, value, decimals);
+}
+
+void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const uint64_t *buckets, uint64_t sum_ns)
+{
+	begin_family_once(sink);
+	sink->writer->histogram(sink, labels, count, buckets, sum_ns);
+}
+
+void sink_field(struct metric_sink *sink, const struct metric *metric, const struct label *labels, uint32_t count, const void *row)
+{
+	static const unsigned int decimals[] = {
+		[VALUE_U64] = 0, [VALUE_NS] = 9, [VALUE_MILLI] = 3, [VALUE_CENTI] = 4, [VALUE_BOOL] = 0, [VALUE_U32] = 0, [VALUE_BITS] = 0,
+	};
+	const char *at = (const char *)row + metric->field;
+	uint64_t value;
+
+	switch (metric->value) {
+	case VALUE_BOOL:
+		value = *(const bool *)at;
+		break;
+	case VALUE_U32:
+	case VALUE_MILLI:
+	case VALUE_CENTI:
+		value = *(const uint32_t *)at == UINT32_MAX ? UNKNOWN : *(const uint32_t *)at;
+		break;
+	default:
+		value = *(const uint64_t *)at;
+	}
+	if (value == UNKNOWN)
+		return;
+	sink_sample(sink, labels, count, metric->value == VALUE_BITS ? value / 8 : value, decimals[metric->value]);
+}
+
+static void format_bounds(struct metric_sink *sink)
+{
+	for (int i = 0; i < LATENCY_BUCKETS - 1; i++) {
+		struct text text = { .data = sink->le[i], .capacity = sizeof(sink->le[i]) };
+		text_decimal(&text, 1ULL << (i + LATENCY_FIRST_EXP), 9); /* at most 17.179869184: fits, never grows */
+		sink->le[i][text.length] = 0;
+	}
+}
+
+void metrics_write(const struct metric_writer *writer, const struct metric_context *context, uint32_t sources, struct text *out)
+{
+	struct metric_sink sink = { .writer = writer, .out = out };
+	format_bounds(&sink);
+
+	writer->begin(&sink, context);
+	for (int t = 0; t < TABLES; t++) {
+		for (size_t i = 0; i < tables[t]->count; i++) {
+			const struct metric *metric = &tables[t]->each[i];
+			if (sources && !(sources & 1u << metric->source))
+				continue;
+			sink.metric = metric;
+			sink.samples = 0;
+			metric->emit(metric, context, &sink);
+			if (sink.samples)
+				writer->end_family(&sink);
+		}
+	}
+	writer->end(&sink);
+}
+
+void metrics_print_reference(FILE *out)
+{
+	static const char *const types[] = {
+		[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram", [METRIC_UNTYPED] = "untyped",
+	};
+
+	fputs("# Metrics\n\n"
+	      "Made from the metric tables in `agent/publish`; a test keeps this page equal to them. Names that begin with `node_` are\n"
+	      "node_exporter's, with its labels, types and meaning. The last column is the name for `/metrics?collect[]=NAME`. A number\n"
+	      "that is unknown on this host, or whose source has not answered for three intervals, is absent.\n\n"
+	      "| name | type | unit | what | collector |\n|---|---|---|---|---|\n",
+	      out);
+	for (int t = 0; t < TABLES; t++) {
+		for (size_t i = 0; i < tables[t]->count; i++) {
+			const struct metric *metric = &tables[t]->each[i];
+			fprintf(out, "| `%s` | %s | %s | %s | %s |\n", metric->name, types[metric->type], metric->unit, metric->help,
+				metric_source_name(metric->source));
+		}
+	}
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one table of metrics that /metrics, the JSON feed and docs/metrics.md are made from. A row says name, type, unit, help
+ * and collector; its emitter reads the snapshot and hands out samples, and a writer gives them their format. A number that is
+ * unknown, or whose source has gone stale, is not handed out at all.
+ */
+#ifndef NODEMEND_PUBLISH_METRIC_H
+#define NODEMEND_PUBLISH_METRIC_H
+
+#include <stdio.h>
+
+#include "config.h"
+#include "publish/text.h"
+#include "snapshot.h"
+
+struct records;
+
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_UNTYPED };
+
+/* `collect[]` names of doctor, and one more for what the agent says of itself. */
+enum { METRIC_OF_AGENT = COLLECTOR_COUNT, METRIC_SOURCES };
+const char *metric_source_name(uint32_t source);
+int metric_source_by_name(const char *name); /* -ENOENT */
+
+/* The publisher's own counters: everything it had to turn away. */
+struct publisher_counters {
+	uint64_t requests, rejected, slow_closed, busy_refused, streams_dropped, streams_refused, messages_bad, feed_errors, ring_errors;
+};
+
+enum { SHOWN_MAX = 1024 };
+
+/* Which rows of the long tables are shown: chosen once a snapshot, so that all outputs of one snapshot agree. */
+struct shown {
+	uint32_t process_count, cgroup_count;
+	uint32_t processes[SHOWN_MAX], cgroups[SHOWN_MAX]; /* indexes into the snapshot, ascending */
+	uint32_t writers;                                       /* the first so many of snapshot.writers */
+	uint64_t folded_processes, folded_cgroups, folded_writers; /* series left out, summed over all snapshots */
+};
+
+/* At most `most` rows of each table. Adds what is left out to the folded counters. */
+void shown_choose(struct shown *shown, const struct snapshot *snap, uint32_t most);
+
+/* What emitters read. */
+struct metric_context {
+	const struct snapshot *snap; /* NULL: none yet */
+	uint64_t now_ns;             /* CLOCK_BOOTTIME: the snapshot as a whole may have gone stale, too */
+	const struct shown *shown;
+	const struct records *records;
+	const struct publisher_counters *counters;
+};
+
+struct label {
+	const char *name, *value;    /* value: as it came, hostile; the writer escapes it */
+};
+
+struct metric;
+struct metric_sink;
+
+struct metric_writer {
+	void (*begin)(struct metric_sink *sink, const struct metric_context *context);
+	void (*begin_family)(struct metric_sink *sink);
+	/* value / 10^decimals */
+	void (*sample)(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
+	/* buckets as in the snapshot: not cumulative, the last one without an upper bound */
+	void (*histogram)(struct metric_sink *sink, const struct label *labels, uint32_t count, const uint64_t *buckets, uint64_t sum_ns);
+	void (*end_family)(struct metric_sink *sink);
+	void (*end)(struct metric_sink *sink);
+};
+
+struct metric_sink {
+	const struct metric_writer *writer;
+	struct text *out;
+	const struct metric *metric;  /* the family being written */
+	uint32_t samples;             /* of this family, so far */
+	uint32_t families;            /* begun so far */
+	char le[LATENCY_BUCKETS - 1][16]; /* upper bounds in seconds */
+};
+
+/* How to read a number at `field`. */
+enum metric_value { VALUE_U64, VALUE_NS, VALUE_MILLI, VALUE_CENTI, VALUE_BOOL, VALUE_U32, VALUE_BITS };
+
+struct metric {
+	const char *name;
+	enum metric_type type;
+	const char *unit;             /* "" = none */
+	const char *help;
+	uint32_t source;              /* enum collector_id or METRIC_OF_AGENT */
+	void (*emit)(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink);
+	/* For emitters that serve many rows of this table. */
+	size_t field;                 /* offset in the struct that the emitter walks */
+	enum metric_value value;
+	const char *label;
+};
+
+struct metric_table {
+	const struct metric *each;
+	size_t count;
+};
+extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_agent;
+
+/* For emitters. */
+bool context_fresh(const struct metric_context *context, uint64_t measured_ns);
+bool context_collecting(const struct metric_context *context, enum collector_id id); /* its collector is up or degraded,
+	and the snapshot fresh */
+void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
+void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const uint64_t *buckets, uint64_t sum_ns);
+/* The number at `row` + metric->field in the way metric->value says; UNKNOWN is left out. */
+void sink_field(struct metric_sink *sink, const struct metric *metric, const struct label *labels, uint32_t count, const void *row);
+
+/* All families, or those whose source's bit is set in `sources` (0 = all). */
+void metrics_write(const struct metric_writer *writer, const struct metric_context *context, uint32_t sources, struct text *out);
+
+extern const struct metric_writer prometheus_writer, openmetrics_writer, json_writer;
+
+/* The reference in Markdown, for docs/metrics.md. */
+void metrics_print_reference(FILE *out);
+
+#endif

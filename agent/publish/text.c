@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See text.h. */
+#include "publish/text.h"
+
+#include <stdlib.h>
+
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+
+void text_free(struct text *text)
+{
+	free(text->data);
+	*text = (struct text){ 0 };
+}
+
+bool text_grow(struct text *text, size_t more)
+{
+	size_t capacity = text->capacity ? text->capacity : 4096;
+	while (capacity - text->length < more && capacity < TEXT_MAX)
+		capacity *= 2;
+
+	char *data = capacity - text->length < more || text->failed ? NULL : realloc(text->data, capacity);
+	if (!data) {
+		text->failed = true;
+		return false;
+	}
+	text->data = data;
+	text->capacity = capacity;
+	return true;
+}
+
+/* Writes backwards from `end`; returns the first digit. */
+static char *digits(char *end, uint64_t value)
+{
+	do {
+		*--end = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	return end;
+}
+
+void text_u64(struct text *text, uint64_t value)
+{
+	char buffer[20], *end = buffer + sizeof(buffer), *start = digits(end, value);
+	text_append(text, start, (size_t)(end - start));
+}
+
+void text_decimal(struct text *text, uint64_t value, unsigned int decimals)
+{
+	while (decimals && value % 10 == 0) {
+		value /= 10;
+		decimals--;
+	}
+	if (!decimals) {
+		text_u64(text, value);
+		return;
+	}
+
+	char buffer[24], *end = buffer + sizeof(buffer), *start = digits(end, value);
+	while (end - start <= (ptrdiff_t)decimals) /* at least one digit stands before the point */
+		*--start = '0';
+	text_append(text, start, (size_t)(end - start) - decimals);
+	text_append(text, ".", 1);
+	text_append(text, end - decimals, decimals);
+}
+
+/* How many bytes the well-formed UTF-8 character at `at` has (RFC 3629: no surrogates, nothing overlong); 0 = it is none. */
+static size_t utf8_length(const unsigned char *at)
+{
+	unsigned char low = 0x80, high = 0xbf;
+	size_t more;
+
+	if (at[0] >= 0xc2 && at[0] <= 0xdf) {
+		more = 1;
+	} else if ((at[0] & 0xf0) == 0xe0) {
+		more = 2;
+		low = at[0] == 0xe0 ? 0xa0 : low;
+		high = at[0] == 0xed ? 0x9f : high;
+	} else if (at[0] >= 0xf0 && at[0] <= 0xf4) {
+		more = 3;
+		low = at[0] == 0xf0 ? 0x90 : low;
+		high = at[0] == 0xf4 ? 0x8f : high;
+	} else {
+		return 0;
+	}
+
+	for (size_t i = 1; i <= more; i++, low = 0x80, high = 0xbf)
+		if (at[i] < low || at[i] > high) /* the closing NUL is below */
+			return 0;
+	return more + 1;
+}
+
+static bool is_plain(unsigned char byte)
+{
+	return byte >= ' ' && byte < 0x7f && byte != '"' && byte != '\\';
+}
+
+static void append_clean(struct text *text, const char *value)
+{
+	const unsigned char *at = (const unsigned char *)value;
+
+	while (*at) {
+		const unsigned char *start = at;
+		while (is_plain(*at))
+			at++;
+		text_append(text, (const char *)start, (size_t)(at - start));
+		if (!*at)
+			return;
+
+		size_t length = *at >= 0x80 ? utf8_length(at) : 1;
+		if (*at == '"' || *at == '\\') {
+			char escaped[2] = { '\\', (char)*at };
+			text_append(text, escaped, 2);
+		} else if (*at == '\n') {
+			text_append(text, "\\n", 2);
+		} else if (*at < 0x80 || !length) {
+			text_append(text, REPLACEMENT, 3);
+		} else {
+			text_append(text, (const char *)at, length);
+		}
+		at += length ? length : 1;
+	}
+}
+
+/* What is left after the control characters are gone has the same escapes in both formats. */
+void text_label_value(struct text *text, const char *value)
+{
+	append_clean(text, value);
+}
+
+void text_json_string(struct text *text, const char *value)
+{
+	text_append(text, "\"", 1);
+	append_clean(text, value);
+	text_append(text, "\"", 1);
+}

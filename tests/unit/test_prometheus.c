@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The text formats: escaping, decimals, histograms, what is absent, what is filtered, and that docs/metrics.md is the table.
+ * With an argument it prints instead: text, openmetrics or reference, for tests/unit/test_formats.py and for docs/.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "publish/metric.h"
+#include "publish/publish.h"
+#include "publish/records.h"
+#include "tests/unit/full_snapshot.h"
+
+struct fixture {
+	struct snapshot *snap;
+	struct shown *shown;
+	struct records *records;
+	struct publisher_counters counters;
+	struct metric_context context;
+	struct text out;
+};
+
+static int open_fixture(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	fixture->snap = empty_snapshot();
+	fixture->shown = calloc(1, sizeof(*fixture->shown));
+	fixture->records = calloc(1, sizeof(*fixture->records));
+	fill_snapshot(fixture->snap, 42, FULL_SNAPSHOT_BOOT_NS, 40, 100);
+	shown_choose(fixture->shown, fixture->snap, 10);
+	fixture->context = (struct metric_context){ .snap = fixture->snap, .now_ns = FULL_SNAPSHOT_BOOT_NS, .shown = fixture->shown,
+						    .records = fixture->records, .counters = &fixture->counters };
+	*state = fixture;
+	return 0;
+}
+
+static int close_fixture(void **state)
+{
+	struct fixture *fixture = *state;
+	munmap(fixture->snap, sizeof(*fixture->snap));
+	free(fixture->shown);
+	free(fixture->records);
+	text_free(&fixture->out);
+	free(fixture);
+	return 0;
+}
+
+static const char *render(struct fixture *fixture, const struct metric_writer *writer, uint32_t sources)
+{
+	text_reset(&fixture->out);
+	metrics_write(writer, &fixture->context, sources, &fixture->out);
+	text_append(&fixture->out, "", 1);
+	assert_false(fixture->out.failed);
+	return fixture->out.data;
+}
+
+/* Whether `line` stands there as a whole line. */
+static bool has_line(const char *page, const char *line)
+{
+	size_t length = strlen(line);
+	for (const char *at = page; (at = strstr(at, line)); at++)
+		if ((at == page || at[-1] == '\n') && at[length] == '\n')
+			return true;
+	return false;
+}
+
+static void assert_line(const char *page, const char *line)
+{
+	if (!has_line(page, line))
+		fail_msg("no such line: %s", line);
+}
+
+static void assert_no(const char *page, const char *part)
+{
+	if (strstr(page, part))
+		fail_msg("must not be there: %s", part);
+}
+
+static void decimals_are_exact(void **state)
+{
+	static const struct { uint64_t value; unsigned int decimals; const char *text; } cases[] = {
+		{ 0, 0, "0" }, { 0, 9, "0" }, { 1, 9, "0.000000001" }, { 1500000000, 9, "1.5" }, { 256, 9, "0.000000256" }, { 1000000000,
+			9, "1" },
+		{ 17179869184, 9, "17.179869184" }, { UINT64_MAX, 0, "18446744073709551615" }, { UINT64_MAX, 9, "18446744073.709551615" },
+		{ 100, 0, "100" }, { 1234, 4, "0.1234" }, { 10, 3, "0.01" }, { 18000000000000000000ULL, 18, "18" },
+	};
+	struct text text = { 0 };
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		text_reset(&text);
+		text_decimal(&text, cases[i].value, cases[i].decimals);
+		text_append(&text, "", 1);
+		assert_string_equal(text.data, cases[i].text);
+	}
+	text_free(&text);
+}
+
+static void names_are_escaped(void **state)
+{
+	static const struct { const char *value, *text; } cases[] = {
+		{ "plain", "plain" }, { "", "" }, { "a\"b", "a\\\"b" }, { "a\\b", "a\\\\b" }, { "a\nb", "a\\nb" }, { "\xc3\xa9",
+			"\xc3\xa9" },
+		{ "\xff", "\xef\xbf\xbd" }, { "x\xe2\x82", "x\xef\xbf\xbd\xef\xbf\xbd" }, { "\xe2\x82\xac", "\xe2\x82\xac" },
+		{ "\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" }, { "\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" }, { "\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\x1b[2J", "\xef\xbf\xbd[2J" }, { "a\rb\tc\x7f", "a\xef\xbf\xbd""b\xef\xbf\xbd""c\xef\xbf\xbd" },
+	};
+	struct text text = { 0 };
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		text_reset(&text);
+		text_label_value(&text, cases[i].value);
+		text_append(&text, "", 1);
+		assert_string_equal(text.data, cases[i].text);
+	}
+	text_free(&text);
+}
+
+static void numbers_stand_under_their_names(void **state)
+{
+	const char *page = render(*state, &prometheus_writer, 0);
+	assert_line(page, "# TYPE node_cpu_seconds_total counter");
+	assert_line(page, "node_cpu_seconds_total{cpu=\"1\",mode=\"idle\"} 2451.59");
+	assert_no(page, "cpu=\"2\"");
+	assert_line(page, "node_load1 1.25");
+	assert_line(page, "node_memory_MemAvailable_bytes 8589934592");
+	assert_line(page, "node_filesystem_avail_bytes{device=\"/dev/loop0\",fstype=\"ext4\",mountpoint=\"/data\"} 83886080");
+	assert_line(page,
+		"node_filesystem_readonly{device=\"none\",fstype=\"tmpfs\",mountpoint=\"/mnt/\xef\xbf\xbdt\xc3\xa9 \\\"x\\\"\\\\\\n\"} 1");
+	assert_line(page, "node_disk_read_time_seconds_total{device=\"vda\"} 15.514");
+	assert_line(page, "node_network_speed_bytes{device=\"eth0\"} 125000000");
+	assert_line(page, "node_pressure_memory_waiting_seconds_total 4.645924");
+	assert_line(page, "nodemend_pressure_ratio{resource=\"memory\",stall=\"some\",window=\"10s\"} 0.1234");
+	assert_line(page, "# TYPE node_vmstat_pgfault untyped");
+	assert_line(page, "nodemend_exhausted_in_seconds{resource=\"filesystem\",device=\"/dev/loop0\",mountpoint=\"/data\"} 412.5");
+	assert_line(page, "nodemend_process_exits_total{cause=\"signal\"} 2");
+	assert_line(page, "nodemend_syscalls_total{syscall=\"read\",abi=\"64\"} 12");
+	assert_line(page, "nodemend_syscall_errors_total{syscall=\"write\",errno=\"ENOENT\",abi=\"64\"} 1");
+	assert_line(page, "nodemend_collector_up{collector=\"cpu\",source=\"procfs\"} 1");
+	assert_line(page, "nodemend_events_lost_total{collector=\"syscall\"} 3");
+	assert_line(page, "nodemend_bpf_runs_total{program=\"on_sys_enter\"} 4");
+	assert_line(page, "nodemend_actions_total{remedy=\"clean-files\",mode=\"shadow\",outcome=\"fixed\"} 4");
+	assert_line(page, "nodemend_remedy_armed{remedy=\"clean-files\"} 1");
+	assert_line(page, "nodemend_self_resident_bytes{process=\"publisher\"} 5242880");
+	assert_line(page, "nodemend_unit_active{unit=\"app.service\"} 0");
+	assert_line(page,
+		"nodemend_cgroup_memory_current_bytes{cgroup=\"/system.slice/app.service\",unit=\"app.service\",container=\"\"} 8192");
+}
+
+static void unknown_is_absent(void **state)
+{
+	const char *page = render(*state, &prometheus_writer, 0);
+	assert_no(page, "node_memory_MemFree_bytes");
+	assert_no(page, "18446744073");
+	assert_no(page, "node_network_speed_bytes{device=\"lo\"}");
+	assert_no(page, "node_filesystem_size_bytes{device=\"server:/x\"");
+	assert_line(page, "node_filesystem_device_error{device=\"server:/x\",fstype=\"nfs4\",mountpoint=\"/nfs\"} 1");
+	assert_line(page, "nodemend_filesystem_stuck_seconds{device=\"server:/x\",fstype=\"nfs4\",mountpoint=\"/nfs\"} 3");
+	assert_no(page, "node_filesystem_files{device=\"none\"");
+	assert_no(page, "nodemend_exhausted_in_seconds{resource=\"filesystem\",device=\"none\"");
+	assert_no(page, "nodemend_cgroup_memory_max_bytes");
+	assert_no(page, "nodemend_bpf_runs_total{program=\"on_sys_exit\"}");
+	assert_no(page, "collector=\"unit\"");
+	assert_no(page, "nodemend_remedy_armed{remedy=\"restart-unit\"}");
+}
+
+static void what_is_stale_is_absent(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->snap->cpu.measured_ns = FULL_SNAPSHOT_BOOT_NS - 4 * NSEC_PER_SEC;
+	const char *page = render(fixture, &prometheus_writer, 0);
+	assert_no(page, "node_cpu_seconds_total");
+	assert_line(page, "node_memory_MemAvailable_bytes 8589934592");
+
+	fixture->context.now_ns += 4 * NSEC_PER_SEC; /* the agent hangs */
+	page = render(fixture, &prometheus_writer, 0);
+	assert_no(page, "node_memory");
+	assert_no(page, "nodemend_syscalls_total");
+	assert_no(page, "nodemend_collector_up");
+	assert_line(page, "nodemend_snapshot_age_seconds 4");
+}
+
+static void without_a_snapshot_only_the_publisher_speaks(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->context.snap = NULL;
+	const char *page = render(fixture, &prometheus_writer, 0);
+	assert_no(page, "node_");
+	assert_line(page, "nodemend_publisher_requests_total 0");
+}
+
+static void a_down_collector_takes_its_metrics_along(void **state)
+{
+	struct fixture *fixture = *state;
+	fixture->snap->collectors[COLLECTOR_TASK].state = COLLECTOR_DOWN;
+	const char *page = render(fixture, &prometheus_writer, 0);
+	assert_no(page, "nodemend_process_exits_total");
+	assert_line(page, "nodemend_collector_up{collector=\"task\",source=\"procfs\"} 0");
+}
+
+static void named_writers_and_the_rest_add_up(void **state)
+{
+	const char *page = render(*state, &prometheus_writer, 0);
+	assert_line(page, "nodemend_filesystem_dirtied_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\",pid=\"1\","
+			  "comm=\"a\\\"b\\\\c\\n\xef\xbf\xbd[2J\xef\xbf\xbd\",cgroup=\"/system.slice/app.service\"} 4000");
+	assert_line(page,
+		"nodemend_filesystem_dirtied_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\",pid=\"2\",comm=\"dd\",cgroup=\"\"} 900");
+	assert_line(page, "nodemend_filesystem_dirtied_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\"} 100");
+	assert_line(page, "nodemend_filesystem_dirtied_all_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\"} 5000");
+}
+
+static void histograms_are_cumulative_and_constant(void **state)
+{
+	struct fixture *fixture = *state;
+	memset(&fixture->snap->syscalls.each[2], 0, sizeof(fixture->snap->syscalls.each[2]));
+	fixture->snap->syscalls.each[2].nr = 2; /* never called: the same buckets */
+	const char *page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"0.000000256\"} 3");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"0.000000512\"} 9");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"17.179869184\"} 9");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"+Inf\"} 12");
+	assert_line(page, "nodemend_syscall_latency_seconds_sum{syscall=\"read\",abi=\"64\"} 0.004");
+	assert_line(page, "nodemend_syscall_latency_seconds_count{syscall=\"read\",abi=\"64\"} 12");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"0.000000256\"} 0");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"17.179869184\"} 0");
+
+	page = render(fixture, &prometheus_writer, 1u << METRIC_OF_AGENT);
+	assert_line(page, "nodemend_tick_seconds_bucket{le=\"0.000524288\"} 0");
+	assert_line(page, "nodemend_tick_seconds_bucket{le=\"0.001048576\"} 5");
+	assert_line(page, "nodemend_tick_seconds_count 5");
+}
+
+static void rows_are_bounded_and_counted(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *page = render(fixture, &prometheus_writer, 0);
+	int series = 0;
+	for (const char *at = page; (at = strstr(at, "\nnodemend_process_resident_bytes{")); at++)
+		series++;
+	assert_int_equal(series, 10);
+	assert_line(page, "nodemend_series_folded_total{entity=\"process\"} 90");
+	/* The largest by processor time, and the largest by memory. */
+	assert_non_null(strstr(page, "nodemend_process_threads{pid=\"100\""));
+	assert_non_null(strstr(page, "nodemend_process_threads{pid=\"1\""));
+	assert_no(page, "nodemend_process_threads{pid=\"50\"");
+}
+
+static void the_filter_keeps_only_its_collectors(void **state)
+{
+	const char *page = render(*state, &prometheus_writer, 1u << COLLECTOR_DISK | 1u << COLLECTOR_PSI);
+	assert_non_null(strstr(page, "node_disk_io_now"));
+	assert_non_null(strstr(page, "node_pressure_"));
+	assert_no(page, "node_cpu");
+	assert_no(page, "node_memory");
+	assert_no(page, "nodemend_build_info");
+	assert_int_equal(metric_source_by_name("disk"), COLLECTOR_DISK);
+	assert_int_equal(metric_source_by_name("agent"), METRIC_OF_AGENT);
+	assert_int_equal(metric_source_by_name("nonsense"), -ENOENT);
+}
+
+static void openmetrics_differs_where_it_must(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *page = render(fixture, &openmetrics_writer, 0);
+	assert_line(page, "# TYPE node_cpu_seconds counter");
+	assert_line(page, "# UNIT node_cpu_seconds seconds");
+	assert_line(page, "node_cpu_seconds_total{cpu=\"1\",mode=\"idle\"} 2451.59");
+	assert_line(page, "# TYPE node_vmstat_pgfault unknown");
+	assert_no(page, "# UNIT node_load1");
+	size_t length = strlen(page);
+	assert_string_equal(page + length - 6, "# EOF\n");
+	assert_no(render(fixture, &prometheus_writer, 0), "# EOF");
+}
+
+/* Prometheus takes a family's lines only in one piece, and each name only once. */
+static void the_table_is_in_order(void **state)
+{
+	static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_agent };
+	for (int t = 0; t < 3; t++) {
+		for (size_t i = 0; i < tables[t]->count; i++) {
+			const struct metric *metric = &tables[t]->each[i];
+			size_t length = strlen(metric->name);
+			bool total = length > 6 && strcmp(metric->name + length - 6, "_total") == 0;
+			assert_true(total == (metric->type == METRIC_COUNTER));
+			assert_true(strncmp(metric->name, "node_", 5) == 0 || strncmp(metric->name, "nodemend_", 9) == 0);
+			assert_null(strpbrk(metric->help, "\\\"\n|"));
+			for (int u = 0; u < 3; u++)
+				for (size_t j = 0; j < tables[u]->count; j++)
+					assert_true((t == u && i == j) || strcmp(metric->name, tables[u]->each[j].name) != 0);
+		}
+	}
+}
+
+static void accept_is_understood(void **state)
+{
+	assert_false(accept_prefers_openmetrics(""));
+	assert_false(accept_prefers_openmetrics("*/*"));
+	assert_false(accept_prefers_openmetrics("text/plain;version=0.0.4;q=1,*/*;q=0.1"));
+	assert_true(accept_prefers_openmetrics("application/openmetrics-text; version=1.0.0"));
+	assert_true(accept_prefers_openmetrics("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+					       "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"));
+	assert_false(accept_prefers_openmetrics("application/openmetrics-text;q=0.2,text/plain;q=0.5"));
+	assert_false(accept_prefers_openmetrics("application/openmetrics-text;q=0,text/html"));
+	assert_false(accept_prefers_openmetrics("application/openmetrics-textual"));
+}
+
+static void the_reference_is_the_table(void **state)
+{
+	FILE *page = fopen("docs/metrics.md", "r");
+	assert_non_null(page);
+	char *made = NULL, *kept = calloc(1, 1 << 20);
+	size_t size = 0, length = fread(kept, 1, (1 << 20) - 1, page);
+	fclose(page);
+	FILE *out = open_memstream(&made, &size);
+	metrics_print_reference(out);
+	fclose(out);
+	assert_int_equal(length, size);
+	assert_string_equal(made, kept);
+	free(made);
+	free(kept);
+}
+
+static int print(const char *what)
+{
+	void *state;
+	if (strcmp(what, "reference") == 0) {
+		metrics_print_reference(stdout);
+		return 0;
+	}
+	open_fixture(&state);
+	struct fixture *fixture = state;
+	if (strcmp(what, "cost") == 0) { /* processor time of a scrape, for the bench */
+		struct timespec from, to;
+		size_t lines = 0;
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+		for (int i = 0; i < 200; i++)
+			render(fixture, &prometheus_writer, 0);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+		for (const char *at = fixture->out.data; (at = strchr(at, '\n')); at++)
+			lines += at[1] && at[1] != '#';
+		printf("%zu series %.1f us\n", lines,
+			((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / 200e3);
+	} else {
+		fputs(render(fixture, strcmp(what, "openmetrics") == 0 ? &openmetrics_writer : &prometheus_writer, 0), stdout);
+	}
+	close_fixture(&state);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+
+int main(int argc, char **argv)
+{
+	if (argc > 1)
+		return print(argv[1]);
+
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(decimals_are_exact),
+		cmocka_unit_test(names_are_escaped),
+		TEST(numbers_stand_under_their_names),
+		TEST(unknown_is_absent),
+		TEST(what_is_stale_is_absent),
+		TEST(without_a_snapshot_only_the_publisher_speaks),
+		TEST(a_down_collector_takes_its_metrics_along),
+		TEST(named_writers_and_the_rest_add_up),
+		TEST(histograms_are_cumulative_and_constant),
+		TEST(rows_are_bounded_and_counted),
+		TEST(the_filter_keeps_only_its_collectors),
+		TEST(openmetrics_differs_where_it_must),
+		cmocka_unit_test(the_table_is_in_order),
+		cmocka_unit_test(accept_is_understood),
+		cmocka_unit_test(the_reference_is_the_table),
+	};
+	return cmocka_run_group_tests_name("prometheus", tests, NULL, NULL);
+}

@@ -57,6 +57,9 @@ int clock_parse(const char *text, int64_t *ret_wall_ns)
 	if (strcmp(end, "Z") != 0)
 		return -EINVAL;
 
-	*ret_wall_ns = (int64_t)timegm(&tm) * 1000000000 + fraction;
+	int64_t wall_ns; /* a year that nanoseconds cannot reach is somebody's damage, not a time */
+	if (__builtin_mul_overflow((int64_t)timegm(&tm), 1000000000, &wall_ns) || __builtin_add_overflow(wall_ns, fraction, &wall_ns))
+		return -EINVAL;
+	*ret_wall_ns = wall_ns;
 	return 0;
 }

@@ -11,32 +11,15 @@
 
 /* --- system calls ----------------------------------------------------------------------------------------------------- */
 
-static const char *const errno_class_names[ERRNO_CLASS_COUNT] = {
-	[ERRNO_CLASS_EPERM] = "EPERM",	 [ERRNO_CLASS_ENOENT] = "ENOENT",   [ERRNO_CLASS_EINTR] = "EINTR",	 [ERRNO_CLASS_EIO] = "EIO",
-	[ERRNO_CLASS_EBADF] = "EBADF",	 [ERRNO_CLASS_EAGAIN] = "EAGAIN",
-		  [ERRNO_CLASS_ENOMEM] = "ENOMEM",	 [ERRNO_CLASS_EACCES] = "EACCES",
-	[ERRNO_CLASS_EEXIST] = "EEXIST", [ERRNO_CLASS_EINVAL] = "EINVAL",
-		  [ERRNO_CLASS_EMFILE] = "EMFILE",	 [ERRNO_CLASS_ENOSPC] = "ENOSPC",
-	[ERRNO_CLASS_EPIPE] = "EPIPE",	 [ERRNO_CLASS_ETIMEDOUT] = "ETIMEDOUT", [ERRNO_CLASS_ECONN] = "ECONN",
-		[ERRNO_CLASS_RESTART] = "RESTART",
-	[ERRNO_CLASS_OTHER] = "other",
-};
-
 static const char *abi_name(const struct syscall_stat *stat)
 {
 	return stat->abi == SYSCALL_ABI_32 ? "32" : "64";
 }
 
-/* "read", "syscall_471" for one that is newer than our table, "other" for the slot of all numbers beyond the kernel-side table. */
-static const char *name_of(const struct syscall_stat *stat, char buffer[16])
+/* "other" is the slot of all numbers beyond the kernel-side table. */
+static const char *name_of(const struct syscall_stat *stat, char buffer[24])
 {
-	if (stat->nr >= SYSCALL_NR_MAX - 1)
-		return "other";
-	const char *name = syscall_name(stat->abi, stat->nr);
-	if (name)
-		return name;
-	snprintf(buffer, 16, "syscall_%u", (unsigned int)stat->nr);
-	return buffer;
+	return stat->nr >= SYSCALL_NR_MAX - 1 ? "other" : syscall_name(stat->abi, stat->nr, buffer, 24);
 }
 
 static const struct syscall_section *fresh_syscalls(const struct metric_context *context)
@@ -49,7 +32,7 @@ static void emit_syscalls(const struct metric *metric, const struct metric_conte
 	const struct syscall_section *section = fresh_syscalls(context);
 	for (uint32_t i = 0; section && i < section->count; i++) {
 		const struct syscall_stat *stat = &section->each[i];
-		char buffer[16];
+		char buffer[24];
 		struct label labels[] = { { "syscall", name_of(stat, buffer) }, { "abi", abi_name(stat) } };
 		sink_sample(sink, labels, LABEL_COUNT(labels), stat->count, 0);
 	}
@@ -61,7 +44,7 @@ static void emit_syscall_errors(const struct metric *metric, const struct metric
 	for (uint32_t i = 0; section && i < section->count; i++) {
 		const struct syscall_stat *stat = &section->each[i];
 		for (int class = 0; class < ERRNO_CLASS_COUNT; class++) {
-			char buffer[16];
+			char buffer[24];
 			struct label labels[] = {
 				{ "syscall", name_of(stat, buffer) }, { "errno", errno_class_names[class] }, { "abi", abi_name(stat) },
 			};
@@ -76,7 +59,7 @@ static void emit_syscall_latency(const struct metric *metric, const struct metri
 	const struct syscall_section *section = fresh_syscalls(context);
 	for (uint32_t i = 0; section && i < section->count; i++) {
 		const struct syscall_stat *stat = &section->each[i];
-		char buffer[16];
+		char buffer[24];
 		struct label labels[] = { { "syscall", name_of(stat, buffer) }, { "abi", abi_name(stat) } };
 		sink_histogram(sink, labels, LABEL_COUNT(labels), stat->buckets, stat->sum_ns);
 	}

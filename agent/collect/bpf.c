@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See bpf.h. */
+#include "collect/bpf.h"
+
+#include <bpf/btf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_OBJECTS = 8, INITIAL_PIDNS = (int)0xEFFFFFFC, BATCH_DEPTH = 256 };
+
+/*
+ * libbpf's printer takes no argument of ours, and what is loaded is a fact of the process: so these two are globals. The agent's
+ * collectors open, run and close on one thread.
+ */
+static char complaint[WHY_LEN];
+static const struct bpf_object *loaded[MAX_OBJECTS];
+
+/* The first warning names the cause; those after it only say what else fell over. */
+__attribute__((format(printf, 2, 0))) static int hear(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (level != LIBBPF_WARN || complaint[0])
+		return 0;
+	vsnprintf(complaint, sizeof(complaint), format, args);
+	complaint[strcspn(complaint, "\n")] = '\0';
+	for (char *c = complaint; *c; c++)
+		if (*c < ' ')
+			*c = ' ';
+	return 0;
+}
+
+static int explain(int error, char *why, size_t why_size)
+{
+	snprintf(why, why_size, "%s%s%.100s", strerror(-error), complaint[0] ? ": " : "", complaint);
+	return error;
+}
+
+struct bpf_object_open_opts object_options(const struct collector_env *env)
+{
+	libbpf_set_print(hear);
+	complaint[0] = '\0';
+	return (struct bpf_object_open_opts){ .sz = sizeof(struct bpf_object_open_opts), .btf_custom_path = env->btf_path };
+}
+
+uint32_t object_pidns(const struct collector_env *env)
+{
+	struct stat ns;
+
+	if (fstatat(env->proc_fd, "self/ns/pid", &ns, 0) < 0 || (uint32_t)ns.st_ino == (uint32_t)INITIAL_PIDNS)
+		return 0;
+	return (uint32_t)ns.st_ino;
+}
+
+uint32_t object_page_shift(void)
+{
+	return (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
+}
+
+int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
+{
+	struct btf *btf = env->btf_path ? btf__parse(env->btf_path, NULL) : btf__load_vmlinux_btf();
+	char name[NAME_LEN + 16];
+	const struct btf_type *type;
+	int id, arguments = -ENOENT;
+
+	if (!btf)
+		return -ENOENT;
+	snprintf(name, sizeof(name), "btf_trace_%s", tracepoint);
+	id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
+	type = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+	while (type && (btf_is_typedef(type) || btf_is_ptr(type)))
+		type = btf__type_by_id(btf, type->type);
+	if (type && btf_is_func_proto(type))
+		arguments = btf_vlen(type) - 1; /* the first is the tracepoint's own void * */
+	btf__free(btf);
+	return arguments;
+}
+
+int object_load(struct bpf_object *object, char *why, size_t why_size)
+{
+	int free_slot = 0, error;
+
+	while (free_slot < MAX_OBJECTS && loaded[free_slot])
+		free_slot++;
+	if (free_slot == MAX_OBJECTS)
+		return explain(-ENOSPC, why, why_size);
+
+	complaint[0] = '\0';
+	error = bpf_object__load(object);
+	if (error)
+		return explain(error, why, why_size);
+	loaded[free_slot] = object;
+	return 0;
+}
+
+void object_forget(struct bpf_object *object)
+{
+	for (int i = 0; object && i < MAX_OBJECTS; i++)
+		if (loaded[i] == object)
+			loaded[i] = NULL;
+}
+
+int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char *why, size_t why_size)
+{
+	complaint[0] = '\0';
+	struct bpf_link *link = bpf_program__attach(program);
+	if (!link)
+		return explain(-errno, why, why_size);
+	*ret_link = link;
+	return 0;
+}
+
+int object_shared_map(const char *name)
+{
+	for (int i = 0; i < MAX_OBJECTS; i++) {
+		struct bpf_map *map = loaded[i] ? bpf_object__find_map_by_name(loaded[i], name) : NULL;
+
+		if (map && bpf_map__autocreate(map) && bpf_map__fd(map) >= 0)
+			return bpf_map__fd(map);
+	}
+	return -ENOENT;
+}
+
+/* fdinfo's memlock: what the map holds now where the kernel knows it, else what it may come to hold. */
+static uint64_t map_bytes(int fd)
+{
+	char path[64], line[128];
+	uint64_t bytes = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file))
+		if (!strncmp(line, "memlock:", 8))
+			bytes = strtoull(line + 8, NULL, 10);
+	fclose(file);
+	return bytes;
+}
+
+static uint32_t map_id(int fd)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
+}
+
+static bool is_of_another(const struct bpf_object *object, const struct bpf_map *map)
+{
+	uint32_t id = map_id(bpf_map__fd(map));
+
+	for (int i = 0; i < MAX_OBJECTS && loaded[i] != object; i++) {
+		struct bpf_map *other = loaded[i] ? bpf_object__find_map_by_name(loaded[i], bpf_map__name(map)) : NULL;
+
+		if (other && bpf_map__fd(other) >= 0 && map_id(bpf_map__fd(other)) == id)
+			return true;
+	}
+	return false;
+}
+
+uint64_t object_map_bytes(const struct bpf_object *object)
+{
+	uint64_t bytes = 0;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object)
+		if (bpf_map__autocreate(map) && bpf_map__fd(map) >= 0 && !is_of_another(object, map))
+			bytes += map_bytes(bpf_map__fd(map));
+	return bytes;
+}
+
+static void fill_program(struct bpf_program_stat *stat, const struct bpf_object *object, const struct bpf_program *program)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	snprintf(stat->name, sizeof(stat->name), "%.20s/%.40s", bpf_object__name(object), bpf_program__name(program));
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+		info = (struct bpf_prog_info){ 0 };
+	stat->run_ns = info.run_time_ns;
+	stat->run_count = info.run_cnt;
+}
+
+uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity)
+{
+	struct bpf_program *program;
+	uint32_t count = 0;
+
+	for (int i = 0; i < MAX_OBJECTS; i++) {
+		if (!loaded[i])
+			continue;
+		bpf_object__for_each_program(program, loaded[i])
+			if (bpf_program__fd(program) >= 0 && count < capacity)
+				fill_program(&each[count++], loaded[i], program);
+	}
+	return count;
+}
+
+int object_walk_init(struct object_walk *walk, size_t size)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 0)
+		return cpus;
+	walk->buffer = malloc(size);
+	if (!walk->buffer)
+		return -ENOMEM;
+	walk->size = size;
+	walk->cpus = (uint32_t)cpus;
+	return 0;
+}
+
+void object_walk_free(struct object_walk *walk)
+{
+	free(walk->buffer);
+	walk->buffer = NULL;
+}
+
+struct map_shape {
+	uint32_t key_size, stride, entries;
+	bool is_array;
+};
+
+static int shape_of(const struct object_walk *walk, int fd, struct map_shape *ret)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	bool per_cpu = info.type == BPF_MAP_TYPE_PERCPU_ARRAY || info.type == BPF_MAP_TYPE_PERCPU_HASH;
+	ret->key_size = info.key_size;
+	ret->stride = per_cpu ? (info.value_size + 7) / 8 * 8 * walk->cpus : info.value_size;
+	ret->entries = info.max_entries;
+	ret->is_array = info.type == BPF_MAP_TYPE_ARRAY || info.type == BPF_MAP_TYPE_PERCPU_ARRAY;
+	return ret->key_size + ret->stride <= walk->size ? 0 : -ENOSPC;
+}
+
+/* Keys stand in front of the values in the buffer. One batch returns whole buckets: with one too big for the room, ENOSPC. */
+static int walk_by_batch(const struct object_walk *walk, int fd, const struct map_shape *shape, object_visit *visit, void *arg)
+{
+	size_t fit = walk->size / (shape->key_size + shape->stride);
+	char *keys = walk->buffer, *values = walk->buffer + fit * shape->key_size;
+	uint64_t position[BATCH_DEPTH / 8]; /* opaque; as large as a key for arrays, a bucket's number for hashes */
+	uint64_t seen = 0;
+	bool first = true;
+
+	if (shape->key_size > sizeof(position))
+		return -E2BIG;
+	for (;;) {
+		uint32_t count = (uint32_t)fit;
+		int error = bpf_map_lookup_batch(fd, first ? NULL : position, position, keys, values, &count, NULL);
+
+		if (error && errno != ENOENT)
+			return first ? -errno : -EIO;
+		for (uint32_t i = 0; i < count; i++)
+			visit(keys + i * shape->key_size, values + i * shape->stride, arg);
+		seen += count;
+		first = false;
+		if (error || seen > 2ULL * shape->entries) /* the end; or a table that grows under our feet */
+			return 0;
+	}
+}
+
+/* An element that is deleted meanwhile sends the kernel back to the first key: the number of steps is bounded. */
+static int walk_by_key(const struct object_walk *walk, int fd, const struct map_shape *shape, object_visit *visit, void *arg)
+{
+	char *key = walk->buffer, *value = walk->buffer + (shape->key_size + 7) / 8 * 8;
+	bool first = true;
+
+	for (uint32_t step = 0; step < 2 * shape->entries; step++) {
+		if (bpf_map_get_next_key(fd, first ? NULL : key, key))
+			return errno == ENOENT ? 0 : -errno;
+		first = false;
+		if (!bpf_map_lookup_elem(fd, key, value))
+			visit(key, value, arg);
+	}
+	return 0;
+}
+
+int object_walk_map(const struct object_walk *walk, int fd, object_visit *visit, void *arg)
+{
+	struct map_shape shape;
+	int error = shape_of(walk, fd, &shape);
+
+	if (error)
+		return error;
+	error = walk_by_batch(walk, fd, &shape, visit, arg);
+	/* No batches for this kind of map on this kernel (v5.6 hash, v5.13 arrays), or a bucket that does not fit. */
+	if (error && error != -EIO)
+		error = walk_by_key(walk, fd, &shape, visit, arg);
+	return error;
+}
+
+int object_sum(const struct object_walk *walk, int fd, uint32_t index, uint64_t *ret_sums, uint32_t count)
+{
+	const uint64_t *values = (const uint64_t *)walk->buffer;
+
+	if ((size_t)count * walk->cpus * sizeof(*values) > walk->size)
+		return -ENOSPC;
+	if (bpf_map_lookup_elem(fd, &index, walk->buffer))
+		return -errno;
+	memset(ret_sums, 0, count * sizeof(*ret_sums));
+	for (uint32_t cpu = 0; cpu < walk->cpus; cpu++)
+		for (uint32_t i = 0; i < count; i++)
+			ret_sums[i] += values[(size_t)cpu * count + i];
+	return 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the BPF collectors share: loading with libbpf's complaints caught as one sentence, probing, reading maps in batches, and
+ * the one list of objects that are loaded. Through that list two objects can share a map, and the agent knows its own programs.
+ */
+#ifndef NODEMEND_COLLECT_BPF_H
+#define NODEMEND_COLLECT_BPF_H
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "collector.h"
+
+/* Options for SKELETON__open_opts() of this environment. */
+struct bpf_object_open_opts object_options(const struct collector_env *env);
+/* Inode of the agent's pid namespace for rodata; 0 = the initial one, or not known. */
+uint32_t object_pidns(const struct collector_env *env);
+uint32_t object_page_shift(void);
+
+/* Whether the kernel has this tracepoint in its BTF, and the number of its arguments: -ENOENT where it has not. */
+int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint);
+
+/* 0, or -errno with the verifier's or libbpf's own words in `why`. A loaded object is listed until it is forgotten. */
+int object_load(struct bpf_object *object, char *why, size_t why_size);
+void object_forget(struct bpf_object *object); /* before it is closed; NULL is fine */
+/* Attaches every program that was loaded; 0, or -errno with the reason. The links belong to the caller. */
+int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char *why, size_t why_size);
+
+/* The descriptor of a map of any loaded object, for bpf_map__reuse_fd(); it belongs to that object. -ENOENT. */
+int object_shared_map(const char *name);
+/* Kernel memory of its maps, by the kernel's own account; a shared one counts where it was made. */
+uint64_t object_map_bytes(const struct bpf_object *object);
+/* The programs of all loaded objects with what the kernel counted: zeros while nobody switched BPF statistics on. */
+uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity);
+
+/*
+ * Calls `visit` for each element, by batches where the kernel has them. The values of a per-CPU map come as one array with
+ * `cpus` entries of `value_stride` bytes (the size rounded up to eight). `buffer` serves all walks of one state.
+ */
+struct object_walk {
+	char *buffer;
+	size_t size;
+	uint32_t cpus;             /* possible ones */
+};
+int object_walk_init(struct object_walk *walk, size_t size);
+void object_walk_free(struct object_walk *walk);
+typedef void object_visit(const void *key, const void *value, void *arg);
+int object_walk_map(const struct object_walk *walk, int fd, object_visit *visit, void *arg);
+/* Sums one element of a per-CPU array of u64 into `ret_sums`. */
+int object_sum(const struct object_walk *walk, int fd, uint32_t index, uint64_t *ret_sums, uint32_t count);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes and the rows of their cgroups, by one BPF walk over all threads (0.2 µs each) or, where that does not load, by procfs.
+ * What ended in between comes from the task collector's map, so that processes shorter than a tick are not lost to their cgroup.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "collect/bpf.h"
+#include "collect/process_procfs.h"
+#include "collect/process_table.h"
+#include "collect/task.h"
+#include "process.skel.h"
+
+/* The kernel's buffer of an iterator is eight pages: a larger read gets no more. */
+enum { READ_BYTES = 32 * 1024, WALK_BYTES = 64 * 1024 };
+
+struct process_state {
+	struct process_bpf *skel;       /* NULL: procfs */
+	struct bpf_link *link;
+	int proc_fd, sys_fd;
+	int ended_fd;                   /* our own descriptor of the map; -1: nobody tells of ends */
+	const char *cgroup_root;
+	struct object_walk walk;
+	struct process_table *table;
+	char records[READ_BYTES] __attribute__((aligned(8)));
+};
+
+static void close_process(void *state_)
+{
+	struct process_state *state = state_;
+
+	if (!state)
+		return;
+	bpf_link__destroy(state->link);
+	if (state->skel) {
+		object_forget(state->skel->obj);
+		process_bpf__destroy(state->skel);
+	}
+	if (state->ended_fd >= 0)
+		close(state->ended_fd);
+	if (state->proc_fd >= 0)
+		close(state->proc_fd);
+	if (state->sys_fd >= 0)
+		close(state->sys_fd);
+	object_walk_free(&state->walk);
+	process_table_free(state->table);
+	free(state);
+}
+
+static int open_walk(struct process_state *state, const struct collector_env *env, char *why)
+{
+	struct bpf_object_open_opts options = object_options(env);
+
+	state->skel = process_bpf__open_opts(&options);
+	if (!state->skel)
+		return -errno;
+	state->skel->rodata->pidns_inode = object_pidns(env);
+	state->skel->rodata->page_shift = object_page_shift();
+	int error = object_load(state->skel->obj, why, WHY_LEN);
+	if (!error)
+		error = object_attach(state->skel->progs.on_task, &state->link, why, WHY_LEN);
+	if (!error)
+		return 0;
+	object_forget(state->skel->obj);
+	process_bpf__destroy(state->skel);
+	state->skel = NULL;
+	if (!why[0])
+		snprintf(why, WHY_LEN, "%s", strerror(-error));
+	return error;
+}
+
+static struct process_state *new_state(const struct collector_env *env)
+{
+	struct process_state *state = calloc(1, sizeof(*state));
+	int shared = object_shared_map(TASK_ENDED_MAP);
+
+	if (!state)
+		return NULL;
+	state->proc_fd = fcntl(env->proc_fd, F_DUPFD_CLOEXEC, 3);
+	state->sys_fd = fcntl(env->sys_fd, F_DUPFD_CLOEXEC, 3);
+	state->ended_fd = shared < 0 ? -1 : fcntl(shared, F_DUPFD_CLOEXEC, 3);
+	state->table = process_table_new(state->ended_fd >= 0);
+	if (!state->table || object_walk_init(&state->walk, WALK_BYTES)) {
+		close_process(state);
+		return NULL;
+	}
+	return state;
+}
+
+static int open_process(const struct collector_env *env, struct collector_status *status, void **ret_state)
+{
+	struct process_state *state = new_state(env);
+	char why[WHY_LEN] = "";
+
+	status->state = COLLECTOR_DOWN;
+	if (!state) {
+		snprintf(status->why, sizeof(status->why), "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	if (!open_walk(state, env, why)) {
+		status->state = COLLECTOR_UP;
+		snprintf(status->source, sizeof(status->source), "iter/task");
+		status->map_bytes = object_map_bytes(state->skel->obj);
+	} else if (!faccessat(state->proc_fd, "self/stat", F_OK, 0)) {
+		status->state = COLLECTOR_DEGRADED;
+		snprintf(status->source, sizeof(status->source), "procfs");
+		snprintf(status->why, sizeof(status->why), "no iter/task: %.140s", why);
+		state->cgroup_root = process_procfs_cgroup_root(state->sys_fd);
+	} else {
+		snprintf(status->why, sizeof(status->why), "no iter/task, no procfs: %.130s", why);
+		close_process(state);
+		return -ENODEV;
+	}
+	*ret_state = state;
+	return 0;
+}
+
+/* How many bytes of whole records the buffer held; the rest is the beginning of one more. */
+static size_t take_records(struct process_table *table, const char *records, size_t size)
+{
+	size_t at = 0;
+
+	for (;;) {
+		const struct thread_record *thread = (const void *)(records + at);
+
+		if (size - at < sizeof(*thread))
+			return at;
+		if (thread->kind == THREAD_FOLLOWER) {
+			process_table_take_thread(table, thread);
+			at += sizeof(*thread);
+			continue;
+		}
+		if (size - at < sizeof(struct process_record))
+			return at;
+		process_table_take_process(table, (const void *)(records + at));
+		at += sizeof(struct process_record);
+	}
+}
+
+static int walk_by_bpf(struct process_state *state)
+{
+	int fd = bpf_iter_create(bpf_link__fd(state->link));
+	size_t filled = 0;
+	ssize_t got;
+
+	if (fd < 0)
+		return -errno;
+	while ((got = read(fd, state->records + filled, sizeof(state->records) - filled)) > 0 || (got < 0 && errno == EINTR)) {
+		if (got < 0)
+			continue;
+		filled += (size_t)got;
+		size_t taken = take_records(state->table, state->records, filled);
+		filled -= taken;
+		memmove(state->records, state->records + taken, filled);
+	}
+	int error = got < 0 ? -errno : 0;
+	close(fd);
+	return error;
+}
+
+static void take_ended(const void *key, const void *value, void *table)
+{
+	process_table_take_ended(table, *(const uint64_t *)key, value);
+}
+
+static void forget_ended(const struct process_state *state)
+{
+	uint32_t count;
+	const uint64_t *ids = process_table_forgotten(state->table, &count);
+
+	for (uint32_t i = 0; i < count; i++)
+		(void)bpf_map_delete_elem(state->ended_fd, &ids[i]); /* most never had an entry */
+}
+
+static int collect_process(void *state_, struct snapshot *snap, bool full, struct collector_status *status)
+{
+	struct process_state *state = state_;
+	int error = 0;
+
+	process_table_begin(state->table, snap->boot_ns);
+	/* The ends first: one that ends between the two is then missing for a tick, where the other way round it would count twice. */
+	if (state->ended_fd >= 0)
+		error = object_walk_map(&state->walk, state->ended_fd, take_ended, state->table);
+	if (!error && state->skel)
+		error = walk_by_bpf(state);
+	else if (!error)
+		error = process_procfs_walk(state->proc_fd, state->sys_fd, state->cgroup_root, state->table);
+	if (error)
+		return error;
+
+	process_table_end(state->table, snap, full);
+	if (state->ended_fd >= 0)
+		forget_ended(state);
+	status->events_lost = process_table_cut(state->table);
+	return 0;
+}
+
+const struct collector collector_process = {
+	.name = "process",
+	.id = COLLECTOR_PROCESS,
+	.fast = true,
+	.open = open_process,
+	.collect = collect_process,
+	.close = close_process,
+};

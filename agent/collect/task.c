@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Births, execs and ends of processes. The ring is read at ticks, for the records; the totals come from their own map and so
+ * are exact even where the ring was full. What the ended had used is folded into the cgroups by the process collector.
+ */
+#include "collect/task.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collect/bpf.h"
+#include "task.skel.h"
+
+enum { TOTALS = sizeof(struct task_totals) / sizeof(uint64_t), WALK_BYTES = 64 * 1024 };
+
+struct task_state {
+	struct task_bpf *skel;
+	struct bpf_link *exec, *exit, *fork;
+	struct ring_buffer *ring;
+	struct object_walk walk;
+	uint64_t cut;                            /* records that no longer fitted into `each` */
+	uint32_t count;
+	struct task_event each[MAX_TASK_EVENTS];
+};
+
+const struct task_event *task_events(const void *state_, uint32_t *ret_count)
+{
+	const struct task_state *state = state_;
+
+	*ret_count = state->count;
+	return state->each;
+}
+
+static void close_task(void *state_)
+{
+	struct task_state *state = state_;
+
+	if (!state)
+		return;
+	ring_buffer__free(state->ring);
+	bpf_link__destroy(state->exec);
+	bpf_link__destroy(state->exit);
+	bpf_link__destroy(state->fork);
+	if (state->skel) {
+		object_forget(state->skel->obj);
+		task_bpf__destroy(state->skel);
+	}
+	object_walk_free(&state->walk);
+	free(state);
+}
+
+static int keep_event(void *state_, void *data, size_t size)
+{
+	struct task_state *state = state_;
+
+	if (size != sizeof(state->each[0]) || state->count == MAX_TASK_EVENTS)
+		state->cut++;
+	else
+		memcpy(&state->each[state->count++], data, size);
+	return 0;
+}
+
+static int load(struct task_state *state, const struct collector_env *env, char *why)
+{
+	struct bpf_object_open_opts options = object_options(env);
+	bool says_group_dead = object_tracepoint_arguments(env, "sched_process_exit") >= 2;
+
+	state->skel = task_bpf__open_opts(&options);
+	if (!state->skel)
+		return -errno;
+	state->skel->rodata->pidns_inode = object_pidns(env);
+	state->skel->rodata->page_shift = object_page_shift();
+	bpf_program__set_autoload(state->skel->progs.on_exit, says_group_dead);
+	bpf_program__set_autoload(state->skel->progs.on_exit_before, !says_group_dead);
+	bpf_map__set_autocreate(state->skel->maps.buried, !says_group_dead);
+	int error = object_load(state->skel->obj, why, WHY_LEN);
+	if (error)
+		return error;
+
+	struct bpf_program *on_exit = says_group_dead ? state->skel->progs.on_exit : state->skel->progs.on_exit_before;
+	error = object_attach(on_exit, &state->exit, why, WHY_LEN);
+	if (!error)
+		error = object_attach(state->skel->progs.on_exec, &state->exec, why, WHY_LEN);
+	if (!error)
+		error = object_attach(state->skel->progs.on_fork, &state->fork, why, WHY_LEN);
+	if (error)
+		return error;
+	state->ring = ring_buffer__new(bpf_map__fd(state->skel->maps.events), keep_event, state, NULL);
+	return state->ring ? 0 : -errno;
+}
+
+static int open_task(const struct collector_env *env, struct collector_status *status, void **ret_state)
+{
+	struct task_state *state = calloc(1, sizeof(*state));
+	char why[WHY_LEN] = "";
+	int error = -ENOMEM;
+
+	if (!state)
+		goto fail;
+	error = object_walk_init(&state->walk, WALK_BYTES);
+	if (error)
+		goto fail;
+	error = load(state, env, why);
+	if (error)
+		goto fail;
+	status->state = COLLECTOR_UP;
+	snprintf(status->source, sizeof(status->source), "tp_btf");
+	status->map_bytes = object_map_bytes(state->skel->obj);
+	*ret_state = state;
+	return 0;
+
+fail:
+	close_task(state);
+	status->state = COLLECTOR_DOWN;
+	snprintf(status->why, sizeof(status->why), "%s", why[0] ? why : strerror(-error));
+	return error;
+}
+
+static int collect_task(void *state_, struct snapshot *snap, bool full, struct collector_status *status)
+{
+	struct task_state *state = state_;
+	struct process_section *section = &snap->processes;
+	union {
+		struct task_totals totals;
+		uint64_t words[TOTALS];
+	} sums;
+
+	state->count = 0;
+	int error = ring_buffer__consume(state->ring);
+	if (error < 0)
+		return error;
+	error = object_sum(&state->walk, bpf_map__fd(state->skel->maps.totals), 0, sums.words, TOTALS);
+	if (error)
+		return error;
+
+	section->execs_total = sums.totals.execs;
+	section->forks_total = sums.totals.forks;
+	section->exits_total = sums.totals.exits;
+	section->exits_ok_total = sums.totals.exits_ok;
+	section->exits_error_total = sums.totals.exits_error;
+	section->exits_signal_total = sums.totals.exits_signal;
+	section->exited_cpu_ns = sums.totals.cpu_ns;
+	section->exited_read_bytes = sums.totals.read_bytes;
+	section->exited_written_bytes = sums.totals.written_bytes;
+	status->events_lost = sums.totals.ring_lost + sums.totals.ended_lost + state->cut;
+	return 0;
+}
+
+const struct collector collector_task = {
+	.name = "task",
+	.id = COLLECTOR_TASK,
+	.open = open_task,
+	.collect = collect_task,
+	.close = close_task,
+};

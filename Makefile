@@ -137,7 +137,20 @@ $(O)/gen/policies.inc: $(policies) remedies/Kbuild
 	$(call say,EMBED,$@)
 	$(Q){ cat $(policies) /dev/null | od -An -v -tu1 | sed 's/[0-9][0-9]*/&,/g'; echo 0; } > $@
 
-$(O)/%.o: %.c $(O)/flags.c | $(skeletons) $(O)/gen/policies.inc
+# Names of syscalls, from the compiler's own headers: `[0] = "read",` a line. The names are listed first and then given to the
+# preprocessor, since some stand for another. An architecture with one header has no 32-bit table here: numbers stand for names.
+syscall-tables := $(O)/gen/syscalls_64.inc $(O)/gen/syscalls_32.inc
+$(syscall-tables): $(O)/gen/syscalls_%.inc: $(O)/flags.c
+	@mkdir -p $(@D)
+	$(call say,NAMES,$@)
+	$(Q)header=asm/unistd_$*.h; \
+	printf '#include <%s>\n' $$header | $(CC) -E - >/dev/null 2>&1 || header=$(if $(filter 64,$*),asm/unistd.h,/dev/null); \
+	if [ $$header = /dev/null ]; then : > $@; exit 0; fi; \
+	{ printf '#include <%s>\n' $$header; printf '#include <%s>\n' $$header | $(CC) -E -dM - | \
+		sed -n '/__NR_syscalls/d; s/^#define __NR_\([a-z0-9_]*\) .*/@[__NR_\1] = "\1",/p'; } | $(CC) -E -P - | \
+		sed -n 's/^@//p' | sort -u -t '[' -k 2n > $@
+
+$(O)/%.o: %.c $(O)/flags.c | $(skeletons) $(O)/gen/policies.inc $(syscall-tables)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(call compile-c,$<,$@)
@@ -184,7 +197,7 @@ $(O)/flags.bpf: FORCE
 
 json-entry = printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$(1)' '$(subst ','\'',$(subst ",\",$(2)))';
 sources := $(patsubst $(O)/%.o,%.c,$(objects) $(main-object)) $(addsuffix .c,$(all-test-y) $(all-fuzz-y))
-compile_commands.json: $(skeletons) $(O)/gen/policies.inc ## for editors and clang-tidy
+compile_commands.json: $(skeletons) $(O)/gen/policies.inc $(syscall-tables) ## for editors and clang-tidy
 	@{ echo '['; $(foreach s,$(sources),$(call json-entry,$(s),$(call compile-c,$(s),$(O)/$(s:.c=.o)))) \
 	$(foreach s,$(all-bpf-y:.o=.c),$(call json-entry,$(s),$(call compile-bpf,$(s),$(O)/$(s:.c=.o)))) echo '{}]'; } | sed 'N;$$!P;$$!D;s/,\n{}\]/\n]/' > $@
 

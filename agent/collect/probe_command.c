@@ -103,7 +103,7 @@ static int step(struct walk *walk)
 	return error;
 }
 
-int command_check(const char *path)
+int probe_command_check(const char *path)
 {
 	struct walk walk = { .dir = -1 };
 	struct stat root;
@@ -160,7 +160,7 @@ static _Noreturn void become(const struct probe *what)
 
 int command_start(const struct probe *what, pid_t *ret_pid, int *ret_pidfd)
 {
-	int error = command_check(what->argv[0]);
+	int error = probe_command_check(what->argv[0]);
 	if (error)
 		return error;
 

@@ -11,7 +11,7 @@
  * Absolute, executable, owned by root, and neither the file nor any directory or link on the way to it in the hands of anybody
  * else. 0; -EACCES: not so; other -errno.
  */
-int command_check(const char *path);
+int probe_command_check(const char *path);
 /* Checks and starts it, in a session of its own and with nothing of ours but /dev/null. 0, *ret_pid and a pidfd; or -errno. */
 int command_start(const struct probe *what, pid_t *ret_pid, int *ret_pidfd);
 void command_kill(pid_t pid);   /* with its process group; not yet reaped */

@@ -264,10 +264,10 @@ static int open_hierarchy(const char *mountpoint, struct hierarchy *ret)
 
 static bool has_memory_controller(int fd, char *buffer, size_t size)
 {
-	struct span line, word;
+	struct span whole, line, word;
 	ssize_t length = procfs_read_at(fd, "cgroup.controllers", buffer, size);
 
-	if (length < 0 || span_of(buffer, (size_t)length, &line) || !span_line(&line, &line))
+	if (length < 0 || span_of(buffer, (size_t)length, &whole) || !span_line(&whole, &line))
 		return false;
 	while (span_word(&line, &word))
 		if (span_is(&word, "memory"))

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -35,7 +36,7 @@ struct scribe {
 	bool greeted;                        /* the child has answered to HELLO */
 	uint64_t retry_at_ns;                /* 0 = at once */
 	uint64_t done_through, lost, late;
-	bool head_is_late;
+	bool head_is_late, said_late;
 	bool state_first;                    /* the journal refused: the state, which needs no room, must not wait behind it */
 	int last_error;
 	uint32_t head, count;
@@ -139,6 +140,9 @@ static void note_lateness(struct scribe *scribe)
 	}
 	scribe->head_is_late = true;
 	scribe->late++;
+	if (scribe->said_late)
+		return;
+	scribe->said_late = true; /* until the queue is empty again */
 	log_warning("scribe: the disk has not taken a record within %llu s, %u are waiting", (unsigned long long)(LATE_NS / NSEC_PER_SEC), scribe->count);
 }
 
@@ -208,6 +212,8 @@ static void next_action(struct scribe *scribe)
 	scribe->head = (scribe->head + 1) % SCRIBE_QUEUE;
 	scribe->count--;
 	scribe->head_is_late = false;
+	if (scribe->count == 0)
+		scribe->said_late = false;
 }
 
 static void take_action_answer(struct scribe *scribe, const struct scribe_answer *answer)
@@ -449,6 +455,24 @@ int scribe_start(const char *state_dir, const char *boot_id, struct scribe **ret
 	return 0;
 }
 
+static int left_ms(uint64_t until_ns)
+{
+	uint64_t now_ns = clock_boot_ns();
+	return now_ns < until_ns ? (int)((until_ns - now_ns) / NSEC_PER_MSEC) + 1 : 0;
+}
+
+/* It goes by itself when its socket ends, and the directory's lock with it: whoever starts next finds it free. */
+static void dismiss(struct scribe *scribe, uint64_t until_ns)
+{
+	int fd = scribe->worker.pid > 0 ? pidfd_open(scribe->worker.pid, 0) : -1;
+	if (fd < 0)
+		return;
+	(void)shutdown(scribe->worker.fd, SHUT_WR); /* an already broken one is as good as ended */
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	(void)poll(&wait, 1, left_ms(until_ns)); /* one that does not go is killed next */
+	close(fd);
+}
+
 void scribe_stop(struct scribe *scribe)
 {
 	if (!scribe)
@@ -456,14 +480,14 @@ void scribe_stop(struct scribe *scribe)
 	uint64_t until_ns = clock_boot_ns() + STOP_WITHIN_NS;
 	scribe_dispatch(scribe);
 	while (scribe->count > 0 || scribe->newest_slot != NO_SLOT || scribe->sent_slot != NO_SLOT) {
-		uint64_t now_ns = clock_boot_ns();
-		if (now_ns >= until_ns)
+		if (!left_ms(until_ns))
 			break;
 		struct pollfd wait = { .fd = scribe->epoll_fd, .events = POLLIN };
-		(void)poll(&wait, 1, (int)((until_ns - now_ns) / NSEC_PER_MSEC) + 1);
+		(void)poll(&wait, 1, left_ms(until_ns));
 		scribe_dispatch(scribe);
 	}
 	if (scribe->count > 0)
 		log_error("scribe: ended with %u records not on disk", scribe->count);
+	dismiss(scribe, until_ns);
 	scribe_free(scribe);
 }

@@ -3,15 +3,19 @@
 #include "keep/scribe_serve.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/log.h"
 #include "core/worker.h"
 #include "keep/journal.h"
 #include "keep/state.h"
+
+enum { BUSY_PAUSES = 100, BUSY_PAUSE_NS = 20000000 };
 
 struct desk {
 	int dir_fd;
@@ -51,6 +55,18 @@ static int open_journal(struct desk *desk)
 	return desk->journal ? 0 : journal_open(desk->dir_fd, &desk->journal, &desk->moved);
 }
 
+/* An agent that was killed leaves a scribe that is just dying, and may need a moment to come back from the disk first. */
+static int open_after_another(struct desk *desk)
+{
+	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
+	int error = open_journal(desk);
+	for (int i = 0; error == -EBUSY && i < BUSY_PAUSES; i++) {
+		nanosleep(&pause, NULL);
+		error = open_journal(desk);
+	}
+	return error;
+}
+
 static int write_action(struct desk *desk)
 {
 	int error = open_journal(desk);
@@ -77,7 +93,7 @@ static void serve_one(struct desk *desk, struct scribe_answer *answer)
 	*answer = (struct scribe_answer){ .verb = desk->request.verb, .ticket = desk->request.ticket };
 	switch (desk->request.verb) {
 	case SCRIBE_HELLO:
-		answer->error = open_journal(desk);
+		answer->error = open_after_another(desk);
 		answer->moved = desk->moved;
 		break;
 	case SCRIBE_ACTION:
@@ -91,6 +107,7 @@ static void serve_one(struct desk *desk, struct scribe_answer *answer)
 
 int scribe_serve(int fd)
 {
+	(void)signal(SIGTERM, SIG_IGN); /* systemd sends it to all of a unit: the agent's last records come after that */
 	struct desk desk = { .dir_fd = -1 };
 	int error = receive_hello(fd, &desk);
 	int got = error < 0 ? error : 1;

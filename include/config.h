@@ -53,16 +53,18 @@ void config_defaults(struct config *config);
 void config_copy(struct config *to, const struct config *from);
 
 /*
- * Reads `path` (NULL: /etc/nodemend/nodemend.yaml and the .yaml files of conf.d beside it, where they exist) over the defaults. The first
- * file that names `policies` replaces the shipped ones, the next ones add theirs. 0; or -EINVAL with at least one fault and *ret as the defaults.
+ * Reads `path` (NULL: /etc/nodemend/nodemend.yaml and the .yaml files of conf.d beside it, where they exist) over the defaults. The
+ * first file that names `policies` replaces the shipped ones, the next ones add theirs. 0; or -EINVAL with at least one fault and *ret
+ * as the defaults.
  */
 int config_load(const char *path, struct config *ret, struct config_faults *faults);
-/* The same for text in memory: `config` is overwritten; `name` stands for the file in faults. Never reads beyond `size`; for tests and fuzzing. */
+/* The same for text in memory, over the defaults, too; `name` stands for the file in faults. Never reads beyond `size`; for tests and
+ * fuzzing. */
 int config_parse(const char *name, const char *text, size_t size, struct config *config, struct config_faults *faults);
 
 enum { CONFIG_MAX_FILES = 64 };
-/* The files of a folder (NULL: /etc/nodemend) in the order in which they are read: nodemend.yaml, then conf.d's by name. How many there are;
- * those beyond `room` are counted, not named. */
+/* The files of a folder (NULL: /etc/nodemend) in the order in which they are read: nodemend.yaml, then conf.d's by name. How many
+ * there are; those beyond `room` are counted, not named. */
 uint32_t config_places(const char *folder, char (*ret_paths)[PATH_LEN], uint32_t room);
 /* config_load(NULL) for another folder. */
 int config_load_folder(const char *folder, struct config *ret, struct config_faults *faults);
@@ -73,6 +75,8 @@ void config_fault(struct config_faults *faults, const char *file, uint32_t line,
 /* Somebody's text in double quotes, cut to fit and with every character that could steer a terminal escaped. Returns `buffer`. */
 enum { CONFIG_SHOWN_LEN = 72 };
 const char *config_shown(char buffer[CONFIG_SHOWN_LEN], const char *text);
+/* Whether a text has none of them. */
+bool config_is_plain(const char *text);
 
 void config_print_faults(const struct config_faults *faults, FILE *out);
 /* The reference for docs/, in Markdown, from the tables. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Directories that are never cleaned, whatever a policy says. The validator reads it when a policy is loaded, the hands right before the act. */
+/* Directories that are never cleaned, whatever a policy says: asked when a policy is loaded, and right before the act. */
 #include <string.h>
 
 #include "remedy.h"

@@ -18,7 +18,9 @@ struct result {
 	struct config_faults faults;
 };
 
-struct tally { uint32_t total, modes[MODE_COUNT]; };
+struct tally {
+	uint32_t total, modes[MODE_COUNT];
+};
 
 /* The policies that came from `file`; the shipped ones where file is NULL. */
 static struct tally count_policies(const struct config *config, const char *file)
@@ -167,7 +169,7 @@ const struct command command_check = {
 	.name = "check",
 	.arguments = "[--json] [FILE...]",
 	.summary = "validate configuration and policies",
-	.help = "  FILE          a file to check on its own; none: /etc/nodemend/nodemend.yaml and conf.d/*.yaml together, as the agent reads them\n"
+	.help = "  FILE          a file to check on its own; none: /etc/nodemend/nodemend.yaml and conf.d/*.yaml together\n"
 		"  --json        the result as JSON on one line\n"
 		"  -h, --help    this text\n"
 		"\n"

@@ -23,9 +23,12 @@ static const unsigned char shipped_policies[] = {
 };
 
 const char *const collector_names[COLLECTOR_COUNT] = {
-	[COLLECTOR_CPU] = "cpu", [COLLECTOR_MEMORY] = "memory", [COLLECTOR_PSI] = "psi", [COLLECTOR_FILESYSTEM] = "filesystem",
-	[COLLECTOR_DISK] = "disk", [COLLECTOR_INTERFACE] = "interface", [COLLECTOR_SYSCALL] = "syscall", [COLLECTOR_TASK] = "task",
-	[COLLECTOR_FSWRITE] = "fswrite", [COLLECTOR_PROCESS] = "process", [COLLECTOR_CGROUP] = "cgroup", [COLLECTOR_UNIT] = "unit",
+	[COLLECTOR_CPU] = "cpu",	 [COLLECTOR_MEMORY] = "memory",
+	[COLLECTOR_PSI] = "psi",	 [COLLECTOR_FILESYSTEM] = "filesystem",
+	[COLLECTOR_DISK] = "disk",	 [COLLECTOR_INTERFACE] = "interface",
+	[COLLECTOR_SYSCALL] = "syscall", [COLLECTOR_TASK] = "task",
+	[COLLECTOR_FSWRITE] = "fswrite", [COLLECTOR_PROCESS] = "process",
+	[COLLECTOR_CGROUP] = "cgroup",	 [COLLECTOR_UNIT] = "unit",
 };
 
 /* What is under way: the first file that names policies takes the place of the shipped ones. */
@@ -54,20 +57,31 @@ void config_fault(struct config_faults *faults, const char *file, uint32_t line,
 	va_end(arguments);
 }
 
-/* Length of the character at `at`, and whether it may be shown: no controls, and nothing that turns the direction of writing. */
-static size_t character(const unsigned char *at, bool *ret_shown)
+/* Length of the character at `at`, and whether it may be shown: no controls, nothing invisible, nothing that turns the direction of
+ * writing. */
+static size_t character(const unsigned char *at, bool *ret_plain)
 {
 	size_t length = at[0] < 0x80 ? 1 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+	*ret_plain = false;
 	for (size_t i = 1; i < length; i++)
-		if ((at[i] & 0xc0) != 0x80) {
-			*ret_shown = false;
+		if ((at[i] & 0xc0) != 0x80)
 			return 1;
-		}
-	bool is_control = at[0] < 0x20 || at[0] == 0x7f || (at[0] >= 0x80 && at[0] < 0xc2) || (at[0] == 0xc2 && at[1] < 0xa0) || at[0] >= 0xf5;
-	bool turns = (at[0] == 0xe2 && at[1] == 0x80 && (at[2] >= 0x8b && at[2] <= 0x8f)) || (at[0] == 0xe2 && at[1] == 0x80 && at[2] >= 0xa8 && at[2] <= 0xae) ||
-		     (at[0] == 0xe2 && at[1] == 0x81 && at[2] >= 0xa0 && at[2] <= 0xaf) || (at[0] == 0xef && at[1] == 0xbb && at[2] == 0xbf);
-	*ret_shown = !is_control && !turns && at[0] != '"' && at[0] != '\\';
+	bool is_control =
+		at[0] < 0x20 || at[0] == 0x7f || (at[0] >= 0x80 && at[0] < 0xc2) || (at[0] == 0xc2 && at[1] < 0xa0) || at[0] >= 0xf5;
+	/* U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF */
+	bool is_format = (at[0] == 0xe2 && at[1] == 0x80 && ((at[2] >= 0x8b && at[2] <= 0x8f) || (at[2] >= 0xa8 && at[2] <= 0xae))) ||
+			 (at[0] == 0xe2 && at[1] == 0x81 && at[2] >= 0xa0 && at[2] <= 0xaf) ||
+			 (at[0] == 0xef && at[1] == 0xbb && at[2] == 0xbf);
+	*ret_plain = !is_control && !is_format;
 	return length;
+}
+
+bool config_is_plain(const char *text)
+{
+	bool plain = true;
+	for (const unsigned char *at = (const unsigned char *)text; *at && plain;)
+		at += character(at, &plain);
+	return plain;
 }
 
 const char *config_shown(char buffer[CONFIG_SHOWN_LEN], const char *text)
@@ -78,6 +92,7 @@ const char *config_shown(char buffer[CONFIG_SHOWN_LEN], const char *text)
 	while (*at) {
 		bool shown;
 		size_t length = character(at, &shown);
+		shown = shown && *at != '"' && *at != '\\';
 		if (used + (shown ? length : 4 * length) + sizeof("...\"") > CONFIG_SHOWN_LEN) {
 			memcpy(buffer + used, "...", 3);
 			used += 3;
@@ -121,16 +136,34 @@ void config_read_policies(struct reader *reader, const struct yaml_item *item, v
 	policies_read(reader, item, config, loading->shipped);
 }
 
+/* Rules over a whole policy speak after its values; people read from the top. Stable, and at most 64. */
+static void sort_faults(struct config_faults *faults, uint32_t first)
+{
+	for (uint32_t i = first + 1; i < faults->count; i++) {
+		struct config_fault fault = faults->each[i];
+		uint32_t at = i;
+		for (; at > first; at--) {
+			const struct config_fault *before = &faults->each[at - 1];
+			if (before->line < fault.line || (before->line == fault.line && before->column <= fault.column))
+				break;
+			faults->each[at] = *before;
+		}
+		faults->each[at] = fault;
+	}
+}
+
 /* Each document of a file is read over what was there before it, and each file over the one before. */
 static void read_text(struct loading *loading, const char *name, const char *text, size_t size)
 {
 	struct reader reader = { .file = name, .faults = loading->faults, .context = loading };
 	struct yaml_tree tree;
+	uint32_t first_fault = loading->faults->count;
 	int err = yaml_tree_read(name, text, size, &tree, loading->faults);
 	for (const struct yaml_item *document = tree.documents; document && err != -EBADMSG; document = document->next)
 		if (!yaml_is_null(document))
 			section_read(&reader, &config_section, document, loading->config);
 	yaml_tree_free(&tree);
+	sort_faults(loading->faults, first_fault);
 }
 
 static int open_file(const char *path, size_t *ret_size, struct config_faults *faults)
@@ -267,7 +300,8 @@ int config_load_folder(const char *folder, struct config *ret, struct config_fau
 	faults->count = faults->cut = 0;
 	set_defaults(ret);
 	if (count > CONFIG_MAX_FILES)
-		config_fault(faults, folder ? folder : DEFAULT_FOLDER, 0, 0, "%u files, and at most %d are read; put them together", count, CONFIG_MAX_FILES);
+		config_fault(faults, folder ? folder : DEFAULT_FOLDER, 0, 0, "%u files, and at most %d are read; put them together", count,
+			     CONFIG_MAX_FILES);
 	for (uint32_t i = 0; i < count && i < CONFIG_MAX_FILES; i++)
 		read_file(&loading, paths[i]);
 	return finish(&loading);

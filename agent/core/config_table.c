@@ -5,7 +5,8 @@
 static const char *const mode_choices[] = { [MODE_OBSERVE] = "observe", [MODE_SHADOW] = "shadow", [MODE_ENFORCE] = "enforce" };
 
 static const struct setting http_settings[] = {
-	{ .name = "listen", .type = VALUE_ADDRESS, MEMBER(struct config, listen), .initial = "127.0.0.1:9847", .help = "where metrics are served, read-only; \"\" serves nothing" },
+	{ .name = "listen", .type = VALUE_ADDRESS, MEMBER(struct config, listen), .initial = "127.0.0.1:9847",
+	  .help = "where metrics are served, read-only; \"\" serves nothing" },
 	{ .name = "tls", .type = VALUE_LATER, .help = "serve on 127.0.0.1 behind a proxy that has TLS" },
 	{ .name = "auth", .type = VALUE_LATER, .help = "serve on 127.0.0.1 behind a proxy that asks who it is" },
 };
@@ -13,9 +14,10 @@ const struct section http_section = SECTION("http", "The HTTP side.", http_setti
 
 static const struct setting budget_settings[] = {
 	{ .name = "cpu_percent", .type = VALUE_PERCENT, MEMBER(struct config, budget_cpu_percent), .min = 0.1, .max = 100, .initial = "1.0",
-	  .help = "of one processor; above it the agent slows its fast ticks down" },
-	{ .name = "memory", .type = VALUE_BYTES, MEMBER(struct config, budget_memory_bytes), .min = 16 << 20, .max = 4294967296.0, .initial = "64MiB",
-	  .help = "resident, agent and publisher together; above it `status` and `doctor` say so" },
+	  .help = "of one processor; `status` shows the agent's own cost beside it" },
+	{ .name = "memory", .type = VALUE_BYTES, MEMBER(struct config, budget_memory_bytes), .min = 16 << 20, .max = 4294967296.0,
+	  .initial = "64MiB",
+	  .help = "resident, agent and publisher together; likewise" },
 };
 const struct section budget_section = SECTION("budget", "What the agent itself may cost.", budget_settings);
 
@@ -35,7 +37,8 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_CGROUP, "cgroup", "names and limits of cgroups"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name"),
 };
-const struct section collectors_section = SECTION("collectors", "What is measured; false switches one off, and with it every condition that reads it.", collector_settings);
+const struct section collectors_section = SECTION("collectors",
+	"What is measured; false switches one off, and with it every condition that reads it.", collector_settings);
 
 #define PROTECTED(member_, count_) \
 	.type = VALUE_LIST, .offset = offsetof(struct config, protect.member_), .size = sizeof(((struct config *)0)->protect.member_[0]), \
@@ -45,25 +48,31 @@ static const struct setting protect_settings[] = {
 	{ .name = "comms", PROTECTED(comms, comm_count), .help = "globs on command names" },
 	{ .name = "cgroups", PROTECTED(cgroups, cgroup_count), .help = "globs on cgroup paths" },
 };
-const struct section protect_section = SECTION("protect", "What no remedy may touch, beside the built-in list; the lists of all files are added up.", protect_settings);
+const struct section protect_section = SECTION("protect",
+	"What no remedy may touch, beside the built-in list; the lists of all files are added up.", protect_settings);
 
 static const struct setting config_settings[] = {
-	{ .name = "node", .type = VALUE_STRING, MEMBER(struct config, node), .initial = "", .help = "the node's name in all outputs; \"\": the host's name" },
-	{ .name = "interval", .type = VALUE_DURATION, MEMBER(struct config, interval_ns), .min = 100 * NSEC_PER_MSEC, .max = 60.0 * NSEC_PER_SEC,
+	{ .name = "node", .type = VALUE_STRING, MEMBER(struct config, node), .initial = "",
+	  .help = "the node's name in all outputs; \"\": the host's name" },
+	{ .name = "interval", .type = VALUE_DURATION, MEMBER(struct config, interval_ns),
+	  .min = 100 * NSEC_PER_MSEC, .max = 60.0 * NSEC_PER_SEC,
 	  .initial = "1s", .help = "between two full measurements" },
 	{ .name = "mode", .type = VALUE_CHOICE, MEMBER(struct config, mode), CHOICES(mode_choices), .initial = "enforce",
 	  .help = "the ceiling over all policies" },
-	{ .name = "startup_grace", .type = VALUE_DURATION, MEMBER(struct config, startup_grace_ns), .max = 600.0 * NSEC_PER_SEC, .initial = "2s",
+	{ .name = "startup_grace", .type = VALUE_DURATION, MEMBER(struct config, startup_grace_ns), .max = 600.0 * NSEC_PER_SEC,
+	  .initial = "2s",
 	  .help = "no act before the agent is this old" },
 	{ .name = "http", .type = VALUE_SECTION, .section = &http_section, .help = "the HTTP side" },
 	{ .name = "budget", .type = VALUE_SECTION, .section = &budget_section, .help = "what the agent may cost" },
 	{ .name = "collectors", .type = VALUE_SECTION, .section = &collectors_section, .help = "what is measured" },
 	{ .name = "protect", .type = VALUE_SECTION, .section = &protect_section, .help = "what is never touched" },
-	{ .name = "systemd_bus", .type = VALUE_STRING, MEMBER(struct config, systemd_bus), .initial = "", .help = "D-Bus address of systemd, such as unix:path=/run/dbus/system_bus_socket; \"\": the system bus" },
+	{ .name = "systemd_bus", .type = VALUE_STRING, MEMBER(struct config, systemd_bus), .initial = "",
+	  .help = "D-Bus address of systemd, such as unix:path=/run/dbus/system_bus_socket; \"\": the system bus" },
 	{ .name = "publisher_user", .type = VALUE_STRING, MEMBER(struct config, publisher_user), .min = 1, .initial = "nodemend",
 	  .help = "whom the publisher runs as; nobody where that user does not exist" },
 	{ .name = "top_processes", .type = VALUE_COUNT, MEMBER(struct config, max_processes_shown), .max = 1000, .initial = "20",
-	  .help = "how many processes have series of their own; the rest is folded into one" },
-	{ .name = "policies", .type = VALUE_CUSTOM, .read = config_read_policies, .help = "what to watch for and what to do; replaces the shipped ones" },
+	  .help = "how many processes have series of their own" },
+	{ .name = "policies", .type = VALUE_CUSTOM, .read = config_read_policies,
+	  .help = "what to watch for and what to do; replaces the shipped ones" },
 };
 const struct section config_section = SECTION("the configuration", "", config_settings);

@@ -2,6 +2,7 @@
 /* Policies from YAML into include/policy.h's structs, by the tables in policy_table.c. What no single value shows is policy_check.c's. */
 #include "core/policy_table.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,7 +30,8 @@ static void take_measure(struct reader *reader, const struct section *section, u
 		if (!(given >> i & 1))
 			continue;
 		if (found) {
-			reader_fault(reader, yaml_member(item, setting->name)->key, "%s: one condition has one measure, and %s is one already; put both in an all: or any: list",
+			reader_fault(reader, yaml_member(item, setting->name)->key,
+				     "%s: one condition has one measure, and %s is one already; put both in an all: or any: list",
 				     setting->name, found->name);
 			return;
 		}
@@ -107,7 +109,8 @@ static void refuse_second_word(struct reader *reader, const struct yaml_item *fi
 static uint32_t read_predicate(struct reader *reader, const struct yaml_item *item, struct policy *policy)
 {
 	if (item->kind != ITEM_MAPPING || !item->first) {
-		reader_fault(reader, item, "when: a condition is wanted, such as filesystem: {used_percent: 90}, or all: or any: with a list of them");
+		reader_fault(reader, item,
+			     "when: a condition is wanted, such as filesystem: {used_percent: 90}, or all: or any: with a list of them");
 		return 0;
 	}
 	if (policy->when_count == MAX_CONDITIONS) {
@@ -147,7 +150,8 @@ void policy_read_command(struct reader *reader, const struct yaml_item *item, vo
 	const uint32_t room = sizeof(probe->argv) / sizeof(probe->argv[0]) - 1; /* the last stays empty: it ends the list */
 
 	if (item->kind != ITEM_LIST || !item->first) {
-		reader_fault(reader, item, "command: a list is wanted, such as [/usr/bin/pg_isready, -q]; there is no shell to split a line");
+		reader_fault(reader, item,
+			     "command: a list is wanted, such as [/usr/bin/pg_isready, -q]; there is no shell to split a line");
 		return;
 	}
 	for (const struct yaml_item *word = item->first; word; word = word->next, count++) {
@@ -219,7 +223,8 @@ static void check_expectation(struct reader *reader, const struct yaml_item *exp
 			continue;
 		effects++;
 		if (!(setting->tag >> remedy & 1))
-			reader_fault(reader, member->key, "expect: %s does not bring about %s", remedy_sections[remedy].name, setting->name);
+			reader_fault(reader, member->key, "expect: %s does not bring about %s", remedy_sections[remedy].name,
+				     setting->name);
 	}
 	if (!effects)
 		reader_fault(reader, expect, "expect: no effect; say what must be seen: freed, files, exited or unit");
@@ -240,12 +245,15 @@ static void read_step(struct reader *reader, const struct yaml_item *item, struc
 		return;
 	const struct yaml_item *expect = yaml_member(item, "expect");
 	if (remedies_given != 1)
-		reader_fault(reader, item, "do: each step is exactly one of clean-files, restart-unit and terminate, with its expect beside it");
+		reader_fault(reader, item,
+			     "do: each step is exactly one of clean-files, restart-unit and terminate, with its expect beside it");
 	else if (!expect)
-		reader_fault(reader, item, "do: expect is missing, and without an expectation nothing is done; write what must be seen and by when, such as %s",
-			     step->remedy == REMEDY_CLEAN_FILES ? "{freed: 200MiB, within: 5s}" :
-			     step->remedy == REMEDY_TERMINATE	? "{exited: true, within: 10s}" :
-								  "{unit: active, within: 30s}");
+		reader_fault(reader, item,
+			     "do: expect is missing, and without an expectation nothing is done; write what must be seen and by when, such "
+			     "as %s",
+			     step->remedy == REMEDY_CLEAN_FILES ? "{freed: 200MiB, within: 5s}"
+			     : step->remedy == REMEDY_TERMINATE ? "{exited: true, within: 10s}"
+								: "{unit: active, within: 30s}");
 	else if (expect->kind == ITEM_MAPPING)
 		check_expectation(reader, expect, step->remedy);
 }
@@ -280,7 +288,7 @@ int remedy_args_set(enum remedy_id remedy, const char *name, const char *text, u
 	if (setting)
 		return value_set_text(setting, text, args, why);
 	snprintf(why, VALUE_WHY_LEN, "%s has no argument %s", remedy_sections[remedy].name, config_shown(shown, name));
-	return -1;
+	return -EINVAL;
 }
 
 /* --- policies ---------------------------------------------------------------------------------------------------------- */
@@ -294,7 +302,8 @@ static void check_name(struct reader *reader, const struct yaml_item *item, cons
 		reader_fault(reader, name, "name: only a to z, 0 to 9 and -, and not - first: it becomes a label in metrics");
 	for (const struct policy *other = config->policies; other < policy; other++)
 		if (strcmp(other->name, policy->name) == 0)
-			reader_fault(reader, name, "name: %s is there already, %s line %u; names are unique", policy->name, other->file, other->line);
+			reader_fault(reader, name, "name: %s is there already, %s line %u; names are unique", policy->name, other->file,
+				     other->line);
 }
 
 void policies_read(struct reader *reader, const struct yaml_item *list, struct config *config, bool shipped)

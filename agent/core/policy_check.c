@@ -43,7 +43,8 @@ static const char *restart_problem(const char *name)
 	if (problem)
 		return problem;
 	const char *suffix = unit_suffix(name);
-	if (strcmp(suffix, ".slice") == 0 || strcmp(suffix, ".scope") == 0 || strcmp(suffix, ".target") == 0 || strcmp(suffix, ".device") == 0)
+	if (strcmp(suffix, ".slice") == 0 || strcmp(suffix, ".scope") == 0 || strcmp(suffix, ".target") == 0 ||
+	    strcmp(suffix, ".device") == 0)
 		return "only one service, socket, timer, path, mount or swap is restarted, not a group of them or a device";
 	return NULL;
 }
@@ -72,10 +73,11 @@ static void check_process(struct reader *reader, const struct yaml_item *item, c
 	if (!condition->comm[0] && !condition->unit[0] && any_cgroup)
 		reader_fault(reader, item, "process: any process at all; select some by comm, cgroup or unit");
 	if (condition->comm[0] && strlen(condition->comm) >= COMM_LEN && !strpbrk(condition->comm, "*?["))
-		reader_fault(reader, yaml_member(item, "comm"), "comm: the kernel keeps 15 bytes of a name, so this never matches; cut it to %.15s",
-			     condition->comm);
+		reader_fault(reader, yaml_member(item, "comm"),
+			     "comm: the kernel keeps 15 bytes of a name, so this never matches; cut it to %.15s", condition->comm);
 	if (condition->cgroup[0] && condition->cgroup[0] != '/' && !strpbrk(condition->cgroup, "*?["))
-		reader_fault(reader, yaml_member(item, "cgroup"), "cgroup: a path below the hierarchy begins with /, such as /system.slice/x.service");
+		reader_fault(reader, yaml_member(item, "cgroup"),
+			     "cgroup: a path below the hierarchy begins with /, such as /system.slice/x.service");
 	if (condition->by_group && condition->measure == MEASURE_COUNT_BELOW)
 		reader_fault(reader, item, "process: running counts processes; leave out by: cgroup");
 	if (condition->by_group && condition->comm[0])
@@ -165,7 +167,8 @@ static bool names_a_consumer(const struct policy *policy)
 	for (uint32_t i = 0; i < policy->when_count; i++) {
 		const struct predicate *predicate = &policy->when[i];
 		enum condition_kind kind = predicate->condition.kind;
-		if (predicate->op == PREDICATE_LEAF && (kind == CONDITION_PROCESS || kind == CONDITION_MEMORY || kind == CONDITION_CPU || kind == CONDITION_PSI) &&
+		if (predicate->op == PREDICATE_LEAF &&
+		    (kind == CONDITION_PROCESS || kind == CONDITION_MEMORY || kind == CONDITION_CPU || kind == CONDITION_PSI) &&
 		    predicate->condition.measure != MEASURE_COUNT_BELOW)
 			return true;
 	}
@@ -183,11 +186,14 @@ static void check_limits(struct reader *reader, const struct yaml_item *item, co
 	const struct yaml_item *limits = yaml_member(item, "limits");
 	const struct yaml_item *at = limits ? limits : item;
 	if (policy->limits.cooldown_ns < longest)
-		reader_fault(reader, at, "limits: the cooldown is shorter than an expectation's within (%s): an act would be judged while the next runs",
+		reader_fault(reader, at,
+			     "limits: the cooldown is shorter than an expectation's within (%s): an act would be judged while the next "
+			     "runs",
 			     value_format(VALUE_DURATION, (double)longest, within_text));
 	const struct budget *target = &policy->limits.per_target, *node = &policy->limits.per_node;
 	if (target->count > node->count && target->per_ns <= node->per_ns)
-		reader_fault(reader, at, "limits: per_target allows more acts (%u) than per_node (%u) in no longer a time: it could never be used up",
+		reader_fault(reader, at,
+			     "limits: per_target allows more acts (%u) than per_node (%u) in no longer a time: it could never be used up",
 			     target->count, node->count);
 }
 
@@ -197,5 +203,6 @@ void policy_check(struct reader *reader, const struct yaml_item *item, const str
 	check_limits(reader, item, policy);
 	for (uint32_t i = 0; i < policy->step_count; i++)
 		if (policy->steps[i].remedy == REMEDY_TERMINATE && policy->when_count && !names_a_consumer(policy))
-			reader_fault(reader, steps, "do: terminate needs a process, memory, cpu or psi condition in when, which says whom it may end");
+			reader_fault(reader, steps,
+				     "do: terminate needs a process, memory, cpu or psi condition in when, which says whom it may end");
 }

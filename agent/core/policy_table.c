@@ -32,7 +32,8 @@ static const char *const active_choice[] = { [1] = "active" };
 static const struct setting filesystem_settings[] = {
 	{ .name = "mountpoint", .type = VALUE_STRING, MEMBER(struct condition, mountpoint), .initial = "",
 	  .help = "glob on the mount point; `*` does not cross a `/`, but alone means every filesystem, as does leaving it out" },
-	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT, "used, of what an unprivileged user can use, as df says", PERCENT_RANGE),
+	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT, "used, of what the unprivileged can use, as df says",
+		  PERCENT_RANGE),
 	THRESHOLD("inodes_used_percent", VALUE_PERCENT, true, MEASURE_INODES_USED_PERCENT, "inodes used", PERCENT_RANGE),
 	THRESHOLD("avail_bytes", VALUE_BYTES, false, MEASURE_AVAILABLE_BYTES, "bytes that an unprivileged user can still write"),
 	THRESHOLD("avail_percent", VALUE_PERCENT, false, MEASURE_AVAILABLE_PERCENT, "the same as a share", PERCENT_RANGE),
@@ -51,7 +52,8 @@ static const struct setting memory_settings[] = {
 };
 
 static const struct setting cpu_settings[] = {
-	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT, "of all online processors; idle and iowait are not use", PERCENT_RANGE),
+	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT, "of all online processors; idle and iowait are not use",
+		  PERCENT_RANGE),
 	FOR_SETTING,
 };
 
@@ -60,32 +62,40 @@ static const struct setting psi_settings[] = {
 	  .help = "whose pressure stall information" },
 	THRESHOLD("some", VALUE_PERCENT, true, MEASURE_PSI_SOME, "share of the window in which at least one task waited", PERCENT_RANGE),
 	THRESHOLD("full", VALUE_PERCENT, true, MEASURE_PSI_FULL, "share of the window in which all tasks waited", PERCENT_RANGE),
-	{ .name = "window", .type = VALUE_CHOICE, MEMBER(struct condition, psi_window_s), CHOICES(window_choices), .choice_values = window_seconds,
+	{ .name = "window", .type = VALUE_CHOICE, MEMBER(struct condition, psi_window_s), CHOICES(window_choices),
+	  .choice_values = window_seconds,
 	  .initial = "10s", .help = "the kernel's averages, or the agent's last interval" },
 	FOR_SETTING,
 };
 
 static const struct setting process_settings[] = {
-	{ .name = "comm", .type = VALUE_STRING, MEMBER(struct condition, comm), .initial = "", .help = "glob on the command name (15 bytes, as the kernel cuts it)" },
+	{ .name = "comm", .type = VALUE_STRING, MEMBER(struct condition, comm), .initial = "",
+	  .help = "glob on the command name (15 bytes, as the kernel cuts it)" },
 	{ .name = "cgroup", .type = VALUE_STRING, MEMBER(struct condition, cgroup), .initial = "",
 	  .help = "glob on the cgroup's path below the hierarchy's mount; also takes all cgroups below it" },
-	{ .name = "unit", .type = VALUE_STRING, MEMBER(struct condition, unit), .initial = "", .help = "glob on the name of the systemd unit" },
+	{ .name = "unit", .type = VALUE_STRING, MEMBER(struct condition, unit), .initial = "",
+	  .help = "glob on the name of the systemd unit" },
 	{ .name = "by", .type = VALUE_CHOICE, MEMBER(struct condition, by_group), CHOICES(by_choices), .initial = "process",
 	  .help = "one number a process, or one a cgroup (the sum of its members)" },
-	THRESHOLD("memory", VALUE_BYTES, true, MEASURE_RSS_BYTES, "resident memory; by cgroup, what its controller says where that is less"),
+	THRESHOLD("memory", VALUE_BYTES, true, MEASURE_RSS_BYTES, "resident memory; by cgroup, what the controller says where less"),
 	THRESHOLD("rss_bytes", VALUE_BYTES, true, MEASURE_RSS_BYTES, "another name for memory"),
 	THRESHOLD("cpu_percent", VALUE_PERCENT, true, MEASURE_CPU_PERCENT, "100 is one processor busy", .max = 51200),
 	THRESHOLD("growth_bytes", VALUE_BYTES, true, MEASURE_GROWTH_BYTES, "resident memory against about 15 s ago"),
-	THRESHOLD("running", VALUE_COUNT, false, MEASURE_COUNT_BELOW, "how many run that match: for what must be there", .min = 1, .max = 100000),
+	THRESHOLD("running", VALUE_COUNT, false, MEASURE_COUNT_BELOW, "how many run that match: for what must be there",
+		  .min = 1, .max = 100000),
 	FOR_SETTING,
 };
 
 static const struct setting unit_settings[] = {
-	{ .name = "name", .type = VALUE_STRING, .required = true, MEMBER(struct condition, unit), .min = 1, .help = "the unit's full name, such as nginx.service" },
-	{ .name = "state", .type = VALUE_CHOICES, MEMBER(struct condition, unit_states), CHOICES(unit_state_choices), .tag = MEASURE_UNIT_STATE,
+	{ .name = "name", .type = VALUE_STRING, .required = true, MEMBER(struct condition, unit), .min = 1,
+	  .help = "the unit's full name, such as nginx.service" },
+	{ .name = "state", .type = VALUE_CHOICES, MEMBER(struct condition, unit_states), CHOICES(unit_state_choices),
+	  .tag = MEASURE_UNIT_STATE,
 	  .help = "true while the unit is in this state, or in one of a list" },
-	{ .name = "probe", .type = VALUE_CUSTOM, .read = policy_read_probe, .tag = MEASURE_UNIT_PROBE, .help = "true while the unit is active and its probe fails" },
-	{ .name = "timeout", .type = VALUE_DURATION, MEMBER(struct condition, probe.timeout_ns), .min = 10 * NSEC_PER_MSEC, .max = 60.0 * NSEC_PER_SEC,
+	{ .name = "probe", .type = VALUE_CUSTOM, .read = policy_read_probe, .tag = MEASURE_UNIT_PROBE,
+	  .help = "true while the unit is active and its probe fails" },
+	{ .name = "timeout", .type = VALUE_DURATION, MEMBER(struct condition, probe.timeout_ns),
+	  .min = 10 * NSEC_PER_MSEC, .max = 60.0 * NSEC_PER_SEC,
 	  .initial = "2s", .help = "how long a probe may take; never longer than every" },
 	{ .name = "every", .type = VALUE_DURATION, MEMBER(struct condition, probe.every_ns), .min = 100 * NSEC_PER_MSEC, .max = HOUR_NS,
 	  .initial = "5s", .help = "how often to probe" },
@@ -99,20 +109,24 @@ const struct section condition_sections[CONDITION_KIND_COUNT] = {
 	[CONDITION_MEMORY] = SECTION("memory", "The node's memory.", memory_settings),
 	[CONDITION_CPU] = SECTION("cpu", "The node's processors.", cpu_settings),
 	[CONDITION_PSI] = SECTION("psi", "Pressure: how long tasks waited for a resource.", psi_settings),
-	[CONDITION_PROCESS] = SECTION("process", "Processes or cgroups; the selectors are and-ed and at least one is needed.", process_settings),
+	[CONDITION_PROCESS] = SECTION("process", "Processes or cgroups; the selectors are and-ed and at least one is needed.",
+		process_settings),
 	[CONDITION_UNIT] = SECTION("unit", "A systemd unit: its state, or a probe of the service behind it.", unit_settings),
 };
 
 static const struct setting probe_settings[] = {
-	{ .name = "tcp", .type = VALUE_ADDRESS, MEMBER(struct probe, address), .min = 1, .tag = PROBE_TYPE_TCP, .help = "a connection is accepted" },
-	{ .name = "http", .type = VALUE_URL, MEMBER(struct probe, address), .min = 1, .tag = PROBE_TYPE_HTTP, .help = "GET answers with 2xx or 3xx" },
+	{ .name = "tcp", .type = VALUE_ADDRESS, MEMBER(struct probe, address), .min = 1, .tag = PROBE_TYPE_TCP,
+	  .help = "a connection is accepted" },
+	{ .name = "http", .type = VALUE_URL, MEMBER(struct probe, address), .min = 1, .tag = PROBE_TYPE_HTTP,
+	  .help = "GET answers with 2xx or 3xx" },
 	{ .name = "command", .type = VALUE_CUSTOM, .read = policy_read_command, .tag = PROBE_TYPE_COMMAND,
 	  .help = "[/path, argument…] ends with 0; no shell; the file must belong to root and be writable by nobody else" },
 };
 const struct section probe_section = SECTION("probe", "Exactly one of:", probe_settings);
 
 static const struct setting predicate_settings[] = {
-	{ .name = "all", .type = VALUE_CUSTOM, .help = "a list of conditions: true when all are; unknown while one is unknown and none false" },
+	{ .name = "all", .type = VALUE_CUSTOM,
+	  .help = "a list of conditions: true when all are; unknown while one is unknown and none false" },
 	{ .name = "any", .type = VALUE_CUSTOM, .help = "a list of conditions: true when one is" },
 	{ .name = "filesystem", .type = VALUE_CUSTOM, .tag = CONDITION_FILESYSTEM },
 	{ .name = "memory", .type = VALUE_CUSTOM, .tag = CONDITION_MEMORY },
@@ -128,20 +142,28 @@ const struct section predicate_section = SECTION("when", "One condition, or one 
 #define ARGUMENT(member_) MEMBER(union remedy_args, member_)
 
 static const struct setting clean_files_settings[] = {
-	{ .name = "root", .type = VALUE_PATH, .required = true, ARGUMENT(clean_files.root), .min = 1, .help = "the directory; nothing outside it is touched" },
-	{ .name = "match", .type = VALUE_LIST, .required = true, .offset = offsetof(union remedy_args, clean_files.match), .size = NAME_LEN, .room = MAX_MATCH,
+	{ .name = "root", .type = VALUE_PATH, .required = true, ARGUMENT(clean_files.root), .min = 1,
+	  .help = "the directory; nothing outside it is touched" },
+	{ .name = "match", .type = VALUE_LIST, .required = true,
+	  .offset = offsetof(union remedy_args, clean_files.match), .size = NAME_LEN, .room = MAX_MATCH,
 	  .count_offset = offsetof(union remedy_args, clean_files.match_count), .help = "globs on the file's name" },
-	{ .name = "min_age", .type = VALUE_DURATION, ARGUMENT(clean_files.min_age_ns), .max = 3650 * DAY_NS, .initial = "1h", .help = "younger files stay (by mtime)" },
+	{ .name = "min_age", .type = VALUE_DURATION, ARGUMENT(clean_files.min_age_ns), .max = 3650 * DAY_NS, .initial = "1h",
+	  .help = "younger files stay (by mtime)" },
 	{ .name = "keep_newest", .type = VALUE_COUNT, ARGUMENT(clean_files.keep_newest), .max = 100000, .initial = "1",
 	  .help = "the newest matching files of each directory stay" },
-	{ .name = "max_bytes", .type = VALUE_BYTES, ARGUMENT(clean_files.max_bytes), .min = 1, .initial = "1GiB", .help = "no more than this in one act" },
-	{ .name = "max_files", .type = VALUE_COUNT, ARGUMENT(clean_files.max_files), .min = 1, .max = 1000000, .initial = "10000", .help = "likewise" },
-	{ .name = "max_depth", .type = VALUE_COUNT, ARGUMENT(clean_files.max_depth), .min = 1, .max = 32, .initial = "8", .help = "1: the root itself only" },
+	{ .name = "max_bytes", .type = VALUE_BYTES, ARGUMENT(clean_files.max_bytes), .min = 1, .initial = "1GiB",
+	  .help = "no more than this in one act" },
+	{ .name = "max_files", .type = VALUE_COUNT, ARGUMENT(clean_files.max_files), .min = 1, .max = 1000000, .initial = "10000",
+	  .help = "likewise" },
+	{ .name = "max_depth", .type = VALUE_COUNT, ARGUMENT(clean_files.max_depth), .min = 1, .max = 32, .initial = "8",
+	  .help = "1: the root itself only" },
 };
 
 static const struct setting restart_unit_settings[] = {
-	{ .name = "unit", .type = VALUE_STRING, .required = true, ARGUMENT(restart_unit.unit), .min = 1, .help = "the unit's full name, such as nginx.service" },
-	{ .name = "job_timeout", .type = VALUE_DURATION, ARGUMENT(restart_unit.job_timeout_ns), .min = NSEC_PER_SEC, .max = HOUR_NS, .initial = "30s",
+	{ .name = "unit", .type = VALUE_STRING, .required = true, ARGUMENT(restart_unit.unit), .min = 1,
+	  .help = "the unit's full name, such as nginx.service" },
+	{ .name = "job_timeout", .type = VALUE_DURATION, ARGUMENT(restart_unit.job_timeout_ns), .min = NSEC_PER_SEC, .max = HOUR_NS,
+	  .initial = "30s",
 	  .help = "how long systemd's job may take; after it the job is cancelled" },
 };
 
@@ -159,18 +181,23 @@ const struct section remedy_sections[REMEDY_COUNT] = {
 };
 
 static const struct setting expect_settings[] = {
-	{ .name = "within", .type = VALUE_DURATION, .required = true, MEMBER(struct effect, within_ns), .min = 100 * NSEC_PER_MSEC, .max = DAY_NS,
+	{ .name = "within", .type = VALUE_DURATION, .required = true, MEMBER(struct effect, within_ns),
+	  .min = 100 * NSEC_PER_MSEC, .max = DAY_NS,
 	  .tag = ~0U, .help = "the time by which the effect must be seen" },
-	{ .name = "freed", .type = VALUE_BYTES, MEMBER(struct effect, freed_bytes), .min = 1, .tag = 1 << REMEDY_CLEAN_FILES | 1 << REMEDY_TERMINATE,
+	{ .name = "freed", .type = VALUE_BYTES, MEMBER(struct effect, freed_bytes), .min = 1,
+	  .tag = 1 << REMEDY_CLEAN_FILES | 1 << REMEDY_TERMINATE,
 	  .help = "clean-files: at least so much on the filesystem; terminate: of resident memory" },
-	{ .name = "files", .type = VALUE_COUNT, MEMBER(struct effect, freed_files), .min = 1, .max = 1000000, .tag = 1 << REMEDY_CLEAN_FILES,
+	{ .name = "files", .type = VALUE_COUNT, MEMBER(struct effect, freed_files), .min = 1, .max = 1000000,
+	  .tag = 1 << REMEDY_CLEAN_FILES,
 	  .help = "at least so many files" },
-	{ .name = "exited", .type = VALUE_COUNT, MEMBER(struct effect, exited), .min = 1, .max = 100000, CHOICES(true_choice), .tag = 1 << REMEDY_TERMINATE,
+	{ .name = "exited", .type = VALUE_COUNT, MEMBER(struct effect, exited), .min = 1, .max = 100000, CHOICES(true_choice),
+	  .tag = 1 << REMEDY_TERMINATE,
 	  .help = "so many processes ended; true is 1" },
 	{ .name = "unit", .type = VALUE_CHOICE, MEMBER(struct effect, unit_active), CHOICES(active_choice), .tag = 1 << REMEDY_RESTART_UNIT,
 	  .help = "the unit is active, and stays so" },
 };
-const struct section expect_section = SECTION("expect", "What the act must bring; the next step runs only where it did not.", expect_settings);
+const struct section expect_section = SECTION("expect", "What the act must bring; the next step runs only where it did not.",
+	expect_settings);
 
 static const struct setting step_settings[] = {
 	{ .name = "clean-files", .type = VALUE_CUSTOM, .read = policy_read_remedy, .tag = 1 << REMEDY_CLEAN_FILES },
@@ -184,7 +211,8 @@ const struct section step_section = SECTION("do", "One remedy, and beside it wha
 /* --- the policy itself ------------------------------------------------------------------------------------------------- */
 
 static const struct setting limits_settings[] = {
-	{ .name = "cooldown", .type = VALUE_DURATION, MEMBER(struct policy, limits.cooldown_ns), .min = 100 * NSEC_PER_MSEC, .max = 30 * DAY_NS,
+	{ .name = "cooldown", .type = VALUE_DURATION, MEMBER(struct policy, limits.cooldown_ns),
+	  .min = 100 * NSEC_PER_MSEC, .max = 30 * DAY_NS,
 	  .initial = "10m", .help = "after an act on a target, no other on the same for so long; not shorter than any within" },
 	{ .name = "per_target", .type = VALUE_RATE, MEMBER(struct policy, limits.per_target), .min = 1, .max = 512, .initial = "3/1h",
 	  .help = "acts on one target; then it needs a human" },
@@ -200,17 +228,22 @@ _Static_assert(offsetof(struct policy, blocked_by.window_to_min) - offsetof(stru
 	       offsetof(struct day_window, to_min), "a window is stored as struct day_window");
 
 static const struct setting blocked_by_settings[] = {
-	{ .name = "file", .type = VALUE_PATH, MEMBER(struct policy, blocked_by.file), .min = 1, .help = "while this file exists, the policy does not act" },
-	{ .name = "window", .type = VALUE_WINDOW, MEMBER(struct policy, blocked_by.has_window), .help = "nor between these times of day (local; the end excluded)" },
+	{ .name = "file", .type = VALUE_PATH, MEMBER(struct policy, blocked_by.file), .min = 1,
+	  .help = "while this file exists, the policy does not act" },
+	{ .name = "window", .type = VALUE_WINDOW, MEMBER(struct policy, blocked_by.has_window),
+	  .help = "nor between these times of day (local; the end excluded)" },
 };
 const struct section blocked_by_section = SECTION("blocked_by", "When not to act.", blocked_by_settings);
 
 static const struct setting policy_settings[] = {
-	{ .name = "name", .type = VALUE_STRING, .required = true, MEMBER(struct policy, name), .min = 1, .help = "unique; a to z, 0 to 9 and -" },
-	{ .name = "when", .type = VALUE_CUSTOM, .required = true, .read = policy_read_when, .help = "the condition; its first leaf names the kind of incident and the target" },
+	{ .name = "name", .type = VALUE_STRING, .required = true, MEMBER(struct policy, name), .min = 1,
+	  .help = "unique; a to z, 0 to 9 and -" },
+	{ .name = "when", .type = VALUE_CUSTOM, .required = true, .read = policy_read_when,
+	  .help = "the condition; its first leaf names the kind of incident and the target" },
 	{ .name = "mode", .type = VALUE_CHOICE, MEMBER(struct policy, mode), CHOICES(mode_choices), .initial = "shadow",
 	  .help = "observe: tell; shadow: also say what would be done; enforce: do it, where the node's mode allows" },
-	{ .name = "severity", .type = VALUE_CHOICE, MEMBER(struct policy, severity), CHOICES(severity_choices), .initial = "critical", .help = "of its incidents" },
+	{ .name = "severity", .type = VALUE_CHOICE, MEMBER(struct policy, severity), CHOICES(severity_choices), .initial = "critical",
+	  .help = "of its incidents" },
 	{ .name = "do", .type = VALUE_CUSTOM, .read = policy_read_do, .help = "remedies, in this order; none: the policy only tells" },
 	{ .name = "limits", .type = VALUE_SECTION, .section = &limits_section, .help = "how often it may act" },
 	{ .name = "blocked_by", .type = VALUE_SECTION, .section = &blocked_by_section, .help = "when not to act" },

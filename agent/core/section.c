@@ -94,7 +94,8 @@ void section_unknown_key(struct reader *reader, const struct section *section, c
 	const struct setting *nearest = nearest_setting(section, key->text);
 	size_t used = 0;
 	if (nearest) {
-		reader_fault(reader, key, "unknown key %s in %s; did you mean %s?", config_shown(shown, key->text), section->name, nearest->name);
+		reader_fault(reader, key, "unknown key %s in %s; did you mean %s?", config_shown(shown, key->text), section->name,
+			     nearest->name);
 		return;
 	}
 	for (uint32_t i = 0; i < section->count && used < sizeof(known); i++)
@@ -111,7 +112,8 @@ static void set_or_fault(struct reader *reader, const struct setting *setting, c
 {
 	char why[VALUE_WHY_LEN];
 	if (item->kind != ITEM_SCALAR)
-		reader_fault(reader, item, "%s: a %s where one value is wanted", setting->name, item->kind == ITEM_LIST ? "list" : "mapping");
+		reader_fault(reader, item, "%s: a %s where one value is wanted", setting->name,
+			     item->kind == ITEM_LIST ? "list" : "mapping");
 	else if (yaml_is_null(item))
 		reader_fault(reader, item, "%s: no value; give one, or remove the key", setting->name);
 	else if (value_set_text(setting, item->text, base, why) < 0)
@@ -133,7 +135,12 @@ static void read_threshold(struct reader *reader, const struct setting *setting,
 {
 	const char *raise_word = setting->above ? "above" : "below";
 	struct setting rows[2] = {
-		{ .name = raise_word, .type = VALUE_THRESHOLD, .required = true, .unit = setting->unit, .min = setting->min, .max = setting->max },
+		{ .name = raise_word,
+		  .type = VALUE_THRESHOLD,
+		  .required = true,
+		  .unit = setting->unit,
+		  .min = setting->min,
+		  .max = setting->max },
 		{ .name = "clear", .type = VALUE_THRESHOLD, .unit = setting->unit, .min = setting->min, .max = setting->max },
 	};
 	struct threshold *threshold = (struct threshold *)((char *)base + setting->offset), values[2] = { 0 };
@@ -147,17 +154,19 @@ static void read_threshold(struct reader *reader, const struct setting *setting,
 	char raise_text[VALUE_TEXT_LEN];
 	const struct yaml_item *wrong = yaml_member(item, setting->above ? "below" : "above"), *clear = yaml_member(item, "clear");
 	if (wrong) {
-		reader_fault(reader, wrong->key, "%s: trouble lies %s here; write %s instead of %s", setting->name, raise_word, raise_word, wrong->key->text);
+		reader_fault(reader, wrong->key, "%s: trouble lies %s here; write %s instead of %s", setting->name, raise_word, raise_word,
+			     wrong->key->text);
 		return;
 	}
 	uint32_t faults = reader->faults->count + reader->faults->cut;
 	section_read(reader, &section, item, values);
 	if (reader->faults->count + reader->faults->cut != faults)
 		return;
-	*threshold = (struct threshold){ .above = setting->above, .raise = values[0].raise, .clear = clear ? values[1].raise : values[0].raise };
+	*threshold =
+		(struct threshold){ .above = setting->above, .raise = values[0].raise, .clear = clear ? values[1].raise : values[0].raise };
 	if (setting->above ? threshold->clear > threshold->raise : threshold->clear < threshold->raise)
-		reader_fault(reader, clear, "%s: clear lies on the wrong side; it must be %s %s", setting->name, setting->above ? "no more than" : "no less than",
-			     value_format(setting->unit, threshold->raise, raise_text));
+		reader_fault(reader, clear, "%s: clear lies on the wrong side; it must be %s %s", setting->name,
+			     setting->above ? "no more than" : "no less than", value_format(setting->unit, threshold->raise, raise_text));
 }
 
 static void read_setting(struct reader *reader, const struct setting *setting, const struct yaml_item *item, void *base)
@@ -196,7 +205,9 @@ uint64_t section_read(struct reader *reader, const struct section *section, cons
 {
 	if (mapping->kind != ITEM_MAPPING) {
 		reader_fault(reader, mapping, "%s: %s where a mapping (key: value) is wanted", section->name,
-			     yaml_is_null(mapping) ? "nothing" : mapping->kind == ITEM_LIST ? "a list" : "one value");
+			     yaml_is_null(mapping)	  ? "nothing"
+			     : mapping->kind == ITEM_LIST ? "a list"
+							  : "one value");
 		return 0;
 	}
 

@@ -70,7 +70,8 @@ static const struct unit *find_unit(enum value_type type, const char *suffix)
 	return NULL;
 }
 
-/* Digits with at most one point: no signs, exponents, hex, inf or nan, and no locale. Returns what follows, NULL when there is no number. */
+/* Digits with at most one point: no signs, exponents, hex, inf or nan, and no locale. Returns what follows, NULL when there is no number.
+ */
 static const char *parse_digits(const char *text, double *ret)
 {
 	double value = 0, place = 1;
@@ -219,6 +220,8 @@ static int set_text(const struct setting *setting, const char *text, void *membe
 	size_t length = strlen(text);
 	if (length >= setting->size)
 		return why_not(why, "%s is too long: %u bytes at most", config_shown(shown, text), setting->size - 1);
+	if (!config_is_plain(text))
+		return why_not(why, "%s: a control or invisible character", config_shown(shown, text));
 	if (!length && setting->min > 0)
 		return why_not(why, "is empty; leave the key out, or give a value");
 	if (length && setting->type == VALUE_PATH)
@@ -299,7 +302,8 @@ static int set_rate(const struct setting *setting, const char *text, struct budg
 	if (err)
 		return err;
 	if (count < setting->min || count > setting->max || per < 1e9 || per > 30 * 86400e9)
-		return why_not(why, "%s is out of range: %.0f to %.0f acts in 1s to 30d", config_shown(shown, text), setting->min, setting->max);
+		return why_not(why, "%s is out of range: %.0f to %.0f acts in 1s to 30d", config_shown(shown, text), setting->min,
+			       setting->max);
 	*ret = (struct budget){ .count = (uint32_t)count, .per_ns = (uint64_t)per };
 	return 0;
 }
@@ -371,7 +375,7 @@ int value_set_text(const struct setting *setting, const char *text, void *base, 
 	case VALUE_COUNT:
 		if (setting->choice_count && set_choice(setting, text, member, why) == 0)
 			return 0; /* a word that stands for a number */
-		/* fall through */
+				  /* fall through */
 	case VALUE_BYTES:
 	case VALUE_DURATION:
 		err = set_number(setting, setting->type, text, &number, why);
@@ -402,8 +406,10 @@ int value_set_text(const struct setting *setting, const char *text, void *base, 
 void value_describe(const struct setting *setting, char *buffer, size_t size)
 {
 	static const char *const words[VALUE_TYPE_COUNT] = {
-		[VALUE_STRING] = "text", [VALUE_PATH] = "absolute path", [VALUE_ADDRESS] = "host:port", [VALUE_URL] = "http://host:port/path",
-		[VALUE_BOOL] = "true, false", [VALUE_WINDOW] = "\"HH:MM-HH:MM\"", [VALUE_SECTION] = "mapping", [VALUE_CUSTOM] = "see below",
+		[VALUE_STRING] = "text",       [VALUE_PATH] = "absolute path",
+		[VALUE_ADDRESS] = "host:port", [VALUE_URL] = "http://host:port/path",
+		[VALUE_BOOL] = "true, false",  [VALUE_WINDOW] = "\"HH:MM-HH:MM\"",
+		[VALUE_SECTION] = "mapping",   [VALUE_CUSTOM] = "see below",
 	};
 	enum value_type type = setting->type == VALUE_THRESHOLD ? setting->unit : setting->type;
 	char range[2 * VALUE_TEXT_LEN + 8];

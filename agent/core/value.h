@@ -59,7 +59,8 @@ struct section {
 	uint32_t count;
 };
 
-#define SECTION(name_, help_, settings_) { .name = (name_), .help = (help_), .settings = (settings_), .count = sizeof(settings_) / sizeof((settings_)[0]) }
+#define SECTION(name_, help_, settings_) \
+	{ .name = (name_), .help = (help_), .settings = (settings_), .count = sizeof(settings_) / sizeof((settings_)[0]) }
 #define MEMBER(type_, member_) .offset = offsetof(type_, member_), .size = sizeof(((type_ *)0)->member_)
 #define CHOICES(names_) .choices = (names_), .choice_count = sizeof(names_) / sizeof((names_)[0])
 

@@ -13,7 +13,7 @@ struct reading {
 	struct yaml_tree *tree;
 	struct config_faults *faults;
 	yaml_parser_t parser;
-	bool failed;             /* something was refused; reading goes on where it can */
+	bool failed; /* something was refused; reading goes on where it can */
 };
 
 /* --- bytes ------------------------------------------------------------------------------------------------------------- */
@@ -27,7 +27,8 @@ static size_t utf8_length(const unsigned char *at, size_t left)
 	for (size_t i = 1; i < length; i++)
 		if ((at[i] & 0xc0) != 0x80)
 			return 0;
-	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
+	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
+	    (at[0] == 0xf4 && at[1] > 0x8f))
 		return 0;
 	return length;
 }
@@ -39,7 +40,8 @@ static const char *byte_problem(const unsigned char *at, size_t left, size_t *re
 		return "a NUL byte: this is not a text file";
 	if (*ret_length == 0)
 		return "not valid UTF-8: save the file as UTF-8";
-	if ((at[0] < 0x20 && at[0] != '\t' && at[0] != '\n' && at[0] != '\r') || at[0] == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0 && at[1] != 0x85))
+	if ((at[0] < 0x20 && at[0] != '\t' && at[0] != '\n' && at[0] != '\r') || at[0] == 0x7f ||
+	    (at[0] == 0xc2 && at[1] < 0xa0 && at[1] != 0x85))
 		return "a control character: this is not a text file, or something slipped in";
 	return NULL;
 }
@@ -129,10 +131,10 @@ static int syntax_fault(struct reading *reading)
 	else if (is_indented_by_tab(reading, mark->line))
 		refuse(reading, mark, "a tab where YAML wants spaces: indent with spaces");
 	else if (parser->context && strcmp(parser->context, "while scanning an alias") == 0)
-		refuse(reading, mark, "aliases (*name) are not used here, and a glob that begins with * needs quotes");
+		refuse(reading, &parser->context_mark, "aliases (*name) are not used here, and a glob that begins with * needs quotes");
 	else if (parser->context)
-		config_fault(reading->faults, reading->file, mark_line(mark), mark_column(mark), "not YAML: %s, %s that began on line %u", problem,
-			     parser->context, mark_line(&parser->context_mark));
+		config_fault(reading->faults, reading->file, mark_line(mark), mark_column(mark), "not YAML: %s, %s that began on line %u",
+			     problem, parser->context, mark_line(&parser->context_mark));
 	else
 		config_fault(reading->faults, reading->file, mark_line(mark), mark_column(mark), "not YAML: %s", problem);
 	return -EBADMSG;
@@ -215,8 +217,9 @@ static bool add_member(struct reading *reading, struct yaml_item *mapping, struc
 	const struct yaml_item *earlier = yaml_member(mapping, key->text);
 	char shown[CONFIG_SHOWN_LEN];
 	if (earlier) {
-		config_fault(reading->faults, reading->file, key->line, key->column, "%s is there twice: it stands on line %u already; keep one",
-			     config_shown(shown, key->text), earlier->key->line);
+		config_fault(reading->faults, reading->file, key->line, key->column,
+			     "%s is there twice: it stands on line %u already; keep one", config_shown(shown, key->text),
+			     earlier->key->line);
 		reading->failed = true;
 		return false;
 	}
@@ -287,7 +290,8 @@ static int read_item(struct reading *reading, const yaml_event_t *event, uint32_
 	case YAML_MAPPING_START_EVENT:
 		return read_mapping(reading, event, depth, ret);
 	case YAML_ALIAS_EVENT:
-		refuse(reading, &event->start_mark, "aliases (*name) are not used here: write the value itself; a glob that begins with * needs quotes");
+		refuse(reading, &event->start_mark,
+		       "aliases (*name) are not used here: write the value itself; a glob that begins with * needs quotes");
 		return 0;
 	default:
 		refuse(reading, &event->start_mark, "not YAML: something else than a value");
@@ -365,5 +369,6 @@ const struct yaml_item *yaml_member(const struct yaml_item *mapping, const char 
 
 bool yaml_is_null(const struct yaml_item *item)
 {
-	return item->kind == ITEM_SCALAR && item->plain && (!item->text[0] || strcmp(item->text, "~") == 0 || strcmp(item->text, "null") == 0);
+	return item->kind == ITEM_SCALAR && item->plain &&
+	       (!item->text[0] || strcmp(item->text, "~") == 0 || strcmp(item->text, "null") == 0);
 }

@@ -21,7 +21,6 @@ const char *const engine_state_names[ENGINE_STATE_COUNT] = { "ok", "pending", "a
 
 void engine_init(struct engine *engine, struct saved_state *saved)
 {
-	memset(engine, 0, sizeof(*engine));
 	engine->saved = saved;
 	for (uint32_t i = 0; i < saved->machine_count; i++) {
 		struct machine *machine = &saved->machines[i];

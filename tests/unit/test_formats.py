@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What is served, against what others say it must be: our schemas by jsonschema, the text format by promtool, OpenMetrics by its grammar.
+
+The documents come from the unit test programs, which print what the shipped code makes of a snapshot with hostile names.
+NODEMEND_BUILD names the build folder."""
+import copy
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import jsonschema
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("NODEMEND_BUILD", os.path.join(ROOT, "build"))
+failed = 0
+
+
+def check(name, why):
+    global failed
+    if why:
+        failed += 1
+        print(f"not ok {name}: {why}")
+    else:
+        print(f"ok {name}")
+
+
+def printed(program, what):
+    path = os.path.join(BUILD, "tests", "unit", program)
+    return subprocess.run([path, what], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout.decode("utf-8", "strict")
+
+
+def finite(text):
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def schemas():
+    found = {}
+    for path in glob.glob(os.path.join(ROOT, "docs", "schema", "*.schema.json")):
+        with open(path, encoding="utf-8") as file:
+            found[os.path.basename(path)] = json.load(file)
+    return found
+
+
+def first_error(known, name, document):
+    schema = known[f"{name}.schema.json"]
+    resolver = jsonschema.RefResolver("", schema, store=known)
+    error = next(jsonschema.Draft202012Validator(schema, resolver=resolver).iter_errors(document), None)
+    return error and f"{error.json_path}: {error.message[:200]}"
+
+
+def buckets_grow(document):
+    for metric in document["metrics"]:
+        bounds = None
+        for sample in metric["samples"]:
+            if "buckets" not in sample:
+                continue
+            les, counts = [le for le, _ in sample["buckets"]], [count for _, count in sample["buckets"]]
+            if les != sorted(set(les)) or counts != sorted(counts) or counts[-1] > sample["count"]:
+                return f"{metric['name']}: not cumulative"
+            if bounds not in (None, les):
+                return f"{metric['name']}: bounds differ between series"
+            bounds = les
+    return None
+
+
+# Documents that must not pass: a schema that takes everything proves nothing.
+SPOILED = {
+    "metrics": lambda d: d["metrics"][0]["samples"][0].update(value=None),
+    "incident": lambda d: d.update(state="fine"),
+    "incidents": lambda d: d["incidents"][0].pop("kind"),
+    "action": lambda d: d.update(outcome="none"),
+    "actions": lambda d: d["actions"][0]["target"].pop("mountpoint"),
+}
+
+
+def check_schemas():
+    known = schemas()
+    for name, spoil in sorted(SPOILED.items()):
+        jsonschema.Draft202012Validator.check_schema(known[f"{name}.schema.json"])
+        document = json.loads(printed("test_json_feed", name), parse_constant=finite)
+        check(f"{name} keeps to its schema", first_error(known, name, document))
+        spoiled = copy.deepcopy(document)
+        spoil(spoiled)
+        check(f"the schema of {name} bites", None if first_error(known, name, spoiled) else "took a spoiled document")
+        if name == "metrics":
+            check("buckets are cumulative", buckets_grow(document))
+
+
+def check_promtool():
+    if not shutil.which("promtool"):
+        print("SKIP promtool: not installed")
+        return
+    result = subprocess.run(["promtool", "check", "metrics"], input=printed("test_prometheus", "text").encode(), stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)
+    # node_exporter's names are as they are.
+    said = [line for line in result.stdout.decode().splitlines() if not re.match(r"node_memory_\w+ .*camelCase", line)]
+    check("promtool has nothing to say", "; ".join(said[:5]) or (None if result.returncode in (0, 3) else f"exit code {result.returncode}"))
+
+
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
+SAMPLE = re.compile(rf"^({NAME})(?:\{{({LABEL}(?:,{LABEL})*)?\}})? (-?[0-9]+(?:\.[0-9]+)?)$")
+SUFFIXES = {"counter": ["_total"], "gauge": [""], "unknown": [""], "histogram": ["_bucket", "_sum", "_count"]}
+
+
+def openmetrics_fault(page):
+    if not page.endswith("\n# EOF\n") or "\n\n" in page:
+        return "does not end in # EOF, or has empty lines"
+    kind, family, seen, series = None, None, set(), set()
+    for line in page.splitlines()[:-1]:
+        if line.startswith("# "):
+            word, name, rest = (line.split(" ", 3) + [""])[1:4]
+            if word == "TYPE":
+                if name in seen:
+                    return f"{name}: a second time"
+                seen.add(name)
+                family, kind = name, rest
+            if name != family or (word == "UNIT" and not name.endswith("_" + rest)):
+                return f"bad: {line}"
+            continue
+        match = SAMPLE.match(line)
+        if not match or match.group(1) not in [family + suffix for suffix in SUFFIXES[kind]]:
+            return f"bad line in {family} ({kind}): {line[:200]}"
+        if line.rsplit(" ", 1)[0] in series:
+            return f"twice: {line[:200]}"
+        series.add(line.rsplit(" ", 1)[0])
+    return None
+
+
+def main():
+    check_schemas()
+    check_promtool()
+    page = printed("test_prometheus", "openmetrics")
+    check("OpenMetrics keeps to its grammar", openmetrics_fault(page))
+    check("the grammar's check bites", None if openmetrics_fault(page.replace("_total{", "{", 1)) else "took a counter without _total")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

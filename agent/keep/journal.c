@@ -85,7 +85,6 @@ static int walk(struct journal *journal, enum tail *ret_tail)
 	if (error < 0)
 		return error;
 
-	*ret_tail = TAIL_WHOLE;
 	while ((error = lines_next(&lines, &line, &size)) > 0) {
 		bool links = line_prev(line, size, prev) && (journal->end == 0 || strcmp(prev, journal->prev) == 0);
 		if (!links) {
@@ -159,7 +158,7 @@ static int open_files(struct journal *journal, bool *ret_moved)
 	if (error < 0)
 		return error;
 
-	enum tail tail;
+	enum tail tail = TAIL_WHOLE;
 	error = walk(journal, &tail);
 	if (error < 0)
 		return error;

@@ -52,24 +52,44 @@ static struct slot broken_slot(const char *why)
 	return (struct slot){ .state = SLOT_BROKEN, .why = why };
 }
 
+/* Digits and the one character that ends them; what comes behind, or NULL. */
+static const char *read_number(const char *at, char end, uint64_t *ret)
+{
+	char *behind;
+	if (*at < '0' || *at > '9')
+		return NULL; /* strtoull would take blanks and signs */
+	errno = 0;
+	*ret = strtoull(at, &behind, 10);
+	return errno || *behind != end ? NULL : behind + 1;
+}
+
+/* `sha256 <hex> <length> <seq>\n`: what comes behind, or NULL. `first` is NUL-terminated. */
+static const char *read_header(const char *first, char ret_hex[DIGEST_LEN], uint64_t *ret_length, uint64_t *ret_seq)
+{
+	if (strncmp(first, "sha256 ", 7) != 0 || strspn(first + 7, "0123456789abcdef") != DIGEST_LEN - 1 || first[HASHED_FROM - 1] != ' ')
+		return NULL;
+	memcpy(ret_hex, first + 7, DIGEST_LEN - 1);
+	ret_hex[DIGEST_LEN - 1] = '\0';
+	const char *at = read_number(first + HASHED_FROM, ' ', ret_length);
+	return at ? read_number(at, '\n', ret_seq) : NULL;
+}
+
 /* `size` is what is there of STATE_SLOT_SIZE; a slot is made whole under another name, so a shorter one was cut. */
 static struct slot parse_slot(char *data, size_t size)
 {
-	char hex[DIGEST_LEN], digest[DIGEST_LEN];
-	uint64_t length, seq;
-	int header = 0;
 	if (size == STATE_SLOT_SIZE && all_zero(data, size))
 		return (struct slot){ .state = SLOT_EMPTY };
 	if (size < HEADER_MAX)
 		return broken_slot("it is cut short");
 
-	char first[HEADER_MAX + 1];
+	char first[HEADER_MAX + 1], hex[DIGEST_LEN], digest[DIGEST_LEN];
+	uint64_t length, seq;
 	memcpy(first, data, HEADER_MAX);
 	first[HEADER_MAX] = '\0';
-	if (sscanf(first, "sha256 %64[0-9a-f] %20" SCNu64 " %20" SCNu64 "%n", hex, &length, &seq, &header) != 3 || data[header] != '\n' ||
-	    strlen(hex) != DIGEST_LEN - 1 || data[HASHED_FROM - 1] != ' ' || header < HASHED_FROM)
+	const char *behind = read_header(first, hex, &length, &seq);
+	if (!behind)
 		return broken_slot("its first line is no header");
-	size_t begin = (size_t)header + 1;
+	size_t begin = (size_t)(behind - first);
 	if (length > size - begin)
 		return broken_slot("it is cut short");
 
@@ -179,7 +199,9 @@ static int load_newest(const int fds[SLOTS], char *buffer, struct saved_state *r
 	uint32_t empty = 0;
 	why[0] = '\0';
 	for (uint32_t i = 0; i < SLOTS; i++) {
-		slots[i] = fds[i] < 0 ? (struct slot){ .state = SLOT_EMPTY } : read_slot(fds[i], buffer);
+		slots[i] = (struct slot){ .state = SLOT_EMPTY };
+		if (fds[i] >= 0)
+			slots[i] = read_slot(fds[i], buffer);
 		empty += slots[i].state == SLOT_EMPTY;
 		if (slots[i].state == SLOT_BROKEN)
 			snprintf(why, why_size, "%s: %s", slot_names[i], slots[i].why);
@@ -277,11 +299,11 @@ static int format_slot(struct state_file *file, const struct saved_state *state,
 	int tail = snprintf(numbers, sizeof(numbers), "%d %" PRIu64 "\n", length, file->seq + 1);
 	char *hashed = file->buffer + HEADER_MAX - tail;
 	memcpy(hashed, numbers, (size_t)tail);
-	digest_of(hashed, (size_t)(tail + length), hex);
+	digest_of(hashed, (size_t)tail + (size_t)length, hex);
 	int head = snprintf(header, sizeof(header), "sha256 %s ", hex);
 	memcpy(hashed - head, header, (size_t)head);
 	*ret = hashed - head;
-	*ret_size = (size_t)(head + tail + length);
+	*ret_size = (size_t)head + (size_t)tail + (size_t)length;
 	return 0;
 }
 

@@ -290,7 +290,7 @@ static int set_rate(const struct setting *setting, const char *text, struct budg
 {
 	char shown[CONFIG_SHOWN_LEN], part[VALUE_TEXT_LEN];
 	const char *slash = strchr(text, '/');
-	double count, per;
+	double count = 0, per = 0;
 	if (!slash || (size_t)(slash - text) >= sizeof(part))
 		return why_not(why, "%s is not COUNT/TIME, such as 3/1h", config_shown(shown, text));
 	memcpy(part, text, (size_t)(slash - text));
@@ -342,7 +342,7 @@ static int set_number(const struct setting *setting, enum value_type type, const
 
 static int set_threshold(const struct setting *setting, const char *text, struct threshold *ret, char why[VALUE_WHY_LEN])
 {
-	double value;
+	double value = 0;
 	int err = set_number(setting, setting->unit, text, &value, why);
 	if (!err)
 		*ret = (struct threshold){ .above = setting->above, .raise = value, .clear = value };
@@ -361,7 +361,7 @@ static int set_bool(const char *text, bool *ret, char why[VALUE_WHY_LEN])
 int value_set_text(const struct setting *setting, const char *text, void *base, char why[VALUE_WHY_LEN])
 {
 	void *member = (char *)base + setting->offset;
-	double number;
+	double number = 0;
 	int err;
 
 	switch (setting->type) {

@@ -98,11 +98,14 @@ static int split_address(const struct probe *what, struct endpoint *ret)
 			return -EINVAL;
 		host = (struct span){ host.at + 1, bracket };
 	}
-	if (span_copy(&host, ret->host, sizeof(ret->host)) == 0 || span_copy(&port, ret->port, sizeof(ret->port)) >= sizeof(ret->port))
+	uint64_t number = 80;
+	if (span_copy(&host, ret->host, sizeof(ret->host)) == 0)
 		return -EINVAL;
-	if (!ret->port[0] && http)
-		snprintf(ret->port, sizeof(ret->port), "80");
-	return ret->port[0] ? 0 : -EINVAL;
+	if (port.at < port.end || !http) /* getaddrinfo takes 65616 for 80 */
+		if (!span_number(&port, &number) || number == 0 || number > UINT16_MAX)
+			return -EINVAL;
+	snprintf(ret->port, sizeof(ret->port), "%u", (uint16_t)number);
+	return 0;
 }
 
 /* Numeric only: a name would have to be looked up, and that blocks. */

@@ -49,7 +49,7 @@ static int follow(struct walk *walk, int link)
 	if (++walk->links > MAX_LINKS)
 		return -ELOOP;
 	memcpy(rest, walk->rest, sizeof(rest));
-	if ((size_t)snprintf(walk->rest, sizeof(walk->rest), "%s/%s", target, rest) >= sizeof(walk->rest))
+	if ((size_t)snprintf(walk->rest, sizeof(walk->rest), "%s%s", target, rest) >= sizeof(walk->rest)) /* what is left begins with a slash */
 		return -ENAMETOOLONG;
 	if (target[0] != '/')
 		return 0;

@@ -175,11 +175,11 @@ $(fault-programs): $(O)/%: %.c $(O)/flags.c
 	$(call say,CC,$@)
 	$(Q)$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE $< -o $@ -lpthread
 
-# Fuzz targets need every object built with clang's coverage: scripts/fuzz.sh calls this with its own O= and SAN=.
+# Fuzz targets need every object built with clang's coverage: scripts/fuzz.sh calls this with its own O= and SAN=. Some share the hand-made scenes of the unit tests.
 $(fuzz-programs): $(O)/%: %.c $(O)/libnodemend.a
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
-	$(Q)$(CC) $(our-cflags) $(CFLAGS) $(our-ldflags) $< $(O)/libnodemend.a $(libraries) -fsanitize=fuzzer $(LDFLAGS) -o $@
+	$(Q)$(CC) $(our-cflags) $(CFLAGS) $(our-ldflags) $< $(O)/libnodemend.a $(libraries) -lcmocka -fsanitize=fuzzer $(LDFLAGS) -o $@
 fuzz-programs: $(fuzz-programs)
 .PHONY: fuzz-programs
 

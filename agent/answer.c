@@ -256,6 +256,7 @@ static cJSON *answer_apply(struct agent *agent, const cJSON *request)
 
 	struct target target = { 0 };
 	union remedy_args args;
+	memset(&args, 0, sizeof(args)); /* whole, since it is copied whole */
 	char why[VALUE_WHY_LEN] = "";
 	bool min_age_given = false;
 	remedy_args_defaults(remedy->id, &args);

@@ -70,7 +70,7 @@ static bool is_healthy(const cJSON *document)
 static void show_line(const struct look *look, const char *name, enum tint tint, const char *state, const char *text)
 {
 	fprintf(look->out, "  %-14s ", show_text(name).text);
-	show_tinted(look, tint, "%-10s", state);
+	show_tinted(look, tint, "%-10s", show_text(state).text);
 	fprintf(look->out, " %s\n", show_text(text).text);
 }
 
@@ -106,11 +106,11 @@ static void show(const struct look *look, const cJSON *document, const struct cl
 {
 	const cJSON *item;
 	if (get_true(document, "agent"))
-		fprintf(look->out, "agent: nodemend %s answers on %s/control.sock, mode %s\n", show_text(get_text(document, "version")).text,
-			show_text(options->run_dir).text, get_text(document, "mode"));
+		fprintf(look->out, "agent: nodemend %s answers on %s/control.sock, mode %s\n", show_member(document, "version").text,
+			show_text(options->run_dir).text, show_member(document, "mode").text);
 	else
 		fprintf(look->out, "agent: none is reached on %s/control.sock: %s; this is what one would find\n", show_text(options->run_dir).text,
-			get_text(document, "agent_error"));
+			show_member(document, "agent_error").text);
 
 	fprintf(look->out, "\nhost\n");
 	cJSON_ArrayForEach(item, get(document, "host")) {

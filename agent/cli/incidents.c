@@ -17,10 +17,10 @@ void incidents_show(const struct look *look, const cJSON *answer)
 		const char *severity = get_text(incident, "severity"), *state = get_text(incident, "state"), *resolved = get_text(incident, "resolved");
 		struct shown cause = show_cause(incident);
 		double lasted = seconds_between(get_text(incident, "opened"), resolved[0] ? resolved : get_text(answer, "time"));
-		show_tinted(look, TINT_BOLD, "%s", show_text(get_text(incident, "id")).text);
+		show_tinted(look, TINT_BOLD, "%s", show_member(incident, "id").text);
 		fprintf(look->out, "  %s  ", show_time(get_text(incident, "opened")).text);
-		show_tinted(look, strcmp(state, "resolved") == 0 ? TINT_GOOD : tint_of_severity(severity), "%-9s %-11s", severity, state);
-		fprintf(look->out, "  %s of %s, %s %s\n", get_text(incident, "kind"), show_resource(get(incident, "resource")).text,
+		show_tinted(look, strcmp(state, "resolved") == 0 ? TINT_GOOD : tint_of_severity(severity), "%-9s %-11s", show_text(severity).text, show_text(state).text);
+		fprintf(look->out, "  %s of %s, %s %s\n", show_member(incident, "kind").text, show_resource(get(incident, "resource")).text,
 			resolved[0] ? "over after" : "for", show_seconds(lasted).text);
 		fprintf(look->out, "    %s; %s\n", cause.text[0] ? cause.text : "no cause is known", show_deeds(incident).text);
 	}

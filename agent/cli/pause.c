@@ -19,7 +19,7 @@ static int ask_and_say(const struct cli_options *options, cJSON *request)
 	if (paused)
 		printf("paused: nothing is acted on until %s\n", until[0] ? show_time(until).text : "`nodemend resume`");
 	else
-		printf("resumed: mode %s\n", get_text(answer, "mode"));
+		printf("resumed: mode %s\n", show_member(answer, "mode").text);
 	cJSON_Delete(answer);
 	return EXIT_DONE;
 }

@@ -19,7 +19,7 @@ static int run(int argc, char **argv)
 	cJSON *answer = cli_ask(&options, cli_request("reload"), &code);
 	if (!answer)
 		return code;
-	printf("reloaded: mode %s\n", get_text(answer, "mode"));
+	printf("reloaded: mode %s\n", show_member(answer, "mode").text);
 	cJSON_Delete(answer);
 	return EXIT_DONE;
 }

@@ -40,8 +40,8 @@ static void show_policies(const struct look *look, const cJSON *remedy)
 		fprintf(look->out, "  no policy uses it\n");
 	cJSON_ArrayForEach(policy, get(remedy, "policies")) {
 		const cJSON *budget = get(policy, "per_node");
-		fprintf(look->out, "  policy %-20s %-8s %.0f of %.0f acts left for the node in %s", show_text(get_text(policy, "policy")).text,
-			get_text(policy, "effective_mode"), get_number(policy, "node_budget_left"), get_number(budget, "count"),
+		fprintf(look->out, "  policy %-20s %-8s %.0f of %.0f acts left for the node in %s", show_member(policy, "policy").text,
+			show_member(policy, "effective_mode").text, get_number(policy, "node_budget_left"), get_number(budget, "count"),
 			show_seconds(get_number(budget, "per_seconds")).text);
 		if (get_number(policy, "quarantined") > 0)
 			show_tinted(look, TINT_BAD, ", %.0f quarantined", get_number(policy, "quarantined"));
@@ -51,7 +51,7 @@ static void show_policies(const struct look *look, const cJSON *remedy)
 
 static void show_remedy(const struct look *look, const cJSON *remedy)
 {
-	show_tinted(look, TINT_BOLD, "%-14s", show_text(get_text(remedy, "name")).text);
+	show_tinted(look, TINT_BOLD, "%-14s", show_member(remedy, "name").text);
 	show_armed(look, remedy);
 	show_policies(look, remedy);
 	fprintf(look->out, "  record: ");
@@ -62,11 +62,11 @@ static void show_whole(const struct look *look, const cJSON *remedy)
 {
 	const cJSON *policy;
 	show_remedy(look, remedy);
-	fprintf(look->out, "  what:   %s%s\n  undo:   %s\n", show_text(get_text(remedy, "help")).text,
-		get_true(remedy, "destructive") ? " It cannot be taken back." : "", show_text(get_text(remedy, "undo")).text);
+	fprintf(look->out, "  what:   %s%s\n  undo:   %s\n", show_member(remedy, "help").text,
+		get_true(remedy, "destructive") ? " It cannot be taken back." : "", show_member(remedy, "undo").text);
 	cJSON_ArrayForEach(policy, get(remedy, "policies")) {
 		const cJSON *budget = get(policy, "per_target");
-		fprintf(look->out, "  limits: %s: at most %.0f per target in %s, %s between two acts%s\n", show_text(get_text(policy, "policy")).text,
+		fprintf(look->out, "  limits: %s: at most %.0f per target in %s, %s between two acts%s\n", show_member(policy, "policy").text,
 			get_number(budget, "count"), show_seconds(get_number(budget, "per_seconds")).text,
 			show_seconds(get_number(policy, "cooldown_seconds")).text, get_true(policy, "shipped") ? "; shipped with nodemend" : "");
 	}
@@ -93,7 +93,7 @@ static int run(int argc, char **argv)
 
 	struct look look = look_stdout();
 	const cJSON *remedy;
-	fprintf(look.out, "the node's ceiling is mode %s\n\n", get_text(answer, "mode"));
+	fprintf(look.out, "the node's ceiling is mode %s\n\n", show_member(answer, "mode").text);
 	if (name)
 		show_whole(&look, get(answer, "remedy"));
 	cJSON_ArrayForEach(remedy, get(answer, "remedies"))

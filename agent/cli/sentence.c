@@ -38,7 +38,7 @@ struct shown show_cause(const cJSON *incident)
 		return shown;
 	double pid = get_number(cause, "pid"), share = get_number(cause, "share");
 	if (isfinite(pid))
-		add(&shown, "%s (pid %.0f)", show_text(get_text(cause, "comm")).text, pid);
+		add(&shown, "%s (pid %.0f)", show_member(cause, "comm").text, pid);
 	else
 		add(&shown, "%s", show_text(get_text(cause, "cgroup")[0] ? get_text(cause, "cgroup") : get_text(cause, "comm")).text);
 	if (isfinite(share))
@@ -75,7 +75,7 @@ struct shown show_action(const cJSON *action)
 	const char *outcome = get_text(action, "outcome"), *refused_by = get_text(action, "refused_by");
 	bool shadow = strcmp(get_text(action, "mode"), "enforce") != 0;
 	struct shown shown = { "" };
-	add(&shown, "%s: ", show_text(get_text(action, "remedy")).text);
+	add(&shown, "%s: ", show_member(action, "remedy").text);
 	if (!outcome[0] && !get_text(action, "ended")[0])
 		add(&shown, "under way");
 	else if (!outcome[0])
@@ -92,13 +92,29 @@ struct shown show_action(const cJSON *action)
 	return shown;
 }
 
+static bool was_refused(const cJSON *action)
+{
+	return get_text(action, "refused_by")[0] != '\0';
+}
+
+/* The last act, and after it what was refused since: "clean-files: improved; then restart-unit: refused by cooldown". */
 struct shown show_deeds(const cJSON *incident)
 {
-	const cJSON *actions = get(incident, "actions");
-	int count = cJSON_GetArraySize(actions);
-	if (count == 0) {
-		struct shown none = { "nothing was done" };
-		return none;
+	const cJSON *action, *act = NULL, *refused = NULL;
+	struct shown shown = { "" };
+	cJSON_ArrayForEach(action, get(incident, "actions")) {
+		if (was_refused(action)) {
+			refused = action;
+		} else {
+			act = action;
+			refused = NULL;
+		}
 	}
-	return show_action(cJSON_GetArrayItem(actions, count - 1));
+	if (act)
+		add(&shown, "%s", show_action(act).text);
+	if (refused)
+		add(&shown, "%s%s", act ? "; then " : "", show_action(refused).text);
+	if (!act && !refused)
+		add(&shown, "nothing was done");
+	return shown;
 }

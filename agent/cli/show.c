@@ -73,6 +73,11 @@ struct shown show_text(const char *text)
 	return shown;
 }
 
+struct shown show_member(const cJSON *object, const char *name)
+{
+	return show_text(get_text(object, name));
+}
+
 /* All that is not plain ASCII stands inside strings, so that it can be escaped without knowing where they begin. */
 void show_json(FILE *out, const cJSON *json)
 {

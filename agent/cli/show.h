@@ -19,7 +19,9 @@ struct shown { char text[1280]; };
  * (C1, direction and format marks, line separators) as \u{N}. Cut with "..." where it is too long. For printf: show_text(comm).text.
  */
 struct shown show_text(const char *text);
-/* As a scalar of JSON: safe inside a JSON string, for text that is JSON already. */
+/* The same for a member of a document: show_member(cause, "comm").text. */
+struct shown show_member(const struct cJSON *object, const char *name);
+/* A document on one line, every character as safe as above and still the same to a reader of JSON. */
 void show_json(FILE *out, const struct cJSON *json);
 
 struct shown show_bytes(double bytes);     /* "1.5 GiB" */
@@ -55,7 +57,7 @@ enum tint tint_of_severity(const char *severity);
 struct shown show_resource(const struct cJSON *resource);    /* "/data", "dd (pid 4242)" */
 struct shown show_cause(const struct cJSON *incident);       /* "dd (pid 4242) causes 97 %"; "" where no cause is known */
 struct shown show_action(const struct cJSON *action);        /* "clean-files: fixed, freed 200 MiB in 1.2 s" */
-struct shown show_deeds(const struct cJSON *incident);       /* of the last act; "nothing was done" */
+struct shown show_deeds(const struct cJSON *incident);       /* of the last act and what was refused since; "nothing was done" */
 struct shown show_effect(const struct cJSON *effect);        /* "200 MiB freed within 5 s"; "nothing said" */
 
 /* What the commands print, from the agent's answer. */

@@ -14,8 +14,8 @@ enum { SHOWN_FILESYSTEMS = 8, SHOWN_INCIDENTS = 8, LABEL = 12 };
 static void show_head(const struct look *look, const cJSON *status)
 {
 	const cJSON *paused = get(status, "paused");
-	show_tinted(look, TINT_BOLD, "%s", show_text(get_text(status, "node")).text);
-	fprintf(look->out, ": mode %s, nodemend %s, up %s\n", get_text(status, "mode"), get_text(status, "version"),
+	show_tinted(look, TINT_BOLD, "%s", show_member(status, "node").text);
+	fprintf(look->out, ": mode %s, nodemend %s, up %s\n", show_member(status, "mode").text, show_member(status, "version").text,
 		show_seconds(get_number(get(status, "self"), "uptime_seconds")).text);
 	if (paused) {
 		const char *until = get_text(paused, "until"), *reason = get_text(paused, "reason");
@@ -23,7 +23,7 @@ static void show_head(const struct look *look, const cJSON *status)
 			    until[0] ? show_time(until).text : "`nodemend resume`", reason[0] ? ", because " : "", show_text(reason).text);
 	}
 	if (get_true(status, "kill_switch_set"))
-		show_tinted(look, TINT_BAD, "KILL SWITCH %s is set: nothing is acted on\n", show_text(get_text(status, "kill_switch")).text);
+		show_tinted(look, TINT_BAD, "KILL SWITCH %s is set: nothing is acted on\n", show_member(status, "kill_switch").text);
 	fputc('\n', look->out);
 }
 
@@ -70,7 +70,7 @@ static void show_network(const struct look *look, const cJSON *network)
 	}
 	show_gauge(look, "network", get_number(interface, "used_percent"));
 	if (interface)
-		fprintf(look->out, "  %s in %s/s, out %s/s", show_text(get_text(interface, "device")).text,
+		fprintf(look->out, "  %s in %s/s, out %s/s", show_member(interface, "device").text,
 			show_bytes(get_number(interface, "receive_bytes_per_second")).text, show_bytes(get_number(interface, "transmit_bytes_per_second")).text);
 	fputc('\n', look->out);
 }
@@ -94,7 +94,7 @@ static void show_pressure(const struct look *look, const cJSON *pressure)
 	const cJSON *busiest = largest(get(disk, "devices"), "busy_percent");
 	show_gauge(look, "disk", get_number(busiest, "busy_percent"));
 	if (busiest)
-		fprintf(look->out, "  %s busy", show_text(get_text(busiest, "device")).text);
+		fprintf(look->out, "  %s busy", show_member(busiest, "device").text);
 	show_stalled(look, disk);
 	show_network(look, get(pressure, "network"));
 }
@@ -115,7 +115,7 @@ static void show_filesystem(const struct look *look, const cJSON *filesystem)
 {
 	double within = get_number(filesystem, "exhausted_in_seconds"), inodes = get_number(filesystem, "inodes_used_percent");
 	double stuck = get_number(filesystem, "stuck_seconds");
-	show_gauge(look, show_text(get_text(filesystem, "mountpoint")).text, get_number(filesystem, "used_percent"));
+	show_gauge(look, show_member(filesystem, "mountpoint").text, get_number(filesystem, "used_percent"));
 	if (isfinite(get_number(filesystem, "available_bytes")))
 		fprintf(look->out, "  %s of %s available", show_bytes(get_number(filesystem, "available_bytes")).text,
 			show_bytes(get_number(filesystem, "size_bytes")).text);
@@ -162,10 +162,10 @@ static void show_open(const struct look *look, const cJSON *status)
 		}
 		const char *severity = get_text(incident, "severity");
 		struct shown cause = show_cause(incident);
-		fprintf(look->out, "  %s  ", show_text(get_text(incident, "id")).text);
-		show_tinted(look, tint_of_severity(severity), "%s", severity);
-		fprintf(look->out, "  %s of %s, %s for %s\n", get_text(incident, "kind"), show_resource(get(incident, "resource")).text,
-			get_text(incident, "state"), show_seconds(seconds_between(get_text(incident, "opened"), get_text(status, "time"))).text);
+		fprintf(look->out, "  %s  ", show_member(incident, "id").text);
+		show_tinted(look, tint_of_severity(severity), "%s", show_text(severity).text);
+		fprintf(look->out, "  %s of %s, %s for %s\n", show_member(incident, "kind").text, show_resource(get(incident, "resource")).text,
+			show_member(incident, "state").text, show_seconds(seconds_between(get_text(incident, "opened"), get_text(status, "time"))).text);
 		fprintf(look->out, "    %s; %s\n", cause.text[0] ? cause.text : "no cause is known", show_deeds(incident).text);
 	}
 }
@@ -180,15 +180,15 @@ static void show_cost(const struct look *look, const cJSON *status)
 	if (get_number(self, "records_dropped") > 0)
 		show_tinted(look, TINT_WARN, "  %.0f records were dropped on the way to the publisher or the journal\n", get_number(self, "records_dropped"));
 	if (get_text(self, "state_error")[0])
-		show_tinted(look, TINT_BAD, "  the journal or the state could not be written last: %s\n", show_text(get_text(self, "state_error")).text);
+		show_tinted(look, TINT_BAD, "  the journal or the state could not be written last: %s\n", show_member(self, "state_error").text);
 	if (get_number(status, "quarantined") > 0)
 		show_tinted(look, TINT_BAD, "  %.0f quarantined: tried, did not mend, waits for a person (`nodemend resume` lifts it)\n",
 			    get_number(status, "quarantined"));
 	cJSON_ArrayForEach(collector, get(status, "collectors")) {
 		const char *state = get_text(collector, "state");
 		if (strcmp(state, "down") == 0 || strcmp(state, "degraded") == 0)
-			show_tinted(look, TINT_WARN, "  collector %s is %s: %s\n", show_text(get_text(collector, "name")).text, state,
-				    show_text(get_text(collector, "why")).text);
+			show_tinted(look, TINT_WARN, "  collector %s is %s: %s\n", show_member(collector, "name").text, state,
+				    show_member(collector, "why").text);
 	}
 }
 

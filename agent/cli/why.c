@@ -36,7 +36,7 @@ static void show_summary(const struct look *look, const cJSON *incident)
 			words = node ? (over ? "was running out" : "is running out") : over ? sentences[i].was : sentences[i].is;
 
 	enum tint tint = over ? TINT_GOOD : tint_of_severity(get_text(incident, "severity"));
-	show_tinted(look, tint, "%s %s; %s; %s; %s.\n", show_resource(resource).text, words ? words : kind,
+	show_tinted(look, tint, "%s %s; %s; %s; %s.\n", show_resource(resource).text, words ? words : show_text(kind).text,
 		    cause.text[0] ? cause.text : "no cause is known", show_deeds(incident).text,
 		    over    ? "it is over"
 		    : human ? "it needs a person"
@@ -49,16 +49,16 @@ static void show_facts(const struct look *look, const cJSON *answer)
 	const char *opened = get_text(incident, "opened"), *resolved = get_text(incident, "resolved");
 	double within = get_number(signal, "exhausted_in_seconds"), confidence = get_number(signal, "confidence");
 
-	fprintf(look->out, "\nincident   %s, %s of %s, %s, %s\n", show_text(get_text(incident, "id")).text, get_text(incident, "kind"),
-		show_resource(resource).text, get_text(incident, "severity"), get_text(incident, "state"));
+	fprintf(look->out, "\nincident   %s, %s of %s, %s, %s\n", show_member(incident, "id").text, show_member(incident, "kind").text,
+		show_resource(resource).text, show_member(incident, "severity").text, show_member(incident, "state").text);
 	if (get_text(resource, "device")[0])
-		fprintf(look->out, "device     %s\n", show_text(get_text(resource, "device")).text);
-	fprintf(look->out, "opened     %s by policy %s\n", show_time(opened).text, show_text(get_text(incident, "policy")).text);
+		fprintf(look->out, "device     %s\n", show_member(resource, "device").text);
+	fprintf(look->out, "opened     %s by policy %s\n", show_time(opened).text, show_member(incident, "policy").text);
 	if (resolved[0])
 		fprintf(look->out, "resolved   %s, after %s\n", show_time(resolved).text, show_seconds(seconds_between(opened, resolved)).text);
 	else
 		fprintf(look->out, "lasts      %s so far\n", show_seconds(seconds_between(opened, get_text(answer, "time"))).text);
-	fprintf(look->out, "signal     %s is %g, the limit is %g", show_text(get_text(signal, "metric")).text, get_number(signal, "value"),
+	fprintf(look->out, "signal     %s is %g, the limit is %g", show_member(signal, "metric").text, get_number(signal, "value"),
 		get_number(signal, "threshold"));
 	if (isfinite(within))
 		fprintf(look->out, "; exhausted in %s", show_seconds(within).text);
@@ -84,13 +84,13 @@ static void show_causes(const struct look *look, const cJSON *incident)
 		double pid = get_number(cause, "pid"), share = get_number(cause, "share");
 		rest -= isfinite(share) ? share : 0;
 		fprintf(look->out, "  %2.0f. %7s  ", get_number(cause, "rank"), show_percent(share * 100).text);
-		show_tinted(look, TINT_BOLD, "%s", get_text(cause, "comm")[0] ? show_text(get_text(cause, "comm")).text : "a group");
+		show_tinted(look, TINT_BOLD, "%s", get_text(cause, "comm")[0] ? show_member(cause, "comm").text : "a group");
 		if (isfinite(pid))
 			fprintf(look->out, " pid %.0f", pid);
 		show_place(look, cause);
 		fputc('\n', look->out);
 		if (get_text(cause, "evidence")[0])
-			fprintf(look->out, "               %s\n", show_text(get_text(cause, "evidence")).text);
+			fprintf(look->out, "               %s\n", show_member(cause, "evidence").text);
 	}
 	if (get_count(incident, "causes") && rest >= 0.0005)
 		fprintf(look->out, "      %7s  all others\n", show_percent(rest * 100).text);
@@ -103,13 +103,13 @@ static void show_considered(const struct look *look, const cJSON *answer)
 	cJSON_ArrayForEach(policy, get(answer, "considered")) {
 		const char *mode = get_text(policy, "mode"), *effective = get_text(policy, "effective_mode");
 		int number = 0;
-		fprintf(look->out, "  policy %s, mode %s", show_text(get_text(policy, "policy")).text, effective);
+		fprintf(look->out, "  policy %s, mode %s", show_member(policy, "policy").text, show_text(effective).text);
 		if (strcmp(mode, effective) != 0)
-			fprintf(look->out, " (its own is %s, the node's ceiling is lower)", mode);
-		fprintf(look->out, ", now %s\n", show_text(get_text(policy, "state")).text);
+			fprintf(look->out, " (its own is %s, the node's ceiling is lower)", show_text(mode).text);
+		fprintf(look->out, ", now %s\n", show_member(policy, "state").text);
 		cJSON_ArrayForEach(step, get(policy, "remedies"))
-			fprintf(look->out, "   %2d. %-13s %-8s %s\n", ++number, show_text(get_text(step, "remedy")).text, get_text(step, "verdict"),
-				show_text(get_text(step, "why")).text);
+			fprintf(look->out, "   %2d. %-13s %-8s %s\n", ++number, show_member(step, "remedy").text, show_member(step, "verdict").text,
+				show_member(step, "why").text);
 	}
 }
 
@@ -120,20 +120,22 @@ void action_show(const struct look *look, const cJSON *action)
 	bool good = strcmp(outcome, "fixed") == 0 || strcmp(outcome, "improved") == 0;
 	double cut = get_number(action, "plan_cut");
 
-	fprintf(look->out, "  %s  %s  on %s, mode %s\n", show_text(get_text(action, "id")).text, show_time(get_text(action, "started")).text,
-		show_resource(get(action, "target")).text, get_true(action, "dry_run") ? "dry run" : get_text(action, "mode"));
+	fprintf(look->out, "  %s  %s  on %s, mode %s\n", show_member(action, "id").text, show_time(get_text(action, "started")).text,
+		show_resource(get(action, "target")).text, get_true(action, "dry_run") ? "dry run" : show_member(action, "mode").text);
 	show_tinted(look, good ? TINT_GOOD : outcome[0] ? TINT_BAD : TINT_NONE, "    %s\n", show_action(action).text);
 	cJSON_ArrayForEach(line, get(action, "plan"))
 		fprintf(look->out, "    plan      %s\n", show_text(cJSON_IsString(line) ? line->valuestring : "").text);
 	if (cut > 0)
 		fprintf(look->out, "    plan      and %.0f lines more\n", cut);
+	if (get_text(action, "refused_by")[0])
+		return;
 	fprintf(look->out, "    expected  %s\n", show_effect(get(action, "expected")).text);
 	if (strcmp(get_text(action, "mode"), "enforce") == 0)
 		fprintf(look->out, "    observed  %s\n", show_effect(get(action, "observed")).text);
 	cJSON_ArrayForEach(step, get(action, "steps"))
-		fprintf(look->out, "    step      %s %s after %s%s%s\n", show_text(get_text(step, "name")).text, get_true(step, "ok") ? "done" : "failed",
+		fprintf(look->out, "    step      %s %s after %s%s%s\n", show_member(step, "name").text, get_true(step, "ok") ? "done" : "failed",
 			show_seconds(seconds_between(get_text(step, "started"), get_text(step, "ended"))).text, get_text(step, "detail")[0] ? ": " : "",
-			show_text(get_text(step, "detail")).text);
+			show_member(step, "detail").text);
 	if (ended[0])
 		fprintf(look->out, "    took      %s\n", show_seconds(seconds_between(get_text(action, "started"), ended)).text);
 }
@@ -155,7 +157,7 @@ static void show_history(const struct look *look, const cJSON *incident)
 	double cut = get_number(incident, "history_cut");
 	fprintf(look->out, "\nhistory\n");
 	cJSON_ArrayForEach(entry, get(incident, "history"))
-		fprintf(look->out, "  %s  %-11s  %s\n", show_time(get_text(entry, "time")).text, get_text(entry, "state"), show_text(get_text(entry, "why")).text);
+		fprintf(look->out, "  %s  %-11s  %s\n", show_time(get_text(entry, "time")).text, show_member(entry, "state").text, show_member(entry, "why").text);
 	if (cut > 0)
 		fprintf(look->out, "  %.0f entries in the middle are left out\n", cut);
 }

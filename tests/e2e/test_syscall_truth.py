@@ -27,13 +27,17 @@ def delta(after, before, metric, **labels):
 
 
 def counted(bench, agent, calls, processes):
-    """Exactly so many more getppid calls than before, but for what other programs of this node made meanwhile: none."""
-    before = agent.next_feed()
-    done(bench, "calls", calls, processes)
-    after = agent.next_feed()
-    got = delta(after, before, "nodemend_syscalls_total", syscall="getppid", abi="64")
-    missing, gone = calls * processes - got, lost(after) - lost(before)
-    bench.ok(f"{processes} processes x {calls} calls, exactly or counted as lost", 0 <= missing <= gone or missing == 0,
+    """Exactly so many more getppid calls than before. A shell somewhere on the node calls it too: what is too much is tried
+    again, what is missing is not."""
+    for _ in range(6):
+        before = agent.next_feed()
+        done(bench, "calls", calls, processes)
+        after = agent.next_feed()
+        got = delta(after, before, "nodemend_syscalls_total", syscall="getppid", abi="64")
+        missing, gone = calls * processes - got, lost(after) - lost(before)
+        if missing >= 0:
+            break
+    bench.ok(f"{processes} processes x {calls} calls, exactly or counted as lost", 0 <= missing <= gone,
              f"counted {got:.0f} of {calls * processes}, lost {gone:.0f}")
     samples = delta(after, before, "nodemend_syscall_latency_seconds", syscall="getppid", abi="64")
     bench.ok("and each has its latency, or is counted as lost", samples <= got and got - samples <= gone, f"{samples:.0f} samples of {got:.0f}")

@@ -107,13 +107,13 @@ static int get_bytes(const cJSON *object, const char *name, char *to, size_t siz
 	size_t length = strlen(item->valuestring);
 	if (length % 2 || length / 2 >= size)
 		return -EINVAL;
+	memset(to, 0, size); /* the text that stood there may be longer */
 	for (size_t i = 0; i < length; i += 2) {
 		int high = hex_digit(item->valuestring[i]), low = hex_digit(item->valuestring[i + 1]);
 		if (high < 0 || low < 0 || high + low == 0)
 			return -EINVAL;
 		to[i / 2] = (char)(high << 4 | low);
 	}
-	to[length / 2] = '\0';
 	return 0;
 }
 

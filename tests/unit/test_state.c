@@ -197,6 +197,7 @@ static void reboot_moves_the_past_below_zero(void **state)
 	/* A wall clock that was set back, and a reboot: no time has passed, cooldowns hold. */
 	assert_int_equal(load(place->fd, "third", 60 * second, WALL_NS - DAY_NS, why), 0);
 	assert_int_equal(to.acts[to.act_count - 1].boot_ns, 60 * second);
+	assert_int_equal(to.machines[0].hold_until_boot_ns, (60 + 600) * second);
 	/* The same boot: nothing moves, whatever the wall says. */
 	assert_int_equal(load(place->fd, "b1c2-boot", 1000 * second, WALL_NS + 50 * DAY_NS, why), 0);
 	assert_int_equal(to.acts[0].boot_ns, 400 * second);

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 import harness  # noqa: E402
-from harness import MiB, wait_for  # noqa: E402
+from harness import wait_for  # noqa: E402
 
 CONFIG = "interval: 1s\n"
 IDLE_SECONDS = int(os.environ.get("BENCH_SECONDS", "60"))
@@ -107,17 +107,17 @@ def memory(rows, agent, peers):
     family = harness.children_of(agent.pid)
     publisher = agent.publisher_pid()
     pair = [agent.pid, publisher]
-    beside = "; ".join(f"{peer.name} {rollup(peer.pids(), 'Rss') / MiB:.1f} MB" for peer in peers)
+    beside = "; ".join(f"{peer.name} {rollup(peer.pids(), 'Rss') / 1e6:.1f} MB" for peer in peers)
     resident = rollup(pair, "Rss")
-    rows.add("resident, agent and publisher", f"{resident / MiB:.1f} MB", beside, "<= 20 MB", resident <= 20e6)
-    rows.add("the same with all workers, shared pages once (PSS)", f"{rollup([agent.pid, *family], 'Pss') / MiB:.1f} MB",
-             f"resident, each in full: {rollup([agent.pid, *family], 'Rss') / MiB:.1f} MB in {1 + len(family)} processes")
+    rows.add("resident, agent and publisher", f"{resident / 1e6:.1f} MB", beside, "<= 20 MB", resident <= 20e6)
+    rows.add("the same with all workers, shared pages once (PSS)", f"{rollup([agent.pid, *family], 'Pss') / 1e6:.1f} MB",
+             f"resident, each in full: {rollup([agent.pid, *family], 'Rss') / 1e6:.1f} MB in {1 + len(family)} processes")
     maps = subprocess.run(["/usr/sbin/bpftool", "-j", "map", "show"], stdout=subprocess.PIPE, check=False).stdout
     with suppress(ValueError):
         import json
         held = sum(row.get("bytes_memlock", 0) for row in json.loads(maps) if any(pid.get("pid") == agent.pid for pid in row.get("pids", [])))
         if held:
-            rows.add("kernel memory of its BPF maps", f"{held / MiB:.1f} MB")
+            rows.add("kernel memory of its BPF maps", f"{held / 1e6:.1f} MB")
 
 
 def idle(rows, agent, peers):
@@ -194,7 +194,7 @@ def costs(bench):
     idle(rows, agent, peers)
     scraping(rows, agent, peers)
     memory_after = rollup([agent.pid, agent.publisher_pid()], "Rss")
-    rows.add("resident after all of that", f"{memory_after / MiB:.1f} MB", "", "<= 20 MB", memory_after <= 20e6)
+    rows.add("resident after all of that", f"{memory_after / 1e6:.1f} MB", "", "<= 20 MB", memory_after <= 20e6)
     Path(os.environ.get("BENCH_TABLE", harness.BUILD / "bench.md")).write_text(rows.markdown())
 
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
@@ -74,10 +75,15 @@ static void write_proc(const char *path, const char *text)
 		close(fd);
 }
 
-/* Not the kernel's victim, and neither are the workers that inherit it; not -1000, so that a runaway agent can die. */
-static void spare_from_oom(void)
+/*
+ * Not the kernel's victim, and first at the processor when it must act: the workers inherit both, the publisher gives both back. Not -1000,
+ * so that a runaway agent can die. Beside six busy processes on two cores, nice 0 took 700 ms from crossing to signal, nice -20 takes 50.
+ */
+static void stand_firm(void)
 {
 	write_proc("/proc/self/oom_score_adj", "-999");
+	if (setpriority(PRIO_PROCESS, 0, -20) < 0)
+		log_info("priority: cannot be raised, the agent may be slow on a busy node: %s", strerror(errno));
 }
 
 /* Under memory pressure the agent must not wait for its own pages. */
@@ -406,7 +412,7 @@ static int open_keeping(struct agent *agent)
 
 static int open_all(struct agent *agent)
 {
-	spare_from_oom();
+	stand_firm();
 	int error = wheel_allocate(agent);
 	if (error < 0)
 		return error;

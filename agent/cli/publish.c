@@ -4,14 +4,16 @@
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "publisher.h"
 
-/* The agent is spared by the OOM killer; its publisher has no claim to that. Raising one's own score is always allowed. */
+/* The agent is spared by the OOM killer and served first; its publisher has no claim to either. Giving both back is always allowed. */
 static void be_ordinary(void)
 {
+	(void)setpriority(PRIO_PROCESS, 0, 0);
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;

@@ -49,7 +49,8 @@ static int follow(struct walk *walk, int link)
 	if (++walk->links > MAX_LINKS)
 		return -ELOOP;
 	memcpy(rest, walk->rest, sizeof(rest));
-	if ((size_t)snprintf(walk->rest, sizeof(walk->rest), "%s%s", target, rest) >= sizeof(walk->rest)) /* what is left begins with a slash */
+	/* What is left begins with a slash, or is nothing. */
+	if ((size_t)snprintf(walk->rest, sizeof(walk->rest), "%s%s", target, rest) >= sizeof(walk->rest))
 		return -ENAMETOOLONG;
 	if (target[0] != '/')
 		return 0;
@@ -134,6 +135,7 @@ static _Noreturn void become(const struct probe *what)
 
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)setpriority(PRIO_PROCESS, 0, 0); /* the agent's haste is not the probe's */
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	setrlimit(RLIMIT_CORE, &no_core);
 	umask(077);

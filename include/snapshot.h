@@ -172,6 +172,7 @@ struct process {
 	uint64_t cpu_ns, cpu_delta_ns, cpu_recent_ns; /* whole group, dead threads included */
 	uint64_t rss_bytes, swap_bytes;
 	int64_t rss_growth_bytes;     /* against about 15 s ago, or against 0 for one born since */
+	int64_t rss_growing_bytes;    /* against half a second to two intervals ago: who grows at this moment */
 	uint64_t read_bytes, written_bytes, written_delta_bytes;
 	uint64_t major_faults, run_delay_ns, voluntary_switches, involuntary_switches;
 };

@@ -13,6 +13,8 @@ enum {
 	TASK_D_BIT = 0x2, TASK_REPORT_BITS = 0x7f, TASK_NOLOAD_BIT = 0x400,
 };
 #define RSS_SAMPLE_NS (2 * NSEC_PER_SEC)
+/* Who grows at this moment, and who has stopped: half a second is the shortest that noise of a few pages does not fill. */
+#define RSS_LATELY_NS (500 * NSEC_PER_MSEC)
 
 /* One process, from the first walk that met it to the first that does not. */
 struct entry {
@@ -21,6 +23,7 @@ struct entry {
 	uint64_t cpu_full_ns, written_full_bytes; /* as of the last full tick */
 	uint64_t rss_bytes[RSS_SAMPLES];
 	uint32_t rss_first, rss_count;
+	uint64_t rss_lately_bytes[2];   /* the older one is the base: half a second old, or a second, or since the last full tick */
 	uint32_t walk;                  /* the last that met it */
 	bool has_leader, ended, was_ended, is_new;
 	int32_t next;
@@ -37,9 +40,9 @@ struct group {
 };
 
 struct process_table {
-	uint64_t boot_ns, last_ns, sampled_ns, cut, walk_cut;
+	uint64_t boot_ns, last_ns, sampled_ns, sampled_lately_ns, cut, walk_cut;
 	uint32_t walk;
-	bool sample, first, told_of_ends;
+	bool sample, sample_lately, first, told_of_ends;
 	int32_t free;
 	uint32_t used, count, threads, blocked, group_count, forgotten_count;
 	int32_t buckets[BUCKETS];
@@ -154,6 +157,9 @@ void process_table_begin(struct process_table *table, uint64_t boot_ns)
 	table->sample = !table->sampled_ns || boot_ns - table->sampled_ns >= RSS_SAMPLE_NS;
 	if (table->sample)
 		table->sampled_ns = boot_ns;
+	table->sample_lately = !table->sampled_lately_ns || boot_ns - table->sampled_lately_ns >= RSS_LATELY_NS;
+	if (table->sample_lately)
+		table->sampled_lately_ns = boot_ns;
 }
 
 static struct entry *add_thread(struct process_table *table, const struct thread_record *record)
@@ -281,6 +287,15 @@ static void sample_rss(struct process_table *table, struct entry *entry)
 			entry->rss_first = (entry->rss_first + 1) % RSS_SAMPLES;
 	}
 	entry->row.rss_growth_bytes = (int64_t)rss - (young ? 0 : (int64_t)samples[entry->rss_first]);
+
+	uint64_t *lately = entry->rss_lately_bytes;
+	if (entry->is_new)
+		lately[0] = lately[1] = young && !table->first ? 0 : rss;
+	entry->row.rss_growing_bytes = (int64_t)rss - (int64_t)lately[0];
+	if (table->sample_lately) {
+		lately[0] = lately[1];
+		lately[1] = rss;
+	}
 }
 
 /*

@@ -108,9 +108,19 @@ static bool belongs(const struct ranking *ranking, const struct process *process
 	return true;
 }
 
+static uint64_t above_zero(int64_t bytes)
+{
+	return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+/*
+ * What it added in the last 15 s, as far as it still adds: one that started a while ago, took its memory and stands still has grown
+ * just as much as the leak beside it. The factor is the window over the moment, so that a steady grower keeps all of its growth.
+ */
 static uint64_t growth(const struct process *process)
 {
-	return process->rss_growth_bytes > 0 ? (uint64_t)process->rss_growth_bytes : 0;
+	uint64_t lately = above_zero(process->rss_growing_bytes) * 16, window = above_zero(process->rss_growth_bytes);
+	return lately < window ? lately : window;
 }
 
 static void rank_memory(struct ranking *ranking)
@@ -132,7 +142,7 @@ static void rank_memory(struct ranking *ranking)
 		if (ranking->by_size)
 			snprintf(cause->evidence, sizeof(cause->evidence), "holds %.1f MiB; nobody grew by much", mib(process->rss_bytes));
 		else
-			snprintf(cause->evidence, sizeof(cause->evidence), "grew by %.1f MiB to %.1f MiB", mib(growth(process)), mib(process->rss_bytes));
+			snprintf(cause->evidence, sizeof(cause->evidence), "grew by %.1f MiB to %.1f MiB", mib(above_zero(process->rss_growth_bytes)), mib(process->rss_bytes));
 	}
 }
 

@@ -60,7 +60,7 @@ static inline struct process *scene_process(struct snapshot *snap, int32_t pid, 
 	process->pid = pid;
 	process->start_ns = (uint64_t)pid * 1000;
 	process->rss_bytes = rss;
-	process->rss_growth_bytes = growth;
+	process->rss_growth_bytes = process->rss_growing_bytes = growth;
 	process->cgroup_index = NO_INDEX;
 	process->threads = 1;
 	snprintf(process->comm, sizeof(process->comm), "%s", comm);

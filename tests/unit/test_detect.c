@@ -267,6 +267,18 @@ static void grower_is_the_cause_and_not_the_largest(void **state)
 	free(snap);
 }
 
+static void one_that_has_stopped_growing_is_not_the_cause(void **state)
+{
+	struct snapshot *snap = scene_new();
+	scene_process(snap, 10, "started", MIB(700), (int64_t)MIB(700))->rss_growing_bytes = 0;
+	scene_process(snap, 11, "leaker", MIB(300), (int64_t)MIB(300))->rss_growing_bytes = (int64_t)MIB(20);
+	struct finding finding = finding_about(KIND_MEMORY_EXHAUSTION, TARGET_NODE, 0);
+	struct cause causes[MAX_CAUSES];
+	assert_int_equal(rank_causes(snap, NULL, &finding, causes), 1);
+	assert_string_equal(causes[0].comm, "leaker");
+	free(snap);
+}
+
 static void size_is_the_evidence_when_nobody_grows(void **state)
 {
 	struct snapshot *snap = scene_new();
@@ -333,6 +345,7 @@ int main(void)
 		cmocka_unit_test(unit_that_systemd_does_not_answer_for_is_unknown),
 		cmocka_unit_test(nearness_is_told_before_the_threshold),
 		cmocka_unit_test(grower_is_the_cause_and_not_the_largest),
+		cmocka_unit_test(one_that_has_stopped_growing_is_not_the_cause),
 		cmocka_unit_test(size_is_the_evidence_when_nobody_grows),
 		cmocka_unit_test(writers_of_other_filesystems_do_not_count),
 		cmocka_unit_test(best_five_of_many_in_order_with_shares_of_all),

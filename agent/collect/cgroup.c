@@ -337,8 +337,8 @@ static int cgroup_open(const struct collector_env *env, struct collector_status 
 	ssize_t length = procfs_read_at(env->proc_fd, "self/mountinfo", state->buffer, sizeof(state->buffer));
 	int error = length < 0 ? (int)length : find_hierarchies(state, length);
 	if (error) {
-		snprintf(status->why, sizeof(status->why), "%s: %s", length < 0 ? "/proc/self/mountinfo" : "no usable cgroup hierarchy is mounted",
-			 strerror(-error));
+		snprintf(status->why, sizeof(status->why), "%s: %s",
+			 length < 0 ? "/proc/self/mountinfo" : "no usable cgroup hierarchy is mounted", strerror(-error));
 		cgroup_close(state);
 		return error;
 	}

@@ -74,8 +74,8 @@ static int parse_count(const struct span *name, struct span *line, struct cpu_se
 		uint64_t *wide;
 		uint32_t *narrow;
 	} table[] = {
-		{ "btime", &ret->boot_time_s, NULL },	  { "ctxt", &ret->context_switches, NULL }, { "intr", &ret->interrupts, NULL },
-		{ "processes", &ret->forks, NULL },	  { "procs_blocked", NULL, &ret->blocked }, { "procs_running", NULL, &ret->running },
+		{ "btime", &ret->boot_time_s, NULL }, { "ctxt", &ret->context_switches, NULL }, { "intr", &ret->interrupts, NULL },
+		{ "processes", &ret->forks, NULL },   { "procs_blocked", NULL, &ret->blocked }, { "procs_running", NULL, &ret->running },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {

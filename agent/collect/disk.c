@@ -37,7 +37,8 @@ static int parse_disk(struct span *line, struct disk *ret)
 	uint64_t major, minor, read_sectors, write_sectors, read_ms, write_ms, io_ms, weighted_ms;
 	struct span name;
 
-	if (!span_next_number(line, &major) || !span_next_number(line, &minor) || major > 0xfff || minor > 0xfffff || !span_word(line, &name))
+	if (!span_next_number(line, &major) || !span_next_number(line, &minor) || major > 0xfff || minor > 0xfffff ||
+	    !span_word(line, &name))
 		return -EINVAL;
 	*ret = (struct disk){ .dev = (uint32_t)(major << 20 | minor), .busy_permille = UINT32_MAX };
 	if (span_copy(&name, ret->name, sizeof(ret->name)) >= sizeof(ret->name))
@@ -51,8 +52,9 @@ static int parse_disk(struct span *line, struct disk *ret)
 
 	if (__builtin_mul_overflow(read_sectors, SECTOR_BYTES, &ret->read_bytes) ||
 	    __builtin_mul_overflow(write_sectors, SECTOR_BYTES, &ret->written_bytes) ||
-	    __builtin_mul_overflow(read_ms, NSEC_PER_MSEC, &ret->read_ns) || __builtin_mul_overflow(write_ms, NSEC_PER_MSEC, &ret->write_ns) ||
-	    __builtin_mul_overflow(io_ms, NSEC_PER_MSEC, &ret->io_ns) || __builtin_mul_overflow(weighted_ms, NSEC_PER_MSEC, &ret->weighted_io_ns))
+	    __builtin_mul_overflow(read_ms, NSEC_PER_MSEC, &ret->read_ns) ||
+	    __builtin_mul_overflow(write_ms, NSEC_PER_MSEC, &ret->write_ns) || __builtin_mul_overflow(io_ms, NSEC_PER_MSEC, &ret->io_ns) ||
+	    __builtin_mul_overflow(weighted_ms, NSEC_PER_MSEC, &ret->weighted_io_ns))
 		return -EINVAL;
 	return 0;
 }
@@ -148,7 +150,9 @@ static int disk_collect(void *opaque, struct snapshot *snap, bool full, struct c
 	uint64_t elapsed_ns = state->full_ns ? snap->boot_ns - state->full_ns : 0;
 	for (uint32_t i = 0; i < next->count; i++) {
 		const struct disk *before = find(&snap->disks, &next->each[i]);
-		next->each[i].busy_permille = full ? busy_permille(before, &next->each[i], elapsed_ns) : before ? before->busy_permille : UINT32_MAX;
+		next->each[i].busy_permille = before ? before->busy_permille : UINT32_MAX;
+		if (full)
+			next->each[i].busy_permille = busy_permille(before, &next->each[i], elapsed_ns);
 	}
 	if (full)
 		state->full_ns = snap->boot_ns;

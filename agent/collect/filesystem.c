@@ -266,8 +266,8 @@ static int send_questions(struct filesystem_state *state, struct asker *asker, u
 	return error;
 }
 
-static void take_answer(struct filesystem_state *state, struct filesystem_section *section, const struct asker *asker, const struct answer *answer,
-			uint64_t now_ns)
+static void take_answer(struct filesystem_state *state, struct filesystem_section *section, const struct asker *asker,
+			const struct answer *answer, uint64_t now_ns)
 {
 	const struct question *question = &asker->asked.each[answer->place];
 	uint32_t index = find_row(section, question->mountpoint, question->mount_id);
@@ -313,7 +313,8 @@ static void take_answers(struct filesystem_state *state, struct filesystem_secti
 	}
 }
 
-static void wait_for(struct filesystem_state *state, struct filesystem_section *section, struct asker *asker, uint64_t now_ns, uint64_t until_ns)
+static void wait_for(struct filesystem_state *state, struct filesystem_section *section, struct asker *asker, uint64_t now_ns,
+		     uint64_t until_ns)
 {
 	take_answers(state, section, asker, now_ns);
 	while (in_flight(asker)) {
@@ -441,7 +442,8 @@ static void tell_stuck(struct filesystem_state *state, struct filesystem_section
 	status->state = stuck ? COLLECTOR_DEGRADED : COLLECTOR_UP;
 	status->why[0] = '\0';
 	if (stuck)
-		snprintf(status->why, sizeof(status->why), "%u of %u do not answer statvfs: %.80s%s", stuck, section->count, first, stuck > 1 ? ", ..." : "");
+		snprintf(status->why, sizeof(status->why), "%u of %u do not answer statvfs: %.80s%s", stuck, section->count, first,
+			 stuck > 1 ? ", ..." : "");
 }
 
 static int filesystem_collect(void *opaque, struct snapshot *snap, bool full, struct collector_status *status)

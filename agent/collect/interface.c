@@ -42,10 +42,11 @@ static void fill(struct interface *row, struct rtnl_link *link)
 		uint64_t *to;
 		rtnl_link_stat_id_t from;
 	} counters[] = {
-		{ &row->rx_bytes, RTNL_LINK_RX_BYTES },	    { &row->rx_packets, RTNL_LINK_RX_PACKETS },	  { &row->rx_errors, RTNL_LINK_RX_ERRORS },
-		{ &row->rx_dropped, RTNL_LINK_RX_DROPPED }, { &row->tx_bytes, RTNL_LINK_TX_BYTES },	  { &row->tx_packets, RTNL_LINK_TX_PACKETS },
-		{ &row->tx_errors, RTNL_LINK_TX_ERRORS },   { &row->tx_dropped, RTNL_LINK_TX_DROPPED },	  { &row->rx_multicast, RTNL_LINK_MULTICAST },
-		{ &row->tx_collisions, RTNL_LINK_COLLISIONS },
+		{ &row->rx_bytes, RTNL_LINK_RX_BYTES }, { &row->rx_packets, RTNL_LINK_RX_PACKETS },
+		{ &row->rx_errors, RTNL_LINK_RX_ERRORS }, { &row->rx_dropped, RTNL_LINK_RX_DROPPED },
+		{ &row->tx_bytes, RTNL_LINK_TX_BYTES }, { &row->tx_packets, RTNL_LINK_TX_PACKETS },
+		{ &row->tx_errors, RTNL_LINK_TX_ERRORS }, { &row->tx_dropped, RTNL_LINK_TX_DROPPED },
+		{ &row->rx_multicast, RTNL_LINK_MULTICAST }, { &row->tx_collisions, RTNL_LINK_COLLISIONS },
 	};
 	const char *name = rtnl_link_get_name(link);
 	uint8_t state = rtnl_link_get_operstate(link);
@@ -56,7 +57,8 @@ static void fill(struct interface *row, struct rtnl_link *link)
 	row->mtu = rtnl_link_get_mtu(link);
 	row->speed_bits = UNKNOWN;
 	/* Loopback and many virtual devices never say more than "unknown": there the administrator's word and the carrier's count. */
-	row->up = state == IF_OPER_UP || (state == IF_OPER_UNKNOWN && (rtnl_link_get_flags(link) & IFF_UP) && (rtnl_link_get_flags(link) & IFF_RUNNING));
+	row->up = state == IF_OPER_UP ||
+		  (state == IF_OPER_UNKNOWN && (rtnl_link_get_flags(link) & IFF_UP) && (rtnl_link_get_flags(link) & IFF_RUNNING));
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
 		*counters[i].to = rtnl_link_get_stat(link, counters[i].from);
 }
@@ -328,7 +330,8 @@ static int interface_open(const struct collector_env *env, struct collector_stat
 	snprintf(status->why, sizeof(status->why), "no netlink, so no MTU: %s", strerror(-error));
 	state->dev_fd = procfs_open(env->proc_fd, "net/dev");
 	if (state->dev_fd < 0) {
-		snprintf(status->why, sizeof(status->why), "neither netlink (%s) nor /proc/net/dev (%s)", strerror(-error), strerror(-state->dev_fd));
+		snprintf(status->why, sizeof(status->why), "neither netlink (%s) nor /proc/net/dev (%s)", strerror(-error),
+			 strerror(-state->dev_fd));
 		error = state->dev_fd;
 		interface_close(state);
 		return error;
@@ -358,5 +361,10 @@ static int interface_collect(void *opaque, struct snapshot *snap, bool full, str
 }
 
 const struct collector collector_interface = {
-	.name = "interface", .id = COLLECTOR_INTERFACE, .fast = false, .open = interface_open, .collect = interface_collect, .close = interface_close,
+	.name = "interface",
+	.id = COLLECTOR_INTERFACE,
+	.fast = false,
+	.open = interface_open,
+	.collect = interface_collect,
+	.close = interface_close,
 };

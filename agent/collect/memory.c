@@ -136,7 +136,8 @@ static int memory_open(const struct collector_env *env, struct collector_status 
 	status->state = COLLECTOR_UP;
 	if (state->vmstat_fd < 0) {
 		status->state = COLLECTOR_DEGRADED;
-		snprintf(status->why, sizeof(status->why), "no faults, swapping and OOM kills: /proc/vmstat: %s", strerror(-state->vmstat_fd));
+		snprintf(status->why, sizeof(status->why), "no faults, swapping and OOM kills: /proc/vmstat: %s",
+			 strerror(-state->vmstat_fd));
 	}
 	*ret_state = state;
 	return 0;
@@ -145,7 +146,9 @@ static int memory_open(const struct collector_env *env, struct collector_status 
 static int memory_collect(void *opaque, struct snapshot *snap, bool full, struct collector_status *status)
 {
 	struct memory_state *state = opaque;
-	struct memory_section next = { .pgfault = UNKNOWN, .pgmajfault = UNKNOWN, .pswpin = UNKNOWN, .pswpout = UNKNOWN, .oom_kill = UNKNOWN };
+	struct memory_section next = {
+		.pgfault = UNKNOWN, .pgmajfault = UNKNOWN, .pswpin = UNKNOWN, .pswpout = UNKNOWN, .oom_kill = UNKNOWN,
+	};
 
 	ssize_t length = procfs_read(state->meminfo_fd, state->buffer, sizeof(state->buffer));
 	if (length < 0)

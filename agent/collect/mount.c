@@ -8,13 +8,21 @@
 #include <string.h>
 
 static const char *const pseudo_types[] = {
-	"autofs",     "binfmt_misc", "bpf",	 "cgroup", "cgroup2", "configfs", "debugfs",	"devpts", "devtmpfs",	"efivarfs",   "erofs",
-	"fusectl",    "hugetlbfs",   "iso9660",	 "mqueue", "nsfs",    "overlay",  "proc",	"procfs", "pstore",	"ramfs",      "rpc_pipefs",
-	"securityfs", "selinuxfs",   "squashfs", "sysfs",  "tracefs",
+	"autofs",   "binfmt_misc", "bpf",     "cgroup",     "cgroup2",    "configfs",  "debugfs",  "devpts",  "devtmpfs",
+	"efivarfs", "erofs",       "fusectl", "hugetlbfs",  "iso9660",    "mqueue",    "nsfs",     "overlay", "proc",
+	"procfs",   "pstore",      "ramfs",   "rpc_pipefs", "securityfs", "selinuxfs", "squashfs", "sysfs",   "tracefs",
 };
 
 static const char *const hidden_trees[] = {
-	"/dev", "/proc", "/run/containerd", "/run/credentials", "/run/docker", "/run/user", "/sys", "/var/lib/containerd", "/var/lib/containers/storage",
+	"/dev",
+	"/proc",
+	"/run/containerd",
+	"/run/credentials",
+	"/run/docker",
+	"/run/user",
+	"/sys",
+	"/var/lib/containerd",
+	"/var/lib/containers/storage",
 	"/var/lib/docker",
 };
 
@@ -185,7 +193,7 @@ static void consider(struct mount_list *list, const struct mount *mount, const s
 
 	struct mount *same = find_device(list, mount->dev);
 	if (same && !is_named(config, mount->mountpoint, false)) {
-		/* A second place of what is shown already; it takes over where it is the better name and the other one has no other reason. */
+		/* A second place of what is shown already: it takes over where it is the better name and the other has no other reason. */
 		if (!is_named(config, same->mountpoint, false) && is_better(mount, same))
 			*same = *mount;
 		return;

@@ -149,8 +149,10 @@ static bool send_request(struct probe_run *run, uint64_t now_ns)
 	char request[PATH_LEN * 3];
 
 	(void)split_address(run->what, &endpoint); /* it was good enough to connect by */
-	int size = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUser-Agent: nodemend\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-			    endpoint.path, strchr(endpoint.host, ':') ? "[" : "", endpoint.host, strchr(endpoint.host, ':') ? "]" : "", endpoint.port);
+	int size = snprintf(request, sizeof(request),
+			    "GET %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUser-Agent: nodemend\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+			    endpoint.path, strchr(endpoint.host, ':') ? "[" : "", endpoint.host, strchr(endpoint.host, ':') ? "]" : "",
+			    endpoint.port);
 	/* Well under the smallest send buffer, and this is the first write: it goes whole or not at all. */
 	if (size >= (int)sizeof(request) || send(run->fd, request, (size_t)size, MSG_NOSIGNAL) != size)
 		return fail(run, now_ns, "%.80s: the request could not be sent", run->what->address);
@@ -198,7 +200,8 @@ static bool start_command(struct probe_run *run, uint64_t now_ns)
 	int error = command_start(run->what, &run->pid, &run->fd);
 	if (error)
 		return fail(run, now_ns, "%.80s: %s", run->what->argv[0],
-			    error == -EACCES ? "not run: it must be executable, and neither it nor its path writable by others than root" : strerror(-error));
+			    error == -EACCES ? "not run: it must be executable, and neither it nor its path writable by others than root"
+					     : strerror(-error));
 	run->phase = PROBE_RUNNING;
 	run->events = POLLIN;
 	return false;

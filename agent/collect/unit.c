@@ -110,7 +110,8 @@ static void give_up(struct unit_collector *state, uint64_t now_ns, struct collec
 
 /* --- the collector ------------------------------------------------------------------------------------------------------ */
 
-static void take_report(struct unit_collector *state, struct unit_section *section, const struct unit_report *report, struct collector_status *status)
+static void take_report(struct unit_collector *state, struct unit_section *section, const struct unit_report *report,
+			struct collector_status *status)
 {
 	if (report->index >= section->count)
 		return;
@@ -119,7 +120,8 @@ static void take_report(struct unit_collector *state, struct unit_section *secti
 	if (!report->bus_up)
 		memcpy(status->why, report->bus_why, sizeof(status->why));
 	else if (state->extra_probes)
-		snprintf(status->why, sizeof(status->why), "%u more probes of units that have one already: only the first of each runs", state->extra_probes);
+		snprintf(status->why, sizeof(status->why), "%u more probes of units that have one already: only the first of each runs",
+			 state->extra_probes);
 	else
 		status->why[0] = '\0';
 	status->why[sizeof(status->why) - 1] = '\0';
@@ -146,7 +148,8 @@ static void make_rows(const struct unit_collector *state, struct unit_section *s
 	for (uint32_t i = 0; i < state->count; i++) {
 		if (i < section->count && strcmp(section->each[i].name, state->orders[i].name) == 0)
 			continue;
-		section->each[i] = (struct unit_sample){ .probe = state->orders[i].probe.type == PROBE_TYPE_NONE ? PROBE_NONE : PROBE_UNKNOWN };
+		section->each[i] = (struct unit_sample){ 0 };
+		section->each[i].probe = state->orders[i].probe.type == PROBE_TYPE_NONE ? PROBE_NONE : PROBE_UNKNOWN;
 		memcpy(section->each[i].name, state->orders[i].name, sizeof(section->each[i].name));
 	}
 	section->count = state->count;

@@ -45,8 +45,13 @@ static enum unit_state state_of(const char *word)
 		const char *word;
 		enum unit_state state;
 	} table[] = {
-		{ "activating", UNIT_ACTIVATING }, { "active", UNIT_ACTIVE },	     { "deactivating", UNIT_DEACTIVATING }, { "failed", UNIT_FAILED },
-		{ "inactive", UNIT_INACTIVE },	   { "refreshing", UNIT_RELOADING }, { "reloading", UNIT_RELOADING },
+		{ "activating", UNIT_ACTIVATING },
+		{ "active", UNIT_ACTIVE },
+		{ "deactivating", UNIT_DEACTIVATING },
+		{ "failed", UNIT_FAILED },
+		{ "inactive", UNIT_INACTIVE },
+		{ "refreshing", UNIT_RELOADING },
+		{ "reloading", UNIT_RELOADING },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -105,7 +110,8 @@ static int take_property(struct unit_watch *unit, uint32_t which, sd_bus_message
 	const char *text;
 	uint32_t number;
 
-	int error = properties[which].number ? sd_bus_message_read(answer, "v", "u", &number) : sd_bus_message_read(answer, "v", "s", &text);
+	int error = properties[which].number ? sd_bus_message_read(answer, "v", "u", &number) :
+					       sd_bus_message_read(answer, "v", "s", &text);
 	if (error < 0)
 		return error;
 	if (properties[which].number)
@@ -154,8 +160,8 @@ static void ask(struct unit_bus *bus, struct unit_watch *unit)
 	unit->pending = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		unit->asks[i] = (struct unit_ask){ unit, i };
-		int error = sd_bus_call_method_async(bus->bus, NULL, MANAGER, unit->path, "org.freedesktop.DBus.Properties", "Get", on_answer,
-						     &unit->asks[i], "ss", properties[i].interface, properties[i].name);
+		int error = sd_bus_call_method_async(bus->bus, NULL, MANAGER, unit->path, "org.freedesktop.DBus.Properties", "Get",
+						     on_answer, &unit->asks[i], "ss", properties[i].interface, properties[i].name);
 		if (error < 0) {
 			bus->lost = true;
 			return;
@@ -199,7 +205,8 @@ static int subscribe(struct unit_bus *bus, bool direct)
 			error = sd_bus_path_encode(MANAGER_PATH "/unit", unit->sample.name, &unit->path);
 		if (error < 0)
 			break;
-		snprintf(match, sizeof(match), "type='signal',%sinterface='org.freedesktop.DBus.Properties',member='PropertiesChanged',path='%.255s'",
+		snprintf(match, sizeof(match),
+			 "type='signal',%sinterface='org.freedesktop.DBus.Properties',member='PropertiesChanged',path='%.255s'",
 			 direct ? "" : "sender='" MANAGER "',", unit->path);
 		error = sd_bus_add_match_async(bus->bus, NULL, match, on_changed, NULL, unit);
 	}

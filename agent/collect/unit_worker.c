@@ -72,7 +72,8 @@ static int report(struct minder *minder, uint32_t index, uint64_t now_ns)
 	memcpy(message.bus_why, minder->bus.why, sizeof(message.bus_why));
 
 	unit->changed = false;
-	if (send(minder->fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
+	if (send(minder->fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EINTR &&
+	    errno != ENOBUFS)
 		return -EPIPE;
 	return 0;
 }
@@ -93,7 +94,8 @@ static int report_news(struct minder *minder, uint64_t now_ns)
 static void follow_unit(struct minder *minder, uint32_t index, uint64_t now_ns)
 {
 	const struct unit_sample *sample = &minder->units[index].sample;
-	bool active = unit_bus_knows(&minder->bus, &minder->units[index], now_ns) && (sample->state == UNIT_ACTIVE || sample->state == UNIT_RELOADING);
+	bool active = unit_bus_knows(&minder->bus, &minder->units[index], now_ns) &&
+		      (sample->state == UNIT_ACTIVE || sample->state == UNIT_RELOADING);
 	struct probe_run *run = &minder->probes[index];
 
 	if (active == minder->probing[index] && (!active || sample->main_pid == minder->probed_pid[index]))

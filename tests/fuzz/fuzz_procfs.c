@@ -66,7 +66,8 @@ static void fuzz_mounts(const char *text, size_t size)
 	require(list.count <= MAX_FILESYSTEMS);
 	for (uint32_t i = 0; i < list.count; i++) {
 		const struct mount *mount = &list.each[i];
-		require(terminated(mount->mountpoint, PATH_LEN) && terminated(mount->device, PATH_LEN) && terminated(mount->type, NAME_LEN));
+		require(terminated(mount->mountpoint, PATH_LEN) && terminated(mount->device, PATH_LEN) &&
+			terminated(mount->type, NAME_LEN));
 		require(mount->mountpoint[0] == '/');
 		for (uint32_t j = 0; j < i; j++)
 			require(strcmp(mount->mountpoint, list.each[j].mountpoint) != 0);

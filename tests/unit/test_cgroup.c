@@ -211,7 +211,8 @@ static void say_hierarchies(struct bench *bench, const char *lines)
 	char text[512];
 	size_t used = 0;
 	for (const char *at = lines; *at; at++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%.*s", *at == '@' ? (int)strlen(bench->root) : 1, *at == '@' ? bench->root : at);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%.*s", *at == '@' ? (int)strlen(bench->root) : 1,
+					 *at == '@' ? bench->root : at);
 	bench_say(bench, "proc/self/mountinfo", text);
 }
 

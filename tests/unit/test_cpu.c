@@ -9,7 +9,8 @@ extern const struct collector collector_cpu;
 static void put_stat(struct bench *bench, unsigned user, unsigned idle, unsigned iowait)
 {
 	char text[512];
-	snprintf(text, sizeof(text), "cpu  %u 0 0 %u %u 0 0 0 0 0\ncpu0 %u 0 0 %u %u 0 0 0 0 0\nctxt 5\n", user, idle, iowait, user, idle, iowait);
+	snprintf(text, sizeof(text), "cpu  %u 0 0 %u %u 0 0 0 0 0\ncpu0 %u 0 0 %u %u 0 0 0 0 0\nctxt 5\n", user, idle, iowait, user, idle,
+		 iowait);
 	bench_say(bench, "proc/stat", text);
 }
 
@@ -109,9 +110,15 @@ static void a_cpu_that_starts_again_goes_on(void **given)
 static void bad_text_leaves_the_section_alone(void **given)
 {
 	static const char *const bad[] = {
-		"", "cpu", "cpu  1 2 3\n", "cpu  1 2 3 4 5 6 7 8 9 10\n", "cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\nctxt 12",
-		"cpu  1 2 3 -4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n", "cpu  99999999999999999999 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n",
-		"cpux 1 2 3 4 5 6 7 8 9 10\n", "cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\nctxt x\n",
+		"",
+		"cpu",
+		"cpu  1 2 3\n",
+		"cpu  1 2 3 4 5 6 7 8 9 10\n",
+		"cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\nctxt 12",
+		"cpu  1 2 3 -4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n",
+		"cpu  99999999999999999999 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n",
+		"cpux 1 2 3 4 5 6 7 8 9 10\n",
+		"cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\nctxt x\n",
 	};
 	struct bench *bench = opened(given);
 	assert_int_equal(bench_tick(bench, 0, true), 0);
@@ -128,7 +135,8 @@ static void bad_text_leaves_the_section_alone(void **given)
 static void what_does_not_fit_is_counted(void **given)
 {
 	struct bench *bench = opened(given);
-	bench_say(bench, "proc/stat", "cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\ncpu512 1 2 3 4 5 6 7 8 9 10\ncpu4294967296 1 1 1 1 1 1 1 1 1 1\n");
+	bench_say(bench, "proc/stat",
+		  "cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\ncpu512 1 2 3 4 5 6 7 8 9 10\ncpu4294967296 1 1 1 1 1 1 1 1 1 1\n");
 	assert_int_equal(bench_tick(bench, 0, true), 0);
 	assert_int_equal(bench->snap->cpu.online, 3);
 	assert_int_equal(bench->status.events_lost, 2);

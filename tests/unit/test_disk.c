@@ -7,7 +7,8 @@ extern const struct collector collector_disk;
 static void put_disk(struct bench *bench, unsigned io_ms)
 {
 	char text[256];
-	snprintf(text, sizeof(text), "   8       0 sda 10 2 2048 30 20 4 4096 60 1 %u 90\n   8       1 sda1 1 1 1 1 1 1 1 1 1 1 1\n", io_ms);
+	snprintf(text, sizeof(text), "   8       0 sda 10 2 2048 30 20 4 4096 60 1 %u 90\n   8       1 sda1 1 1 1 1 1 1 1 1 1 1 1\n",
+		 io_ms);
 	bench_say(bench, "proc/diskstats", text);
 }
 
@@ -54,7 +55,8 @@ static void busy_is_that_of_the_last_interval(void **given)
 static void partitions_are_told_from_disks(void **given)
 {
 	static const char *const names[] = {
-		"nvme0n1", "nvme0n1p1", "mmcblk0", "md127", "dm-0", "xvda", "xvda1", "vdb2", "hdc3", "fd0", "ram15", "loop9", "sdaa", "sdaa11", "sr0",
+		"nvme0n1", "nvme0n1p1", "mmcblk0", "md127", "dm-0", "xvda",   "xvda1", "vdb2",
+		"hdc3",    "fd0",       "ram15",   "loop9", "sdaa", "sdaa11", "sr0",
 	};
 	static const char *const kept[] = { "nvme0n1", "mmcblk0", "md127", "dm-0", "xvda", "sdaa", "sr0" };
 	struct bench *bench = *given;
@@ -88,7 +90,11 @@ static void more_than_fit_are_counted(void **given)
 static void bad_text_leaves_the_section_alone(void **given)
 {
 	static const char *const bad[] = {
-		" 8 0 sda 1 2 3\n", " 8 0 sda 1 1 1 1 1 1 1 1 1 1 1", " 8 0\n", " x 0 sda 1 1 1 1 1 1 1 1 1 1 1\n", " 8 0 sda 1 1 36028797018963968 1 1 1 1 1 1 1 1\n",
+		" 8 0 sda 1 2 3\n",
+		" 8 0 sda 1 1 1 1 1 1 1 1 1 1 1",
+		" 8 0\n",
+		" x 0 sda 1 1 1 1 1 1 1 1 1 1 1\n",
+		" 8 0 sda 1 1 36028797018963968 1 1 1 1 1 1 1 1\n",
 		" 8 1048576 sda 1 1 1 1 1 1 1 1 1 1 1\n",
 	};
 	struct bench *bench = *given;

@@ -82,9 +82,15 @@ static void a_policy_brings_its_mountpoints(void **given)
 static void bad_tables_are_refused(void **given)
 {
 	static const char *const bad[] = {
-		"27 1 254:1 / / rw - ext4 /dev/vda1 rw", "27 1 254:1 / / rw ext4 /dev/vda1 rw\n", "27 1 254 / / rw - ext4 /dev/vda1 rw\n",
-		"27 1 4096:1 / / rw - ext4 /dev/vda1 rw\n", "27 1 254:1048576 / / rw - ext4 /dev/vda1 rw\n", "27 1 254:1 / rel rw - ext4 /dev/vda1 rw\n",
-		"27 1 254:1 / /a\\000b rw - ext4 /dev/vda1 rw\n", "-1 1 254:1 / / rw - ext4 /dev/vda1 rw\n", "27 1 254:1 / / rw - ext4\n",
+		"27 1 254:1 / / rw - ext4 /dev/vda1 rw",
+		"27 1 254:1 / / rw ext4 /dev/vda1 rw\n",
+		"27 1 254 / / rw - ext4 /dev/vda1 rw\n",
+		"27 1 4096:1 / / rw - ext4 /dev/vda1 rw\n",
+		"27 1 254:1048576 / / rw - ext4 /dev/vda1 rw\n",
+		"27 1 254:1 / rel rw - ext4 /dev/vda1 rw\n",
+		"27 1 254:1 / /a\\000b rw - ext4 /dev/vda1 rw\n",
+		"-1 1 254:1 / / rw - ext4 /dev/vda1 rw\n",
+		"27 1 254:1 / / rw - ext4\n",
 	};
 	struct bench *bench = *given;
 	struct mount_list *list = calloc(1, sizeof(*list));
@@ -220,8 +226,8 @@ static pid_t worker_pid(pid_t but)
 		pid_t pid = (pid_t)strtol(at, &at, 10);
 		at += strspn(at, " ");
 		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-		if (pid > 0 && pid != but && access(path, R_OK) == 0 && bench_read(path, name, sizeof(name)) && strcmp(name, "nm-statvfs\n") == 0 &&
-		    waitpid(pid, NULL, WNOHANG) == 0)
+		if (pid > 0 && pid != but && access(path, R_OK) == 0 && bench_read(path, name, sizeof(name)) &&
+		    strcmp(name, "nm-statvfs\n") == 0 && waitpid(pid, NULL, WNOHANG) == 0)
 			return pid;
 	}
 	return 0;

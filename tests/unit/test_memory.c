@@ -77,8 +77,16 @@ static void no_vmstat_is_degraded(void **given)
 static void bad_text_leaves_the_section_alone(void **given)
 {
 	static const char *const bad[] = {
-		"", "MemTotal: 100 kB", "MemTotal: 0 kB\n", "MemFree: 5 kB\n", "MemTotal: 100 kB\nMemAvailable: 101 kB\n", "MemTotal: 100 MB\n",
-		"MemTotal: 18446744073709551615 kB\n", "MemTotal: 18014398509481984 kB\n", "MemTotal:\n", "MemTotal: 100 kB\nMemAvailable: -1 kB\n",
+		"",
+		"MemTotal: 100 kB",
+		"MemTotal: 0 kB\n",
+		"MemFree: 5 kB\n",
+		"MemTotal: 100 kB\nMemAvailable: 101 kB\n",
+		"MemTotal: 100 MB\n",
+		"MemTotal: 18446744073709551615 kB\n",
+		"MemTotal: 18014398509481984 kB\n",
+		"MemTotal:\n",
+		"MemTotal: 100 kB\nMemAvailable: -1 kB\n",
 	};
 	struct bench *bench = opened(given, FIXTURES "proc/meminfo", FIXTURES "proc/vmstat");
 	uint64_t measured_ns = bench->snap->memory.measured_ns, total = bench->snap->memory.total;

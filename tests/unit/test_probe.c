@@ -173,9 +173,16 @@ static void bad_addresses_fail_at_once(void **given)
 		enum probe_type type;
 		const char *address;
 	} table[] = {
-		{ PROBE_TYPE_TCP, "" },		   { PROBE_TYPE_TCP, "127.0.0.1" },   { PROBE_TYPE_TCP, "localhost:80" }, { PROBE_TYPE_TCP, "127.0.0.1:http" },
-		{ PROBE_TYPE_TCP, "127.0.0.1:1234567" }, { PROBE_TYPE_TCP, "[::1:80" }, { PROBE_TYPE_TCP, "::1]:80" },	   { PROBE_TYPE_HTTP, "127.0.0.1:80/" },
-		{ PROBE_TYPE_HTTP, "http://" },	   { PROBE_TYPE_HTTP, "http:///x" },
+		{ PROBE_TYPE_TCP, "" },
+		{ PROBE_TYPE_TCP, "127.0.0.1" },
+		{ PROBE_TYPE_TCP, "localhost:80" },
+		{ PROBE_TYPE_TCP, "127.0.0.1:http" },
+		{ PROBE_TYPE_TCP, "127.0.0.1:1234567" },
+		{ PROBE_TYPE_TCP, "[::1:80" },
+		{ PROBE_TYPE_TCP, "::1]:80" },
+		{ PROBE_TYPE_HTTP, "127.0.0.1:80/" },
+		{ PROBE_TYPE_HTTP, "http://" },
+		{ PROBE_TYPE_HTTP, "http:///x" },
 	};
 	char why[WHY_LEN];
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -216,7 +223,8 @@ static void so_many_failures_in_a_row(void **given)
 static void a_command_says_by_its_exit_code(void **given)
 {
 	char why[WHY_LEN];
-	struct probe yes = command("/bin/true", NULL, NULL), no = command("/bin/sh", "-c", "exit 7"), dies = command("/bin/sh", "-c", "kill -9 $$");
+	struct probe yes = command("/bin/true", NULL, NULL), no = command("/bin/sh", "-c", "exit 7"),
+		     dies = command("/bin/sh", "-c", "kill -9 $$");
 	assert_int_equal(verdict(&yes, why), PROBE_PASSING);
 	assert_int_equal(verdict(&no, why), PROBE_FAILING);
 	assert_non_null(strstr(why, "exit code 7"));
@@ -229,9 +237,10 @@ static void a_command_inherits_nothing(void **given)
 	char why[WHY_LEN];
 	setenv("SECRET", "1", 1);
 	int leaked = open("/etc/passwd", O_RDONLY);
-	struct probe probe = command("/bin/sh", "-c",
-				     "test -z \"$SECRET\" && test \"$PWD\" = / && test \"$(readlink /proc/$$/fd/0)\" = /dev/null && ! test -e /proc/$$/fd/3 && "
-				     "! test -e /proc/$$/fd/4 && ! test -e /proc/$$/fd/5 && test \"$(umask)\" = 0077");
+	struct probe probe = command(
+		"/bin/sh", "-c",
+		"test -z \"$SECRET\" && test \"$PWD\" = / && test \"$(readlink /proc/$$/fd/0)\" = /dev/null && ! test -e /proc/$$/fd/3 && "
+		"! test -e /proc/$$/fd/4 && ! test -e /proc/$$/fd/5 && test \"$(umask)\" = 0077");
 	assert_int_equal(verdict(&probe, why), PROBE_PASSING);
 	close(leaked);
 }

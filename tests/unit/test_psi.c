@@ -8,7 +8,8 @@ static void put_all(struct bench *bench, unsigned long long some_us, unsigned lo
 {
 	static const char *const files[] = { "proc/pressure/cpu", "proc/pressure/io", "proc/pressure/memory" };
 	char text[256];
-	snprintf(text, sizeof(text), "some avg10=12.34 avg60=5.60 avg300=0.07 total=%llu\nfull avg10=1.00 avg60=0.00 avg300=0.00 total=%llu\n", some_us,
+	snprintf(text, sizeof(text),
+		 "some avg10=12.34 avg60=5.60 avg300=0.07 total=%llu\nfull avg10=1.00 avg60=0.00 avg300=0.00 total=%llu\n", some_us,
 		 full_us);
 	for (size_t i = 0; i < 3; i++)
 		bench_say(bench, files[i], text);
@@ -71,9 +72,14 @@ static void no_psi_is_said(void **given)
 static void bad_text_leaves_the_section_alone(void **given)
 {
 	static const char *const bad[] = {
-		"", "some avg10=0.00 avg60=0.00 avg300=0.00 total=1", "full avg10=0.00 avg60=0.00 avg300=0.00 total=1\n",
-		"some avg10=0.00 avg60=0.00 total=1\n", "some avg10=0.0 avg60=0.00 avg300=0.00 total=1\n", "some avg10=100.01 avg60=0.00 avg300=0.00 total=1\n",
-		"some avg10=0.00 avg60=0.00 avg300=0.00 total=99999999999999999999\n", "some avg10=0,00 avg60=0.00 avg300=0.00 total=1\n",
+		"",
+		"some avg10=0.00 avg60=0.00 avg300=0.00 total=1",
+		"full avg10=0.00 avg60=0.00 avg300=0.00 total=1\n",
+		"some avg10=0.00 avg60=0.00 total=1\n",
+		"some avg10=0.0 avg60=0.00 avg300=0.00 total=1\n",
+		"some avg10=100.01 avg60=0.00 avg300=0.00 total=1\n",
+		"some avg10=0.00 avg60=0.00 avg300=0.00 total=99999999999999999999\n",
+		"some avg10=0,00 avg60=0.00 avg300=0.00 total=1\n",
 	};
 	struct bench *bench = *given;
 	put_all(bench, 5, 5);

@@ -68,8 +68,8 @@ static sd_bus *take_client(struct manager *manager, int listener)
 	sd_bus *bus = NULL;
 	sd_id128_t id;
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0 || sd_id128_randomize(&id) < 0 || sd_bus_new(&bus) < 0 || sd_bus_set_fd(bus, fd, fd) < 0 || sd_bus_set_server(bus, 1, id) < 0 ||
-	    sd_bus_start(bus) < 0 || sd_bus_add_filter(bus, NULL, on_message, manager) < 0)
+	if (fd < 0 || sd_id128_randomize(&id) < 0 || sd_bus_new(&bus) < 0 || sd_bus_set_fd(bus, fd, fd) < 0 ||
+	    sd_bus_set_server(bus, 1, id) < 0 || sd_bus_start(bus) < 0 || sd_bus_add_filter(bus, NULL, on_message, manager) < 0)
 		_exit(1);
 	return bus;
 }
@@ -90,8 +90,8 @@ static _Noreturn void manage(struct manager *manager, int listener, int lines)
 			if (read(lines, &manager->now, sizeof(manager->now)) != sizeof(manager->now))
 				_exit(0);
 			if (bus && !manager->now.silent)
-				sd_bus_emit_signal(bus, UNIT_PATH "app_2eservice", "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as",
-						   "org.freedesktop.systemd1.Unit", 0, 0);
+				sd_bus_emit_signal(bus, UNIT_PATH "app_2eservice", "org.freedesktop.DBus.Properties", "PropertiesChanged",
+						   "sa{sv}as", "org.freedesktop.systemd1.Unit", 0, 0);
 		}
 		if (!bus && polled[1].revents)
 			bus = take_client(manager, listener);

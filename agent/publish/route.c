@@ -51,8 +51,8 @@ static int accept_weight(const char *accept, const char *type)
 		const char *end = at + strcspn(at, ",");
 		for (const char *q = at; (q = memchr(q, ';', (size_t)(end - q)));) {
 			q += 1 + strspn(q + 1, " \t");
-			if ((*q == 'q' || *q == 'Q') && q[1] == '=')
-				weight = (int)(strtod(q + 2, NULL) * 1000.0);
+			double value = (*q == 'q' || *q == 'Q') && q[1] == '=' ? strtod(q + 2, NULL) : 1;
+			weight = value >= 0 && value < 1 ? (int)(value * 1000) : weight; /* what is no weight is none given */
 		}
 		best = weight > best ? weight : best;
 	}

@@ -10,8 +10,12 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 
 import jsonschema
 
@@ -132,8 +136,67 @@ def openmetrics_fault(page):
     return None
 
 
+def families(page):
+    """name -> (type, label names)"""
+    found = {}
+    for line in page.splitlines():
+        if line.startswith("# TYPE "):
+            name, kind = line.split(" ")[2:4]
+            found[name] = (kind, set())
+        elif line and not line.startswith("#"):
+            name = re.match(NAME, line).group(0)
+            if name in found:
+                found[name][1].update(re.findall(r'[{,]([a-z_]+)="', line))
+    return found
+
+
+def node_exporter_page():
+    """One scrape of the real one, on a port of its own; None where it is not installed."""
+    if not shutil.which("prometheus-node-exporter"):
+        return None
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(["prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE)
+    try:
+        for line in process.stderr:
+            if b"isten" in line and str(port).encode() in line:
+                break
+        for attempt in range(200):
+            try:
+                return urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20).read().decode()
+            except urllib.error.URLError:
+                time.sleep(0.02)
+        return None
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def check_node_exporter():
+    page = node_exporter_page()
+    if page is None:
+        print("SKIP names of node_exporter: prometheus-node-exporter is not installed")
+        return
+    theirs, wrong, compared = families(page), [], 0
+    for name, (kind, labels) in families(printed("test_prometheus", "text")).items():
+        if not name.startswith("node_"):
+            continue
+        if name not in theirs:
+            # What this host has none of is not in its page: no disk, no PSI, no speed.
+            wrong.append(f"{name}: unknown to it") if not name.startswith(("node_pressure_", "node_disk_", "node_network_speed")) else None
+            continue
+        compared += 1
+        if (kind, labels) != theirs[name]:
+            wrong.append(f"{name}: {kind} {sorted(labels)}, there {theirs[name][0]} {sorted(theirs[name][1])}")
+    check("names, types and labels are node_exporter's", "; ".join(wrong) or (None if compared > 30 else f"only {compared} compared"))
+
+
 def main():
     check_schemas()
+    check_node_exporter()
     check_promtool()
     page = printed("test_prometheus", "openmetrics")
     check("OpenMetrics keeps to its grammar", openmetrics_fault(page))

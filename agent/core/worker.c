@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ static void reset_signals(void)
 		(void)signal(number, SIG_DFL); /* KILL and STOP refuse, as they should */
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN); /* a terminal's ^C is for the agent, which ends us */
+	(void)signal(SIGTERM, SIG_IGN); /* systemd sends it to the whole group; an act under way ends with the agent, not before */
 	(void)signal(SIGHUP, SIG_IGN);
 }
 
@@ -74,8 +76,16 @@ int worker_start(struct worker *worker)
 		child_main(worker, pair[1], parent);
 
 	close(pair[1]);
+	/* Before anybody can have reaped it: we are one thread, and it was born just now. */
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd < 0) {
+		int error = -errno;
+		close(pair[0]); /* the end of its socket ends it */
+		return error;
+	}
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	worker->pid = pid;
+	worker->pidfd = pidfd;
 	worker->fd = pair[0];
 	worker->busy = false;
 	return 0;
@@ -85,11 +95,13 @@ void worker_stop(struct worker *worker)
 {
 	if (!worker || worker->pid <= 0)
 		return;
-	kill(worker->pid, SIGKILL); /* our own child, not yet reaped: the number is still its own */
+	(void)syscall(SYS_pidfd_send_signal, worker->pidfd, SIGKILL, NULL, 0); /* ESRCH: it has ended */
+	close(worker->pidfd);
 	close(worker->fd);
 	/* One that hangs in D state dies later: do not wait for it here, the loop's SIGCHLD reaps it. */
-	waitpid(worker->pid, NULL, WNOHANG);
+	(void)waitpid(worker->pid, NULL, WNOHANG);
 	worker->pid = 0;
+	worker->pidfd = -1;
 	worker->fd = -1;
 	worker->busy = false;
 }

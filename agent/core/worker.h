@@ -16,6 +16,7 @@ struct worker {
 	const char *name;        /* process name, "nm-" + name in ps */
 	int (*serve)(int fd);    /* runs in the child until fd closes; its return is the exit code */
 	pid_t pid;               /* 0 = not running */
+	int pidfd;               /* what is signalled: a number may be another's once somebody has reaped it */
 	int fd;                  /* -1 = not running; non-blocking */
 	bool busy;
 	uint64_t busy_since_ns;  /* boot time */

@@ -46,7 +46,7 @@ static uint32_t all_incidents(const struct agent *agent, bool ended, const struc
 		ret[count++] = &agent->saved->incidents[i];
 	for (uint32_t i = 0; ended && i < in_ring(agent->engine.recent_incident_count); i++)
 		ret[count++] = &agent->engine.recent_incidents[i];
-	qsort(ret, count, sizeof(ret[0]), newest_first);
+	qsort(ret, count, sizeof(const struct incident *), newest_first);
 	return count;
 }
 

@@ -212,7 +212,7 @@ static int run(int argc, char **argv)
 {
 	struct order order = { .options = CLI_OPTIONS_INIT, .target = cJSON_CreateObject(), .args = cJSON_CreateObject() };
 	int code = parse(argc, argv, &order);
-	if (code == EXIT_DONE)
+	if (code == EXIT_DONE && order.remedy)
 		code = run_order(&order);
 	cJSON_Delete(order.target);
 	cJSON_Delete(order.args);

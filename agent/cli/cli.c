@@ -118,9 +118,10 @@ cJSON *cli_call(const char *run_dir, cJSON *request, int *ret_code)
 	*ret_code = code >= EXIT_NO && code <= EXIT_NOT_PERMITTED ? (int)code : EXIT_NO;
 	fprintf(stderr, "nodemend: %s\n", show_member(answer, "error").text);
 	const cJSON *fault;
-	cJSON_ArrayForEach(fault, get(answer, "faults"))
+	cJSON_ArrayForEach(fault, get(answer, "faults")) {
 		fprintf(stderr, "%s:%.0f:%.0f: %s\n", show_member(fault, "file").text, get_number(fault, "line"), get_number(fault, "column"),
 			show_member(fault, "text").text);
+	}
 	double cut = get_number(answer, "faults_cut");
 	if (cut > 0)
 		fprintf(stderr, "and %.0f more\n", cut);

@@ -55,9 +55,10 @@ static bool is_healthy(const cJSON *document)
 	const cJSON *item;
 	if (!get(document, "collectors"))
 		return false;
-	cJSON_ArrayForEach(item, get(document, "collectors"))
+	cJSON_ArrayForEach(item, get(document, "collectors")) {
 		if (strcmp(get_text(item, "state"), "down") == 0)
 			return false;
+	}
 	cJSON_ArrayForEach(item, get(document, "host")) {
 		size_t length = strlen(get_text(item, "name"));
 		bool directory = length > 4 && strcmp(get_text(item, "name") + length - 4, " dir") == 0;
@@ -120,13 +121,15 @@ static void show(const struct look *look, const cJSON *document, const struct cl
 	fprintf(look->out, "\ncollectors\n");
 	if (!get(document, "collectors"))
 		fprintf(look->out, "  unknown: only root can try them without an agent\n");
-	cJSON_ArrayForEach(item, get(document, "collectors"))
+	cJSON_ArrayForEach(item, get(document, "collectors")) {
 		show_collector(look, item);
+	}
 	fprintf(look->out, "\nremedies\n");
 	if (!get(document, "remedies"))
 		fprintf(look->out, "  unknown: only root can ask them without an agent\n");
-	cJSON_ArrayForEach(item, get(document, "remedies"))
+	cJSON_ArrayForEach(item, get(document, "remedies")) {
 		show_remedy(look, item);
+	}
 	show_budget(look, get(document, "self"));
 }
 

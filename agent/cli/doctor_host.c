@@ -8,6 +8,7 @@
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/statfs.h>
@@ -36,8 +37,8 @@ static void kernel(cJSON *rows)
 	struct utsname name;
 	if (uname(&name) < 0)
 		return;
-	unsigned int major = 0, minor = 0;
-	(void)sscanf(name.release, "%u.%u", &major, &minor); /* what cannot be read stays 0.0 */
+	char *end;
+	unsigned long major = strtoul(name.release, &end, 10), minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
 	bool old = major < 5 || (major == 5 && minor < 10);
 	add_row(rows, "kernel", !old, "%s %s%s", name.release, name.machine, old ? ": older than 5.10, which is the oldest that is tried" : "");
 }

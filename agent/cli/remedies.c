@@ -96,8 +96,9 @@ static int run(int argc, char **argv)
 	fprintf(look.out, "the node's ceiling is mode %s\n\n", show_member(answer, "mode").text);
 	if (name)
 		show_whole(&look, get(answer, "remedy"));
-	cJSON_ArrayForEach(remedy, get(answer, "remedies"))
+	cJSON_ArrayForEach(remedy, get(answer, "remedies")) {
 		show_remedy(&look, remedy);
+	}
 	cJSON_Delete(answer);
 	return EXIT_DONE;
 }

@@ -51,9 +51,10 @@ static void show_stalled(const struct look *look, const cJSON *resource)
 static const cJSON *largest(const cJSON *list, const char *name)
 {
 	const cJSON *item, *found = NULL;
-	cJSON_ArrayForEach(item, list)
+	cJSON_ArrayForEach(item, list) {
 		if (isfinite(get_number(item, name)) && (!found || get_number(item, name) > get_number(found, name)))
 			found = item;
+	}
 	return found;
 }
 
@@ -131,12 +132,13 @@ static void show_filesystem(const struct look *look, const cJSON *filesystem)
 static void show_filesystems(const struct look *look, const cJSON *list)
 {
 	size_t count = (size_t)cJSON_GetArraySize(list), filled = 0;
-	const cJSON *item, **sorted = calloc(count + 1, sizeof(*sorted));
+	const cJSON *item, **sorted = calloc(count + 1, sizeof(const cJSON *));
 	if (!sorted)
 		return;
-	cJSON_ArrayForEach(item, list)
+	cJSON_ArrayForEach(item, list) {
 		sorted[filled++] = item;
-	qsort(sorted, filled, sizeof(*sorted), fullest_first);
+	}
+	qsort(sorted, filled, sizeof(const cJSON *), fullest_first);
 
 	fprintf(look->out, "\nfilesystems, fullest first\n");
 	for (size_t i = 0; i < filled && i < SHOWN_FILESYSTEMS; i++)

@@ -107,9 +107,10 @@ static void show_considered(const struct look *look, const cJSON *answer)
 		if (strcmp(mode, effective) != 0)
 			fprintf(look->out, " (its own is %s, the node's ceiling is lower)", show_text(mode).text);
 		fprintf(look->out, ", now %s\n", show_member(policy, "state").text);
-		cJSON_ArrayForEach(step, get(policy, "remedies"))
+		cJSON_ArrayForEach(step, get(policy, "remedies")) {
 			fprintf(look->out, "   %2d. %-13s %-8s %s\n", ++number, show_member(step, "remedy").text, show_member(step, "verdict").text,
 				show_member(step, "why").text);
+		}
 	}
 }
 
@@ -123,8 +124,9 @@ void action_show(const struct look *look, const cJSON *action)
 	fprintf(look->out, "  %s  %s  on %s, mode %s\n", show_member(action, "id").text, show_time(get_text(action, "started")).text,
 		show_resource(get(action, "target")).text, get_true(action, "dry_run") ? "dry run" : show_member(action, "mode").text);
 	show_tinted(look, good ? TINT_GOOD : outcome[0] ? TINT_BAD : TINT_NONE, "    %s\n", show_action(action).text);
-	cJSON_ArrayForEach(line, get(action, "plan"))
+	cJSON_ArrayForEach(line, get(action, "plan")) {
 		fprintf(look->out, "    plan      %s\n", show_text(cJSON_IsString(line) ? line->valuestring : "").text);
+	}
 	if (cut > 0)
 		fprintf(look->out, "    plan      and %.0f lines more\n", cut);
 	if (get_text(action, "refused_by")[0])
@@ -132,10 +134,11 @@ void action_show(const struct look *look, const cJSON *action)
 	fprintf(look->out, "    expected  %s\n", show_effect(get(action, "expected")).text);
 	if (strcmp(get_text(action, "mode"), "enforce") == 0)
 		fprintf(look->out, "    observed  %s\n", show_effect(get(action, "observed")).text);
-	cJSON_ArrayForEach(step, get(action, "steps"))
+	cJSON_ArrayForEach(step, get(action, "steps")) {
 		fprintf(look->out, "    step      %s %s after %s%s%s\n", show_member(step, "name").text, get_true(step, "ok") ? "done" : "failed",
 			show_seconds(seconds_between(get_text(step, "started"), get_text(step, "ended"))).text, get_text(step, "detail")[0] ? ": " : "",
 			show_member(step, "detail").text);
+	}
 	if (ended[0])
 		fprintf(look->out, "    took      %s\n", show_seconds(seconds_between(get_text(action, "started"), ended)).text);
 }
@@ -147,8 +150,9 @@ static void show_actions(const struct look *look, const cJSON *incident)
 	fprintf(look->out, "\nactions    %s\n", all ? "oldest first" : "none");
 	if (all > known)
 		fprintf(look->out, "  %u older are no longer in memory: the journal has them\n", all - known);
-	cJSON_ArrayForEach(action, get(incident, "actions"))
+	cJSON_ArrayForEach(action, get(incident, "actions")) {
 		action_show(look, action);
+	}
 }
 
 static void show_history(const struct look *look, const cJSON *incident)
@@ -156,8 +160,9 @@ static void show_history(const struct look *look, const cJSON *incident)
 	const cJSON *entry;
 	double cut = get_number(incident, "history_cut");
 	fprintf(look->out, "\nhistory\n");
-	cJSON_ArrayForEach(entry, get(incident, "history"))
+	cJSON_ArrayForEach(entry, get(incident, "history")) {
 		fprintf(look->out, "  %s  %-11s  %s\n", show_time(get_text(entry, "time")).text, show_member(entry, "state").text, show_member(entry, "why").text);
+	}
 	if (cut > 0)
 		fprintf(look->out, "  %.0f entries in the middle are left out\n", cut);
 }

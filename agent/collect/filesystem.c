@@ -21,7 +21,6 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define QUICK_WAIT_NS (20 * NSEC_PER_MSEC)   /* the most a tick waits for answers; thirty local mounts take 0.2 ms */
@@ -364,7 +363,7 @@ static void give_up(struct filesystem_state *state, struct filesystem_section *s
 			watch->backoff_ns = BACKOFF_MOST_NS;
 		watch->next_ask_ns = now_ns + watch->backoff_ns;
 		if (!still_hangs(watch))
-			watch->lost_fd = (int)syscall(SYS_pidfd_open, asker->worker.pid, 0);
+			watch->lost_fd = fcntl(asker->worker.pidfd, F_DUPFD_CLOEXEC, 0);
 	}
 	stop_asking(asker);
 }

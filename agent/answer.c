@@ -212,7 +212,7 @@ static int read_args(enum remedy_id remedy, const cJSON *given, union remedy_arg
 	return 0;
 }
 
-/* What the target says goes into both: what it is aimed at, and the argument that names it. 0; or -EINVAL and why. */
+/* What the target says goes into both: what it is aimed at, and the argument that names it. 0; -EINVAL; -ENOENT: not there; and why. */
 static int read_target(const struct agent *agent, enum remedy_id remedy, const cJSON *given, struct target *target, union remedy_args *args,
 		       char why[VALUE_WHY_LEN])
 {
@@ -221,7 +221,7 @@ static int read_target(const struct agent *agent, enum remedy_id remedy, const c
 	};
 	const char *path = text_of(given, "path"), *unit = text_of(given, "unit"), *cgroup = text_of(given, "cgroup");
 	const cJSON *pid = cJSON_GetObjectItemCaseSensitive(given, "pid");
-	const char *problem = "";
+	const char *problem = NULL;
 	int error = 0;
 
 	if (remedy == REMEDY_CLEAN_FILES && path) {
@@ -231,7 +231,6 @@ static int read_target(const struct agent *agent, enum remedy_id remedy, const c
 		error = remedy_args_set(remedy, "unit", unit, args, why);
 		target->type = TARGET_UNIT;
 		snprintf(target->name, sizeof(target->name), "%s", unit);
-		problem = NULL;
 	} else if (remedy == REMEDY_TERMINATE && cJSON_IsNumber(pid)) {
 		args->terminate.scope = TERMINATE_PROCESS;
 		problem = find_process(agent->snap, pid->valuedouble, target);
@@ -244,7 +243,7 @@ static int read_target(const struct agent *agent, enum remedy_id remedy, const c
 	}
 	if (problem)
 		snprintf(why, VALUE_WHY_LEN, "%s", problem);
-	return error < 0 || problem ? -EINVAL : 0;
+	return problem ? -ENOENT : error;
 }
 
 static cJSON *answer_apply(struct agent *agent, const cJSON *request)
@@ -266,7 +265,7 @@ static cJSON *answer_apply(struct agent *agent, const cJSON *request)
 	if (error == 0)
 		error = remedy_args_check(remedy->id, &args, min_age_given, why);
 	if (error < 0)
-		return control_error(EXIT_USAGE, "%s: %s", remedy->name, why);
+		return control_error(error == -ENOENT ? EXIT_NO : EXIT_USAGE, "%s: %s", remedy->name, why);
 
 	char id[ID_LEN];
 	bool dry_run = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(request, "dry_run"));

@@ -64,7 +64,7 @@ static void show_network(const struct look *look, const cJSON *network)
 	double best = -1;
 	cJSON_ArrayForEach(item, get(network, "interfaces")) {
 		double rate = get_number(item, "receive_bytes_per_second") + get_number(item, "transmit_bytes_per_second");
-		if (rate > best && strcmp(get_text(item, "device"), "lo") != 0) {
+		if (rate > best && get_true(item, "up") && strcmp(get_text(item, "device"), "lo") != 0) {
 			best = rate;
 			interface = item;
 		}

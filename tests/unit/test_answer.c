@@ -327,26 +327,26 @@ static void apply_builds_the_order(void **state)
 
 static void apply_refuses_what_is_not_meant(void **state)
 {
-	static const struct { const char *rest, *part; } wrong[] = {
-		{ "\"remedy\":\"reboot\"", "no such remedy" },
-		{ "\"remedy\":\"terminate\"", "a process or a cgroup" },
-		{ "\"remedy\":\"terminate\",\"target\":{\"path\":\"/data\"}", "a process or a cgroup" },
-		{ "\"remedy\":\"terminate\",\"target\":{\"pid\":5}", "no such process" },
-		{ "\"remedy\":\"terminate\",\"target\":{\"pid\":-1}", "no such process" },
-		{ "\"remedy\":\"terminate\",\"target\":{\"pid\":1e99}", "no such process" },
-		{ "\"remedy\":\"terminate\",\"target\":{\"cgroup\":\"/\"}", "no such cgroup" },
-		{ "\"remedy\":\"terminate\",\"target\":{\"pid\":77},\"args\":{\"root\":\"/\"}", "terminate: " },
-		{ "\"remedy\":\"terminate\",\"target\":{\"pid\":77},\"args\":{\"term_wait\":5}", "strings" },
-		{ "\"remedy\":\"clean-files\",\"target\":{\"path\":\"/data/app/logs\"}", "match" },
-		{ "\"remedy\":\"clean-files\",\"target\":{\"path\":\"logs\"},\"args\":{\"match\":\"*\"}", "clean-files: " },
-		{ "\"remedy\":\"clean-files\",\"target\":{\"path\":\"/\"},\"args\":{\"match\":\"*.log\"}", "clean-files: " },
-		{ "\"remedy\":\"clean-files\",\"target\":{\"path\":\"/etc\"},\"args\":{\"match\":\"*.log\"}", "clean-files: " },
-		{ "\"remedy\":\"restart-unit\",\"target\":{\"unit\":\"\"}", "restart-unit: " },
+	static const struct { const char *rest, *part; int code; } wrong[] = {
+		{ "\"remedy\":\"reboot\"", "no such remedy", 2 },
+		{ "\"remedy\":\"terminate\"", "a process or a cgroup", 2 },
+		{ "\"remedy\":\"terminate\",\"target\":{\"path\":\"/data\"}", "a process or a cgroup", 2 },
+		{ "\"remedy\":\"terminate\",\"target\":{\"pid\":5}", "no such process", 1 },
+		{ "\"remedy\":\"terminate\",\"target\":{\"pid\":-1}", "no such process", 1 },
+		{ "\"remedy\":\"terminate\",\"target\":{\"pid\":1e99}", "no such process", 1 },
+		{ "\"remedy\":\"terminate\",\"target\":{\"cgroup\":\"/\"}", "no such cgroup", 1 },
+		{ "\"remedy\":\"terminate\",\"target\":{\"pid\":77},\"args\":{\"root\":\"/\"}", "terminate: ", 2 },
+		{ "\"remedy\":\"terminate\",\"target\":{\"pid\":77},\"args\":{\"term_wait\":5}", "strings", 2 },
+		{ "\"remedy\":\"clean-files\",\"target\":{\"path\":\"/data/app/logs\"}", "match", 2 },
+		{ "\"remedy\":\"clean-files\",\"target\":{\"path\":\"logs\"},\"args\":{\"match\":\"*\"}", "clean-files: ", 2 },
+		{ "\"remedy\":\"clean-files\",\"target\":{\"path\":\"/\"},\"args\":{\"match\":\"*.log\"}", "clean-files: ", 2 },
+		{ "\"remedy\":\"clean-files\",\"target\":{\"path\":\"/etc\"},\"args\":{\"match\":\"*.log\"}", "clean-files: ", 2 },
+		{ "\"remedy\":\"restart-unit\",\"target\":{\"unit\":\"\"}", "restart-unit: ", 2 },
 	};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		char request[256];
 		snprintf(request, sizeof(request), "{\"command\":\"apply\",%s}", wrong[i].rest);
-		assert_refused(*state, request, true, 2, wrong[i].part);
+		assert_refused(*state, request, true, wrong[i].code, wrong[i].part);
 	}
 	assert_int_equal(asked.applies, 0);
 }

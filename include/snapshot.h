@@ -34,7 +34,7 @@ enum {
 	MAX_UNITS = 64,
 	MAX_COLLECTORS = 24,
 	MAX_BPF_PROGRAMS = 24,
-	NAME_LEN = 64,
+	NAME_LEN = 96,                 /* a container id is 64 digits; `cri-containerd-<id>.scope` must fit, too */
 	PATH_LEN = 256,
 	WHY_LEN = 160,
 	COMM_LEN = 16,

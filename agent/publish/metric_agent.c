@@ -261,10 +261,10 @@ static void emit_records_dropped(const struct metric *metric, const struct metri
 /* --- the table -------------------------------------------------------------------------------------------------------- */
 
 #define ROW(name_, type_, unit_, emit_, help_) \
-	{ .name = "nodemend_" name_, .type = type_, .unit = unit_, .help = help_, .source = METRIC_OF_AGENT, .emit = emit_ }
+	{ .name = "nodemend_" name_, .type = (type_), .unit = (unit_), .help = (help_), .source = METRIC_OF_AGENT, .emit = (emit_) }
 #define FIELD(name_, type_, unit_, emit_, help_, struct_, field_, value_) \
-	{ .name = "nodemend_" name_, .type = type_, .unit = unit_, .help = help_, .source = METRIC_OF_AGENT, .emit = emit_, \
-	  .field = offsetof(struct struct_, field_), .value = value_ }
+	{ .name = "nodemend_" name_, .type = (type_), .unit = (unit_), .help = (help_), .source = METRIC_OF_AGENT, .emit = (emit_), \
+	  .field = offsetof(struct struct_, field_), .value = (value_) }
 #define PUBLISHER(name_, help_, field_) \
 	FIELD("publisher_" name_ "_total", METRIC_COUNTER, "", emit_publisher, help_, publisher_counters, field_, VALUE_U64)
 

@@ -206,8 +206,8 @@ static void emit_interface(const struct metric *metric, const struct metric_cont
 /* --- the table -------------------------------------------------------------------------------------------------------- */
 
 #define CPU(name_, type_, unit_, help_, field_, value_) \
-	{ .name = name_, .type = type_, .unit = unit_, .help = help_, .source = COLLECTOR_CPU, .emit = emit_cpu, \
-	  .field = offsetof(struct cpu_section, field_), .value = value_ }
+	{ .name = (name_), .type = (type_), .unit = (unit_), .help = (help_), .source = COLLECTOR_CPU, .emit = emit_cpu, \
+	  .field = offsetof(struct cpu_section, field_), .value = (value_) }
 #define MEMORY(name_, field_) \
 	{ .name = "node_memory_" name_ "_bytes", .type = METRIC_GAUGE, .unit = "bytes", .help = name_ " of /proc/meminfo.", \
 	  .source = COLLECTOR_MEMORY, .emit = emit_memory, .field = offsetof(struct memory_section, field_) }
@@ -215,17 +215,18 @@ static void emit_interface(const struct metric *metric, const struct metric_cont
 	{ .name = "node_vmstat_" #field_, .type = METRIC_UNTYPED, .unit = "", .help = #field_ " of /proc/vmstat.", \
 	  .source = COLLECTOR_MEMORY, .emit = emit_memory, .field = offsetof(struct memory_section, field_) }
 #define PRESSURE(name_, help_, line_) \
-	{ .name = "node_pressure_" name_ "_seconds_total", .type = METRIC_COUNTER, .unit = "seconds", .help = help_, \
-	  .source = COLLECTOR_PSI, .emit = emit_psi, .field = offsetof(struct psi_section, line_.total_ns), .value = VALUE_NS }
+	{ .name = "node_pressure_" name_ "_seconds_total", .type = METRIC_COUNTER, .unit = "seconds", .help = (help_), \
+	  .source = COLLECTOR_PSI, .emit = emit_psi, \
+	  .field = offsetof(struct psi_section, line_) + offsetof(struct psi_line, total_ns), .value = VALUE_NS }
 #define FILESYSTEM(name_, unit_, help_, emit_, field_, value_) \
-	{ .name = name_, .type = METRIC_GAUGE, .unit = unit_, .help = help_, .source = COLLECTOR_FILESYSTEM, .emit = emit_, \
-	  .field = offsetof(struct filesystem, field_), .value = value_ }
+	{ .name = (name_), .type = METRIC_GAUGE, .unit = (unit_), .help = (help_), .source = COLLECTOR_FILESYSTEM, .emit = (emit_), \
+	  .field = offsetof(struct filesystem, field_), .value = (value_) }
 #define DISK(name_, type_, unit_, help_, field_, value_) \
-	{ .name = "node_disk_" name_, .type = type_, .unit = unit_, .help = help_, .source = COLLECTOR_DISK, .emit = emit_disk, \
-	  .field = offsetof(struct disk, field_), .value = value_ }
+	{ .name = "node_disk_" name_, .type = (type_), .unit = (unit_), .help = (help_), .source = COLLECTOR_DISK, .emit = emit_disk, \
+	  .field = offsetof(struct disk, field_), .value = (value_) }
 #define NETWORK(name_, type_, unit_, help_, field_, value_) \
-	{ .name = "node_network_" name_, .type = type_, .unit = unit_, .help = help_, .source = COLLECTOR_INTERFACE, \
-	  .emit = emit_interface, .field = offsetof(struct interface, field_), .value = value_ }
+	{ .name = "node_network_" name_, .type = (type_), .unit = (unit_), .help = (help_), .source = COLLECTOR_INTERFACE, \
+	  .emit = emit_interface, .field = offsetof(struct interface, field_), .value = (value_) }
 #define RECEIVED(name_, unit_, field_) \
 	NETWORK("receive_" name_ "_total", METRIC_COUNTER, unit_, "Received, since the interface exists: " name_ ".", field_, VALUE_U64)
 #define SENT(name_, unit_, field_) \

@@ -202,17 +202,17 @@ static void emit_cgroup(const struct metric *metric, const struct metric_context
 /* --- the table -------------------------------------------------------------------------------------------------------- */
 
 #define TASK(name_, unit_, help_, field_, value_) \
-	{ .name = "nodemend_" name_, .type = METRIC_COUNTER, .unit = unit_, .help = help_, .source = COLLECTOR_TASK, .emit = emit_task, \
-	  .field = offsetof(struct process_section, field_), .value = value_ }
+	{ .name = "nodemend_" name_, .type = METRIC_COUNTER, .unit = (unit_), .help = (help_), .source = COLLECTOR_TASK, \
+	  .emit = emit_task, .field = offsetof(struct process_section, field_), .value = (value_) }
 #define PROCESSES(name_, help_, field_) \
-	{ .name = "nodemend_" name_, .type = METRIC_GAUGE, .unit = "", .help = help_, .source = COLLECTOR_PROCESS, \
+	{ .name = "nodemend_" name_, .type = METRIC_GAUGE, .unit = "", .help = (help_), .source = COLLECTOR_PROCESS, \
 	  .emit = emit_process_section, .field = offsetof(struct process_section, field_), .value = VALUE_U32 }
 #define PROCESS(name_, type_, unit_, help_, field_, value_) \
-	{ .name = "nodemend_process_" name_, .type = type_, .unit = unit_, .help = help_, .source = COLLECTOR_PROCESS, \
-	  .emit = emit_process, .field = offsetof(struct process, field_), .value = value_ }
+	{ .name = "nodemend_process_" name_, .type = (type_), .unit = (unit_), .help = (help_), .source = COLLECTOR_PROCESS, \
+	  .emit = emit_process, .field = offsetof(struct process, field_), .value = (value_) }
 #define CGROUP(name_, type_, unit_, help_, field_, value_) \
-	{ .name = "nodemend_cgroup_" name_, .type = type_, .unit = unit_, .help = help_, .source = COLLECTOR_CGROUP, .emit = emit_cgroup, \
-	  .field = offsetof(struct cgroup, field_), .value = value_ }
+	{ .name = "nodemend_cgroup_" name_, .type = (type_), .unit = (unit_), .help = (help_), .source = COLLECTOR_CGROUP, \
+	  .emit = emit_cgroup, .field = offsetof(struct cgroup, field_), .value = (value_) }
 
 /* clang-format off */
 static const struct metric rows[] = {

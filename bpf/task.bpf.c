@@ -40,6 +40,29 @@ struct {
 	__type(value, __u8);
 } buried SEC(".maps");
 
+struct told {
+	struct ended_cost cost;
+	__u64 cgroup_id;
+};
+
+/*
+ * What was told at the exit, until the task is freed. The scheduler's clock of a running task is brought up to date at ticks and
+ * switches only, and since v6.16 the memory is given back after the tracepoint: a life of a millisecond would seem free of cost.
+ * The rest is added when its parent has reaped it; entries are as many as there are zombies.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 32768);
+	__type(key, struct life);
+	__type(value, struct told);
+} told SEC(".maps");
+
+static __always_inline struct life life_of(const struct task_struct *leader)
+{
+	return (struct life){ .start_ns = BPF_CORE_READ(leader, start_boottime), .pid = (__u64)BPF_CORE_READ(leader, pid) };
+}
+
 static __always_inline struct task_totals *get_totals(void)
 {
 	__u32 zero = 0;
@@ -107,35 +130,40 @@ static __always_inline __s32 exit_code_of(const struct task_struct *leader)
 	return BPF_CORE_READ(leader, exit_code);
 }
 
-static __always_inline void add_to_totals(struct task_totals *sums, const struct task_event *event)
+static __always_inline void count_exit(struct task_totals *sums, __s32 exit_code)
 {
 	bump(sums->exits, 1);
-	if (event->exit_code & 0x7f)
+	if (exit_code & 0x7f)
 		bump(sums->exits_signal, 1);
-	else if (event->exit_code)
+	else if (exit_code)
 		bump(sums->exits_error, 1);
 	else
 		bump(sums->exits_ok, 1);
-	bump(sums->cpu_ns, event->cpu_ns);
-	bump(sums->read_bytes, event->read_bytes);
-	bump(sums->written_bytes, event->written_bytes);
 }
 
-static __always_inline void add_to_cgroup(struct task_totals *sums, const struct task_event *event)
+static __always_inline void add_to_cgroup(struct task_totals *sums, __u64 cgroup_id, const struct ended_cost *more)
 {
-	struct ended_cost none = {}, *cost = bpf_map_lookup_elem(&ended, &event->cgroup_id);
+	struct ended_cost none = {}, *cost = bpf_map_lookup_elem(&ended, &cgroup_id);
 
 	if (!cost) {
-		bpf_map_update_elem(&ended, &event->cgroup_id, &none, BPF_NOEXIST);
-		cost = bpf_map_lookup_elem(&ended, &event->cgroup_id);
+		bpf_map_update_elem(&ended, &cgroup_id, &none, BPF_NOEXIST);
+		cost = bpf_map_lookup_elem(&ended, &cgroup_id);
 	}
 	if (!cost) {
 		bump(sums->ended_lost, 1);
 		return;
 	}
-	bump(cost->cpu_ns, event->cpu_ns);
-	bump(cost->read_bytes, event->read_bytes);
-	bump(cost->written_bytes, event->written_bytes);
+	bump(cost->cpu_ns, more->cpu_ns);
+	bump(cost->read_bytes, more->read_bytes);
+	bump(cost->written_bytes, more->written_bytes);
+}
+
+static __always_inline void add_cost(struct task_totals *sums, __u64 cgroup_id, const struct ended_cost *more)
+{
+	bump(sums->cpu_ns, more->cpu_ns);
+	bump(sums->read_bytes, more->read_bytes);
+	bump(sums->written_bytes, more->written_bytes);
+	add_to_cgroup(sums, cgroup_id, more);
 }
 
 static __always_inline void bury(const struct task_struct *task)
@@ -149,9 +177,17 @@ static __always_inline void bury(const struct task_struct *task)
 	describe(&event, TASK_EVENT_EXIT, leader);
 	add_up(&event, leader);
 	event.exit_code = exit_code_of(leader);
-	add_to_totals(sums, &event);
-	add_to_cgroup(sums, &event);
 	send(&event, sums);
+	count_exit(sums, event.exit_code);
+
+	struct life life = life_of(leader);
+	struct told rest = {
+		.cost = { .cpu_ns = event.cpu_ns, .read_bytes = event.read_bytes, .written_bytes = event.written_bytes },
+		.cgroup_id = event.cgroup_id,
+	};
+	add_cost(sums, rest.cgroup_id, &rest.cost);
+	if (bpf_map_update_elem(&told, &life, &rest, BPF_ANY))
+		bump(sums->ended_lost, 1);
 }
 
 /* v6.16, 4cc2b0a3ba31: the tracepoint itself says whether the group is dead. The agent loads the one of the two that fits. */
@@ -167,13 +203,39 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit_before, struct task_struct *task)
 {
 	const struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	struct life life = { .start_ns = BPF_CORE_READ(leader, start_boottime), .pid = (__u64)BPF_CORE_READ(leader, pid) };
+	struct life life = life_of(leader);
 	__u8 one = 1;
 
 	if (task_is_kernel_thread(task) || BPF_CORE_READ(task, signal, live.counter))
 		return 0;
 	if (!bpf_map_update_elem(&buried, &life, &one, BPF_NOEXIST))
 		bury(task);
+	return 0;
+}
+
+static __always_inline __u64 above(__u64 now, __u64 before)
+{
+	return now > before ? now - before : 0;
+}
+
+/* The leader is released last: by now the signal struct has everything of every thread. */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(on_free, struct task_struct *task)
+{
+	struct life life = life_of(task);
+	struct told *rest = bpf_map_lookup_elem(&told, &life);
+	struct task_totals *sums = get_totals();
+
+	if (!rest || !sums)
+		return 0;
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	struct ended_cost more = {
+		.cpu_ns = above(BPF_CORE_READ(signal, sum_sched_runtime), rest->cost.cpu_ns),
+		.read_bytes = above(BPF_CORE_READ(signal, ioac.read_bytes), rest->cost.read_bytes),
+		.written_bytes = above(BPF_CORE_READ(signal, ioac.write_bytes), rest->cost.written_bytes),
+	};
+	add_cost(sums, rest->cgroup_id, &more);
+	bpf_map_delete_elem(&told, &life);
 	return 0;
 }
 

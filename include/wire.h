@@ -62,7 +62,7 @@ struct task_event {
 	__u32 uid;
 	__u64 at_ns, start_ns;          /* CLOCK_BOOTTIME */
 	__u64 cgroup_id;
-	__u64 cpu_ns;                   /* on a CPU, exact; user and system are the kernel's own split by ticks */
+	__u64 cpu_ns;                   /* on a CPU, as of its last tick or switch; the totals get the rest. user, system: by ticks */
 	__u64 user_ns, system_ns;
 	__u64 read_bytes, written_bytes;
 	__u64 peak_rss_bytes;
@@ -74,8 +74,8 @@ struct task_event {
 /* Exact whatever happens to the ring. */
 struct task_totals {
 	__u64 execs, forks, exits, exits_ok, exits_error, exits_signal;
-	__u64 cpu_ns, read_bytes, written_bytes; /* of all that ended */
-	__u64 ring_lost, ended_lost;             /* events without a record; ends that no cgroup row could take */
+	__u64 cpu_ns, read_bytes, written_bytes; /* of all that ended; exact once reaped */
+	__u64 ring_lost, ended_lost;             /* events without a record; ends whose cost had no room */
 };
 
 /* What the members of one cgroup that ended had used. */

@@ -17,7 +17,7 @@ enum { TOTALS = sizeof(struct task_totals) / sizeof(uint64_t), WALK_BYTES = 64 *
 
 struct task_state {
 	struct task_bpf *skel;
-	struct bpf_link *exec, *exit, *fork;
+	struct bpf_link *exec, *exit, *free, *fork;
 	struct ring_buffer *ring;
 	struct object_walk walk;
 	uint64_t cut;                            /* records that no longer fitted into `each` */
@@ -42,6 +42,7 @@ static void close_task(void *state_)
 	ring_buffer__free(state->ring);
 	bpf_link__destroy(state->exec);
 	bpf_link__destroy(state->exit);
+	bpf_link__destroy(state->free);
 	bpf_link__destroy(state->fork);
 	if (state->skel) {
 		object_forget(state->skel->obj);
@@ -81,6 +82,8 @@ static int load(struct task_state *state, const struct collector_env *env, char 
 
 	struct bpf_program *on_exit = says_group_dead ? state->skel->progs.on_exit : state->skel->progs.on_exit_before;
 	error = object_attach(on_exit, &state->exit, why, WHY_LEN);
+	if (!error)
+		error = object_attach(state->skel->progs.on_free, &state->free, why, WHY_LEN);
 	if (!error)
 		error = object_attach(state->skel->progs.on_exec, &state->exec, why, WHY_LEN);
 	if (!error)

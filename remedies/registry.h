@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The remedies that are built in; each in the file of its name. */
+#ifndef NODEMEND_REMEDIES_REGISTRY_H
+#define NODEMEND_REMEDIES_REGISTRY_H
+
+#include "remedy.h"
+
+extern const struct remedy clean_files, restart_unit, terminate;
+
+#endif

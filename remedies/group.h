@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One cgroup of the v2 hierarchy, held by its directory: who is in it, and ending all of them at once. */
+#ifndef NODEMEND_REMEDIES_GROUP_H
+#define NODEMEND_REMEDIES_GROUP_H
+
+#include "remedy.h"
+
+struct group {
+	int fd;                /* of its directory */
+	char path[PATH_LEN];   /* below the hierarchy's mount */
+};
+
+/* The cgroup with this kernfs id, which must still be the one with this path. 0; -ENODEV: no v2 hierarchy; -ESTALE: not the same; -errno. */
+int group_open(uint64_t id, const char *path, struct group *ret);
+void group_close(struct group *group);
+/*
+ * Calls `visit` for every process in it and below, until one returns other than 0, which is then returned. -EXDEV: a member lives
+ * outside of our pid namespace; -EOVERFLOW: more cgroups below it than are looked at.
+ */
+int group_each(const struct group *group, int (*visit)(int32_t pid, void *context), void *context);
+int group_wait_empty(const struct group *group, uint64_t until_boot_ns); /* 1 empty, 0 not, -errno */
+
+/* SIGKILL to all of it in one stroke, which no fork outruns (5.14). -ENOENT: this kernel cannot. */
+int group_kill(const struct group *group);
+/* The same for older kernels: held still, then killed one by one. It is let go again on every way out. */
+int group_freeze_and_kill(const struct group *group, uint64_t until_boot_ns);
+
+#endif

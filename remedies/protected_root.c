@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Directories that are never cleaned, whatever a policy says: asked when a policy is loaded, and right before the act. */
-#include <string.h>
+#include "remedies/protected_root.h"
 
-#include "remedy.h"
+#include <string.h>
+#include <sys/stat.h>
 
 static const char system_tree[] = "part of the system itself: nothing in it may be cleaned";
 static const char kernel_tree[] = "the kernel's own: there are no files to clean";
@@ -75,6 +76,20 @@ const char *protected_root(const char *path)
 		if (strncmp(path, directory->path, length) != 0)
 			continue;
 		if (!path[length] || (directory->below && path[length] == '/'))
+			return directory->why;
+	}
+	return NULL;
+}
+
+/* /data/copy may be a bind mount of /etc: the name says nothing, the directory itself does. */
+const char *protected_directory(const struct stat *found, bool is_root)
+{
+	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+		const struct protected_directory *directory = &directories[i];
+		struct stat its;
+		if ((!is_root && !directory->below) || stat(directory->path, &its) < 0)
+			continue;
+		if (its.st_dev == found->st_dev && its.st_ino == found->st_ino)
 			return directory->why;
 	}
 	return NULL;

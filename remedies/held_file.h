@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One file between the decision to delete it and its end: held by a lease that nobody else's open, map or lock allows, proven to be
+ * the one that was found, and unlinked with no more power than the owner of its name has.
+ */
+#ifndef NODEMEND_REMEDIES_HELD_FILE_H
+#define NODEMEND_REMEDIES_HELD_FILE_H
+
+#include "remedies/old_files.h"
+
+struct held_file {
+	int dir_fd, fd;
+	uid_t as_uid;      /* who unlinks it */
+	gid_t as_gid;
+	uint64_t bytes;
+};
+
+/* STAY_COUNT: held; else why it stays. Nothing is changed on the disk, not even a time of last access. */
+enum stay held_file_open(const struct tree *tree, const struct old_file *file, struct held_file *ret);
+/* STAY_COUNT: its name is gone and with it its last link; the blocks come back when it is closed. -EUCLEAN in *ret_error: another file had
+ * taken its name in between, so somebody changes names under our hands. */
+enum stay held_file_unlink(struct held_file *held, const struct old_file *file, int *ret_error);
+void held_file_close(struct held_file *held);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See hands.h. A request has crossed a process boundary and names what root is about to do, so it is read here as if a stranger
+ * had written it: every string ended, every number in its range, every path and name in its plain form. The wall has two sides.
+ */
+#include "decide/hands.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/clock.h"
+#include "remedies/act.h"
+
+enum {
+	STACK_TOUCHED = 256 * 1024, /* the deepest remedy needs a tenth; a fault here while memory is short would wait for memory */
+	LONGEST_WAIT_S = 24 * 3600,
+	MAX_DEPTH = 32, MAX_FILES = 1000000, MAX_KEEP = 100000, /* as the configuration's table has them */
+};
+
+#define ENDED(text_) (memchr((text_), '\0', sizeof(text_)) != NULL)
+
+/* --- the request -------------------------------------------------------------------------------------------------------- */
+
+static bool all_ended(const char *texts, uint32_t count, size_t size)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (!memchr(texts + i * size, '\0', size))
+			return false;
+	return true;
+}
+
+static const char *protection_problem(const struct protection *protection)
+{
+	if (protection->unit_count > MAX_PROTECT || protection->comm_count > MAX_PROTECT || protection->cgroup_count > MAX_PROTECT)
+		return "more to protect than there is room for";
+	if (!all_ended(protection->units[0], protection->unit_count, sizeof(protection->units[0])) ||
+	    !all_ended(protection->comms[0], protection->comm_count, sizeof(protection->comms[0])) ||
+	    !all_ended(protection->cgroups[0], protection->cgroup_count, sizeof(protection->cgroups[0])))
+		return "a pattern of the protection has no end";
+	return NULL;
+}
+
+static const char *candidates_problem(const struct remedy_request *request)
+{
+	if (request->candidate_count > MAX_CANDIDATES)
+		return "more candidates than there is room for";
+	for (uint32_t i = 0; i < request->candidate_count; i++) {
+		const struct cause *cause = &request->candidates[i];
+		if (!ENDED(cause->comm) || !ENDED(cause->cgroup) || !ENDED(cause->unit) || !ENDED(cause->container) || !ENDED(cause->evidence))
+			return "a candidate's name has no end";
+	}
+	return NULL;
+}
+
+/* Absolute, and nothing in it that a look at it would not show: no empty, "." or ".." parts, no slash at the end. */
+static bool is_plain_path(const char *path)
+{
+	if (path[0] != '/')
+		return false;
+	if (!path[1])
+		return true;
+	for (const char *part = path; *part; part += strcspn(part, "/")) {
+		part++;
+		size_t length = strcspn(part, "/");
+		if (length == 0 || (length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
+			return false;
+	}
+	return true;
+}
+
+static const char *clean_files_problem(const struct clean_files_args *args)
+{
+	if (!ENDED(args->root) || !is_plain_path(args->root))
+		return "root is no plain absolute path";
+	if (args->match_count < 1 || args->match_count > MAX_MATCH)
+		return "no pattern, or more than there is room for";
+	for (uint32_t i = 0; i < args->match_count; i++)
+		if (!ENDED(args->match[i]) || !args->match[i][0] || strchr(args->match[i], '/'))
+			return "a pattern is empty or crosses directories";
+	if (!args->max_bytes || !args->max_files || args->max_files > MAX_FILES || !args->max_depth || args->max_depth > MAX_DEPTH)
+		return "no limit on bytes, files or depth, or one out of its range";
+	return args->keep_newest > MAX_KEEP ? "keep_newest is out of its range" : NULL;
+}
+
+static const char *restart_unit_problem(const struct restart_unit_args *args)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.\\-@";
+	if (!ENDED(args->unit) || !args->unit[0] || args->unit[strspn(args->unit, letters)] || !strchr(args->unit, '.'))
+		return "unit is no unit's name";
+	return args->job_timeout_ns > LONGEST_WAIT_S * NSEC_PER_SEC ? "job_timeout is out of its range" : NULL;
+}
+
+static const char *terminate_problem(const struct terminate_args *args)
+{
+	if (args->scope != TERMINATE_PROCESS && args->scope != TERMINATE_CGROUP)
+		return "the scope is unknown";
+	return args->term_wait_ns > LONGEST_WAIT_S * NSEC_PER_SEC ? "term_wait is out of its range" : NULL;
+}
+
+static const char *args_problem(const struct remedy_request *request)
+{
+	switch (request->remedy) {
+	case REMEDY_CLEAN_FILES:
+		return clean_files_problem(&request->args.clean_files);
+	case REMEDY_RESTART_UNIT:
+		return restart_unit_problem(&request->args.restart_unit);
+	case REMEDY_TERMINATE:
+		return terminate_problem(&request->args.terminate);
+	default:
+		return "there is no such remedy";
+	}
+}
+
+static const char *request_problem(const struct remedy_request *request)
+{
+	if ((unsigned)request->verb >= REMEDY_VERB_COUNT)
+		return "the verb is unknown";
+	if ((unsigned)request->remedy >= REMEDY_COUNT)
+		return "there is no such remedy";
+	if (!ENDED(request->action_id) || !ENDED(request->kill_switch) || !ENDED(request->systemd_bus))
+		return "a text has no end";
+	if ((unsigned)request->target.type >= TARGET_TYPE_COUNT || !ENDED(request->target.name) || !ENDED(request->target.device))
+		return "the target makes no sense";
+	if (request->kill_switch[0] && request->kill_switch[0] != '/')
+		return "the kill switch is no absolute path";
+	const char *problem = protection_problem(&request->protect);
+	if (!problem)
+		problem = candidates_problem(request);
+	if (!problem && request->verb != REMEDY_VERB_CHECK)
+		problem = args_problem(request);
+	return problem;
+}
+
+/* --- the run ------------------------------------------------------------------------------------------------------------ */
+
+static void dispatch(const struct remedy_request *request, struct remedy_result *result)
+{
+	static const char *const verbs[REMEDY_VERB_COUNT] = { "check", "plan", "apply" };
+	const struct remedy *remedy = remedies[request->remedy];
+	int (*run)(const struct remedy_request *, struct remedy_result *) =
+	    request->verb == REMEDY_VERB_CHECK ? remedy->check : request->verb == REMEDY_VERB_PLAN ? remedy->plan : remedy->apply;
+
+	int error = run(request, result);
+	if (error == 0)
+		return;
+	result->armed = false;
+	if (!result->why[0])
+		snprintf(result->why, sizeof(result->why), "%s could not %s: %s", remedy->name, verbs[request->verb], strerror(-error));
+	if (result->outcome != OUTCOME_REFUSED && request->verb != REMEDY_VERB_CHECK)
+		result->outcome = OUTCOME_FAILED;
+}
+
+void hands_run(const struct remedy_request *request, struct remedy_result *result)
+{
+	memset(result, 0, sizeof(*result));
+	effect_clear(&result->expected);
+	effect_clear(&result->observed);
+	result->verb = (unsigned)request->verb < REMEDY_VERB_COUNT ? request->verb : REMEDY_VERB_APPLY;
+	if (ENDED(request->action_id))
+		memcpy(result->action_id, request->action_id, sizeof(result->action_id));
+	const char *problem = request_problem(request);
+	if (problem) {
+		act_refuse(result, "invalid-request", "%s", problem);
+		return;
+	}
+
+	result->expected.within_ns = request->expect.within_ns;
+	const char *halted = request->verb == REMEDY_VERB_APPLY ? act_halted(request) : NULL;
+	if (halted) {
+		act_refuse(result, halted, "stopped by the %s before anything was done", halted);
+		return;
+	}
+	uint64_t begun = clock_boot_ns();
+	dispatch(request, result);
+	if (request->verb == REMEDY_VERB_APPLY)
+		result->observed.within_ns = clock_boot_ns() - begun;
+}
+
+/* --- the worker --------------------------------------------------------------------------------------------------------- */
+
+static __attribute__((noinline)) void touch_stack(void)
+{
+	volatile char depth[STACK_TOUCHED];
+	for (size_t i = 0; i < sizeof(depth); i += 4096)
+		depth[i] = 0;
+	(void)depth[0];
+}
+
+static int serve(int fd)
+{
+	struct remedy_request request;
+	struct remedy_result result;
+	touch_stack();
+	int more;
+	while ((more = worker_read(fd, &request, sizeof(request))) > 0) {
+		hands_run(&request, &result);
+		more = worker_write(fd, &result, sizeof(result));
+		if (more <= 0)
+			break;
+	}
+	return more < 0 ? 1 : 0;
+}
+
+/* The lane that ends processes must not wait for a page of its own code to come back from the disk. What is not there yet is locked
+ * when it comes; where the limit forbids it the lane works all the same, only slower. */
+static int serve_kill(int fd)
+{
+	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+	return serve(fd);
+}
+
+void hands_init(struct worker *worker, enum lane lane)
+{
+	static const char *const names[LANE_COUNT] = { [LANE_KILL] = "kill", [LANE_SLOW] = "slow" };
+	*worker = (struct worker){ .name = names[lane], .serve = lane == LANE_KILL ? serve_kill : serve, .fd = -1 };
+}

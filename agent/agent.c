@@ -468,11 +468,11 @@ static void close_all(struct agent *agent)
 	free(agent->config);
 }
 
-static int exit_code_of(int error)
+static int exit_code_of(int error, int otherwise)
 {
 	if (error >= 0)
 		return EXIT_DONE;
-	return error == -EPERM || error == -EACCES || error == -EROFS ? EXIT_NOT_PERMITTED : EXIT_NO;
+	return error == -EPERM || error == -EACCES || error == -EROFS ? EXIT_NOT_PERMITTED : otherwise;
 }
 
 static void greet(const struct agent *agent)
@@ -519,8 +519,12 @@ int agent_run(const struct agent_options *options)
 	error = make_dir(agent->run_dir, 0755, "run");
 	if (error == 0)
 		error = make_dir(agent->state_dir, 0750, "state");
-	if (error == 0)
-		error = open_all(agent);
+	if (error < 0) {
+		code = exit_code_of(error, EXIT_USAGE);
+		free(agent->config);
+		goto out;
+	}
+	error = open_all(agent);
 	if (error == 0) {
 		greet(agent);
 		sd_notify(0, "READY=1");
@@ -529,7 +533,7 @@ int agent_run(const struct agent_options *options)
 	}
 	close_all(agent);
 	agent->config = NULL;
-	code = exit_code_of(error);
+	code = exit_code_of(error, EXIT_NO);
 out:
 	free(faults);
 	free(agent);

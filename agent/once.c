@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "publish/metric.h"
+#include "publish/records.h"
 
 static void sleep_until(uint64_t boot_ns)
 {
@@ -37,15 +38,20 @@ static int write_all(const char *data, size_t size)
 static int print_feed(const struct agent *agent)
 {
 	struct shown *shown = calloc(1, sizeof(*shown));
+	struct records *records = calloc(1, sizeof(*records)); /* none: nothing was decided */
+	struct publisher_counters counters = { 0 };
 	struct text out = { 0 };
-	if (!shown)
-		return -ENOMEM;
+	int error = -ENOMEM;
+	if (!shown || !records)
+		goto out;
 	shown_choose(shown, agent->snap, agent->config->max_processes_shown);
-	struct metric_context context = { .snap = agent->snap, .now_ns = clock_boot_ns(), .shown = shown };
+	struct metric_context context = { .snap = agent->snap, .now_ns = clock_boot_ns(), .shown = shown, .records = records, .counters = &counters };
 	metrics_write(&json_writer, &context, 0, &out);
 	text_append(&out, "\n", 1);
-	int error = out.failed ? -ENOMEM : write_all(out.data, out.length);
+	error = out.failed ? -ENOMEM : write_all(out.data, out.length);
+out:
 	text_free(&out);
+	free(records);
 	free(shown);
 	return error;
 }

@@ -188,7 +188,7 @@ def journal_file(bench):
 
 
 def directories(bench):
-    """Folders that cannot be used: a sentence that names them, and 2."""
+    """Folders that cannot be used: a sentence that names them, and 2; 4 where it is the right to write that is missing."""
     config = Path(bench.dir, "c.yaml")
     config.write_text(QUIET)
     file = Path(bench.dir, "file")
@@ -199,16 +199,17 @@ def directories(bench):
     bench.stack.callback(subprocess.run, ["umount", "-l", readonly], check=False)
     good = Path(bench.dir, "good")
     good.mkdir()
-    for name, run_dir, state_dir, wanted in (("run directory is a file", file, good, file), ("run directory is read-only", readonly, good, readonly),
-                                             ("run directory cannot be made", Path("/proc/nope"), good, "/proc/nope"),
-                                             ("state directory is a file", good, file, file), ("state directory is read-only", good, readonly, readonly)):
+    for name, run_dir, state_dir, wanted, exit_code in (
+            ("run directory is a file", file, good, file, 2), ("run directory is read-only", readonly, good, readonly, 4),
+            ("run directory cannot be made", Path("/proc/nope"), good, "/proc/nope", 2),
+            ("state directory is a file", good, file, file, 2), ("state directory is read-only", good, readonly, readonly, 4)):
         done = subprocess.run([str(harness.BINARY), "run", "--config", str(config), "--run-dir", str(run_dir), "--state-dir", str(state_dir),
                                "--listen", ""], stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
-        bench.ok(name, done.returncode == 2 and str(wanted).encode() in done.stderr, f"exit {done.returncode}: {done.stderr[-400:]}")
+        bench.ok(name, done.returncode == exit_code and str(wanted).encode() in done.stderr, f"exit {done.returncode}: {done.stderr[-400:]}")
     agent = bench.agent(QUIET)
     done = subprocess.run([str(harness.BINARY), "run", "--config", str(config), "--run-dir", str(agent.run_dir), "--state-dir", str(good),
                            "--listen", ""], stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
-    bench.ok("a second agent in one run directory is refused", done.returncode == 2 and done.stderr, f"exit {done.returncode}: {done.stderr[-400:]}")
+    bench.ok("a second agent in one run directory is refused", done.returncode == 1 and b"another agent" in done.stderr, f"exit {done.returncode}: {done.stderr[-400:]}")
     bench.equal("and the first one lives", agent.cli("status")[0], 0)
 
 

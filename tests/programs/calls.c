@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* calls CALLS PROCESSES: makes CALLS getppid calls in each of PROCESSES short-lived processes, and nothing else that is not needed. */
+/*
+ * calls CALLS PROCESSES [NUMBER]: makes CALLS getppid calls (or those of NUMBER, without arguments) in each of PROCESSES
+ * short-lived processes, and nothing else that is not needed.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +13,7 @@
 int main(int argc, char **argv)
 {
 	long calls = argc > 1 ? atol(argv[1]) : 10, processes = argc > 2 ? atol(argv[2]) : 1;
+	long number = argc > 3 ? atol(argv[3]) : SYS_getppid;
 
 	for (long i = 0; i < processes; i++) {
 		pid_t pid = fork();
@@ -18,7 +22,7 @@ int main(int argc, char **argv)
 			return perror("fork"), 1;
 		if (!pid) {
 			for (long call = 0; call < calls; call++)
-				syscall(SYS_getppid);
+				syscall(number, 0);
 			_exit(0);
 		}
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)

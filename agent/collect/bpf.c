@@ -242,7 +242,8 @@ static int shape_of(const struct object_walk *walk, int fd, struct map_shape *re
 }
 
 /* Keys stand in front of the values in the buffer. One batch returns whole buckets: with one too big for the room, ENOSPC. */
-static int walk_by_batch(const struct object_walk *walk, int fd, const struct map_shape *shape, object_visit *visit, void *arg)
+static int walk_by_batch(const struct object_walk *walk, int fd, const struct map_shape *shape,
+			 void (*visit)(const void *key, const void *value, void *arg), void *arg)
 {
 	size_t fit = walk->size / (shape->key_size + shape->stride);
 	char *keys = walk->buffer, *values = walk->buffer + fit * shape->key_size;
@@ -268,7 +269,8 @@ static int walk_by_batch(const struct object_walk *walk, int fd, const struct ma
 }
 
 /* An element that is deleted meanwhile sends the kernel back to the first key: the number of steps is bounded. */
-static int walk_by_key(const struct object_walk *walk, int fd, const struct map_shape *shape, object_visit *visit, void *arg)
+static int walk_by_key(const struct object_walk *walk, int fd, const struct map_shape *shape,
+		       void (*visit)(const void *key, const void *value, void *arg), void *arg)
 {
 	char *key = walk->buffer, *value = walk->buffer + (shape->key_size + 7) / 8 * 8;
 	bool first = true;
@@ -283,7 +285,7 @@ static int walk_by_key(const struct object_walk *walk, int fd, const struct map_
 	return 0;
 }
 
-int object_walk_map(const struct object_walk *walk, int fd, object_visit *visit, void *arg)
+int object_walk_map(const struct object_walk *walk, int fd, void (*visit)(const void *key, const void *value, void *arg), void *arg)
 {
 	struct map_shape shape;
 	int error = shape_of(walk, fd, &shape);

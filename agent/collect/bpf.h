@@ -23,7 +23,7 @@ int object_tracepoint_arguments(const struct collector_env *env, const char *tra
 /* 0, or -errno with the verifier's or libbpf's own words in `why`. A loaded object is listed until it is forgotten. */
 int object_load(struct bpf_object *object, char *why, size_t why_size);
 void object_forget(struct bpf_object *object); /* before it is closed; NULL is fine */
-/* Attaches every program that was loaded; 0, or -errno with the reason. The links belong to the caller. */
+/* 0, or -errno with the reason in `why`. The link is the caller's to destroy. */
 int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char *why, size_t why_size);
 
 /* The descriptor of a map of any loaded object, for bpf_map__reuse_fd(); it belongs to that object. -ENOENT. */
@@ -44,8 +44,7 @@ struct object_walk {
 };
 int object_walk_init(struct object_walk *walk, size_t size);
 void object_walk_free(struct object_walk *walk);
-typedef void object_visit(const void *key, const void *value, void *arg);
-int object_walk_map(const struct object_walk *walk, int fd, object_visit *visit, void *arg);
+int object_walk_map(const struct object_walk *walk, int fd, void (*visit)(const void *key, const void *value, void *arg), void *arg);
 /* Sums one element of a per-CPU array of u64 into `ret_sums`. */
 int object_sum(const struct object_walk *walk, int fd, uint32_t index, uint64_t *ret_sums, uint32_t count);
 

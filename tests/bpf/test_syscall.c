@@ -231,7 +231,8 @@ static void close_leaves_nothing(void **state)
 		harness_open(harness, all[i]);
 		harness_tick(harness, all[i]);
 	}
-	uint32_t program_count = own_ids("prog_id:", programs, 64), map_count = own_ids("map_id:", maps, 128), link_count = own_ids("link_id:", links, 64);
+	uint32_t program_count = own_ids("prog_id:", programs, 64);
+	uint32_t map_count = own_ids("map_id:", maps, 128), link_count = own_ids("link_id:", links, 64);
 	struct bpf_program_stat stats[MAX_BPF_PROGRAMS];
 	assert_int_equal(object_programs(stats, MAX_BPF_PROGRAMS), 9);
 	assert_true(program_count >= 9 && map_count >= 11 && link_count == 9);

@@ -330,12 +330,17 @@ static const struct finding *finding_of(const struct findings *findings, uint32_
 	return NULL;
 }
 
-static void verify(struct engine *engine, struct order *order, const struct findings *findings, const struct config *config,
-		   const struct circumstances *now, struct changes *ret)
+/* Each tick of an act under way. A clean-up frees long before its hands are done measuring, and what made the trouble goes on meanwhile: it
+ * has helped once the condition was seen to clear, even where it holds again by the time of the answer. */
+static void watch(struct engine *engine, struct order *order, const struct findings *findings, const struct config *config,
+		  const struct circumstances *now, struct changes *ret)
 {
 	struct machine *machine = &engine->saved->machines[order->machine];
 	const struct finding *finding = finding_of(findings, order->policy, machine->target_key);
-	if (!finding || finding->verdict == VERDICT_FALSE) {
+	order->cleared |= !finding || finding->verdict == VERDICT_FALSE;
+	if (order->phase != ORDER_VERIFYING)
+		return;
+	if (order->cleared) {
 		uint32_t machine_at = order->machine;
 		finish(engine, order, OUTCOME_FIXED, now, ret);
 		drop_machine(engine, machine_at, ret);
@@ -411,8 +416,8 @@ void engine_decide(struct engine *engine, const struct snapshot *snap, const str
 {
 	expire_pause(engine, now, ret);
 	for (uint32_t i = 0; i < MAX_ORDERS; i++)
-		if (engine->orders[i].phase == ORDER_VERIFYING)
-			verify(engine, &engine->orders[i], findings, config, now, ret);
+		if (engine->orders[i].phase >= ORDER_RUNNING && !engine->orders[i].manual && !engine->orders[i].dry_run)
+			watch(engine, &engine->orders[i], findings, config, now, ret);
 	incidents_update(engine, snap, findings, config, now, ret);
 	for (uint32_t i = 0; i < findings->count; i++)
 		step_machine(engine, snap, &findings->each[i], config, now, ret);

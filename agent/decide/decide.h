@@ -40,6 +40,7 @@ struct order {
 	enum remedy_id remedy;
 	struct action action;
 	struct remedy_request request;
+	bool cleared;                       /* the condition was seen to clear while the hands were at work */
 	uint64_t verify_until_boot_ns;
 };
 

@@ -173,6 +173,23 @@ static void next_remedy_only_where_the_one_before_did_not_verify(void **state)
 	tear_down(&bench);
 }
 
+static void clearing_while_the_hands_work_counts(void **state)
+{
+	struct bench bench = set_up(two_policies);
+	set_finding(&bench, 0, VERDICT_TRUE);
+	tick(&bench, 1);
+	uint32_t slot = bench.changes->orders[0];
+	dispatch(&bench, slot);
+	set_finding(&bench, 0, VERDICT_FALSE);
+	tick(&bench, 1);
+	set_finding(&bench, 0, VERDICT_TRUE); /* the writer has filled it again before the answer came */
+	tick(&bench, 1);
+	answer(&bench, slot, OUTCOME_FIXED);
+	tick(&bench, 1);
+	assert_int_equal(bench.changes->actions[0].outcome, OUTCOME_FIXED);
+	tear_down(&bench);
+}
+
 static void failed_rounds_back_off_and_end_in_quarantine(void **state)
 {
 	struct bench bench = set_up(two_policies);
@@ -550,6 +567,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(opens_acts_verifies_and_closes),
 		cmocka_unit_test(next_remedy_only_where_the_one_before_did_not_verify),
+		cmocka_unit_test(clearing_while_the_hands_work_counts),
 		cmocka_unit_test(failed_rounds_back_off_and_end_in_quarantine),
 		cmocka_unit_test(trouble_that_comes_back_is_quarantined_at_its_budget),
 		cmocka_unit_test(shadow_plans_each_step_and_touches_nothing),

@@ -389,7 +389,7 @@ class Bench:
 
     def cgroup(self, *names):
         """A v2 cgroup of this test's own, removed at the end. (its folder, its path as the agent says it)"""
-        path = f"/nodemend-test-{os.getpid()}"
+        path = f"/test-nodemend-{os.getpid()}"
         for name in ("",) + names:
             path += "/" + name if name else ""
             folder = Path(str(cgroup2()) + path)

@@ -72,7 +72,7 @@ class Container:
         """nspawn makes its groups below its own: give it one that is the test's to take away, in each hierarchy."""
         folders = [self.bench.cgroup("container")[0]]
         if v1_systemd():
-            folder = v1_systemd() / f"nodemend-test-{os.getpid()}"
+            folder = v1_systemd() / f"test-nodemend-{os.getpid()}"
             folder.mkdir(exist_ok=True)
             self.bench.stack.callback(remove_tree, folder)
             folders.append(folder)

@@ -382,6 +382,17 @@ static void consider(struct engine *engine, uint32_t machine_at, const struct sn
 		begin(engine, slot, machine_at, snap, finding, config, question.dry_run, now, ret);
 }
 
+/* The trouble of a quarantined target has opened a new incident: it needs a person from the start. */
+static void call_for_human(struct engine *engine, struct machine *machine, const struct finding *finding, const struct circumstances *now,
+			   struct changes *ret)
+{
+	struct incident *incident = incident_of(engine, finding->kind, finding->key);
+	if (!incident || incident->state == INCIDENT_NEEDS_HUMAN)
+		return;
+	snprintf(machine->incident, sizeof(machine->incident), "%s", incident->id);
+	incident_enter(incident, INCIDENT_NEEDS_HUMAN, now, ret, "policy %s is quarantined here and will not act; `nodemend resume` lifts it", machine->policy);
+}
+
 static void step_machine(struct engine *engine, const struct snapshot *snap, const struct finding *finding, const struct config *config,
 			 const struct circumstances *now, struct changes *ret)
 {
@@ -394,6 +405,8 @@ static void step_machine(struct engine *engine, const struct snapshot *snap, con
 		return;
 
 	struct machine *machine = &engine->saved->machines[at];
+	if (machine->state == ENGINE_QUARANTINED && finding->verdict == VERDICT_TRUE)
+		call_for_human(engine, machine, finding, now, ret);
 	if (machine->state == ENGINE_ACTING || machine->state == ENGINE_VERIFYING || machine->state == ENGINE_QUARANTINED)
 		return; /* its order, or a person, moves it on */
 	if (finding->verdict == VERDICT_FALSE && !finding->pending)

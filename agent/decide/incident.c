@@ -144,9 +144,21 @@ static void update_incident(struct incident *incident, const struct snapshot *sn
 	tell(ret, incident);
 }
 
-/* Over: somebody looked and saw nothing, and nobody sees it or cannot tell. */
-static bool is_over(const struct incident *incident, const struct findings *findings)
+static bool is_acted_on(const struct engine *engine, const struct incident *incident)
 {
+	for (uint32_t i = 0; i < MAX_ORDERS; i++) {
+		const struct order *order = &engine->orders[i];
+		if (order->phase != ORDER_FREE && !order->dry_run && strcmp(order->action.incident, incident->id) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Over: somebody looked and saw nothing, nobody sees it or cannot tell, and no act is under way whose end belongs to the story. */
+static bool is_over(const struct engine *engine, const struct incident *incident, const struct findings *findings)
+{
+	if (is_acted_on(engine, incident))
+		return false;
 	char key[KEY_LEN];
 	target_key(&incident->resource, key);
 	bool seen_false = false;
@@ -178,7 +190,7 @@ void incidents_update(struct engine *engine, const struct snapshot *snap, const 
 
 	for (uint32_t i = engine->saved->incident_count; i-- > 0;) {
 		struct incident *incident = &engine->saved->incidents[i];
-		if (is_over(incident, findings))
+		if (is_over(engine, incident, findings))
 			incident_close(engine, incident, now, ret, "the condition cleared");
 	}
 }

@@ -177,6 +177,14 @@ static void rank_io(struct ranking *ranking)
 
 /* --- units ------------------------------------------------------------------------------------------------------------- */
 
+/* Only where its cgroup says the same: a systemd in a container counts pids of its own, and that number is another process here. */
+static const struct process *main_process(const struct snapshot *snap, const struct unit_sample *unit)
+{
+	const struct process *process = unit->main_pid > 0 ? snapshot_process(snap, unit->main_pid) : NULL;
+	const struct cgroup *cgroup = process ? snapshot_cgroup(snap, process->cgroup_id) : NULL;
+	return cgroup && strcmp(cgroup->unit, unit->name) == 0 ? process : NULL;
+}
+
 static void rank_unit(struct ranking *ranking)
 {
 	const struct snapshot *snap = ranking->snap;
@@ -185,7 +193,7 @@ static void rank_unit(struct ranking *ranking)
 		if (strcmp(unit->name, ranking->target->name) != 0)
 			continue;
 		struct cause *cause = place(ranking, 1);
-		const struct process *process = unit->main_pid > 0 ? snapshot_process(snap, unit->main_pid) : NULL;
+		const struct process *process = main_process(snap, unit);
 		if (process)
 			name_process(snap, process, cause);
 		snprintf(cause->unit, sizeof(cause->unit), "%s", unit->name);

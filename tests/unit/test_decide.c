@@ -237,6 +237,30 @@ static void trouble_that_comes_back_is_quarantined_at_its_budget(void **state)
 	tear_down(&bench);
 }
 
+static void quarantine_calls_for_a_human_again(void **state)
+{
+	struct bench bench = set_up(two_policies);
+	for (int round = 0; round < 2; round++) {
+		set_finding(&bench, 1, VERDICT_TRUE);
+		bench.findings->each[0].verdict = VERDICT_FALSE;
+		while (!tick(&bench, 1))
+			continue;
+		uint32_t slot = bench.changes->orders[0];
+		dispatch(&bench, slot);
+		set_finding(&bench, 1, VERDICT_FALSE); /* up for a moment: the story goes on while the act does */
+		tick(&bench, 1);
+		assert_int_equal(bench.saved->incident_count, 1);
+		answer(&bench, slot, OUTCOME_NO_EFFECT);
+	}
+	assert_int_equal(bench.saved->incidents[0].state, INCIDENT_NEEDS_HUMAN);
+	tick(&bench, 1);
+	assert_int_equal(bench.saved->incident_count, 0);
+	set_finding(&bench, 1, VERDICT_TRUE);
+	assert_int_equal(tick(&bench, 1), 0);
+	assert_int_equal(bench.saved->incidents[0].state, INCIDENT_NEEDS_HUMAN);
+	tear_down(&bench);
+}
+
 static void shadow_plans_each_step_and_touches_nothing(void **state)
 {
 	struct bench bench = set_up(two_policies);
@@ -570,6 +594,7 @@ int main(void)
 		cmocka_unit_test(clearing_while_the_hands_work_counts),
 		cmocka_unit_test(failed_rounds_back_off_and_end_in_quarantine),
 		cmocka_unit_test(trouble_that_comes_back_is_quarantined_at_its_budget),
+		cmocka_unit_test(quarantine_calls_for_a_human_again),
 		cmocka_unit_test(shadow_plans_each_step_and_touches_nothing),
 		cmocka_unit_test(observe_does_not_even_plan),
 		cmocka_unit_test(unknown_neither_acts_nor_closes),

@@ -112,6 +112,12 @@ static const char *args_problem(const struct remedy_request *request)
 	}
 }
 
+/* Other kinds of addresses start programs or leave the node: sd-bus would do as it is told. */
+static bool is_local_bus(const char *address)
+{
+	return !address[0] || (strncmp(address, "unix:", 5) == 0 && !strchr(address, ';'));
+}
+
 static const char *request_problem(const struct remedy_request *request)
 {
 	if ((unsigned)request->verb >= REMEDY_VERB_COUNT)
@@ -124,6 +130,8 @@ static const char *request_problem(const struct remedy_request *request)
 		return "the target makes no sense";
 	if (request->kill_switch[0] && request->kill_switch[0] != '/')
 		return "the kill switch is no absolute path";
+	if (!is_local_bus(request->systemd_bus))
+		return "the bus is no socket of this node";
 	const char *problem = protection_problem(&request->protect);
 	if (!problem)
 		problem = candidates_problem(request);

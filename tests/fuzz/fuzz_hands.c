@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Anything at all as a request to the hands, whole or written over a sound one piece by piece. Only what looks and never what acts
+ * is asked for, so that no input can do harm; the answer is always well-formed, and never claims to have done something.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "decide/hands.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { LOOK_FOR_NS = 20 * 1000 * 1000 };
+
+static struct remedy_request request;
+static struct remedy_result result;
+
+static void require(int holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void sound_request(void)
+{
+	memset(&request, 0, sizeof(request));
+	memcpy(request.action_id, "a-1", 4);
+	memcpy(request.systemd_bus, "unix:path=/nonexistent", 23);
+	request.target.type = TARGET_NODE;
+	request.candidate_count = 2;
+	request.candidates[0] = (struct cause){ .rank = 1, .pid = 1, .start_ns = 1, .comm = "systemd", .share_permille = 900 };
+	request.candidates[1] = (struct cause){ .rank = 2, .pid = 2, .start_ns = 1, .comm = "kthreadd", .cgroup = "/a", .cgroup_id = 7, .share_permille = 90 };
+	effect_clear(&request.expect);
+}
+
+static void sound_args(enum remedy_id remedy)
+{
+	struct clean_files_args *clean = &request.args.clean_files;
+	if (remedy == REMEDY_CLEAN_FILES) {
+		memcpy(clean->root, "/proc/self/fdinfo", 18);
+		memcpy(clean->match[0], "*.log", 6);
+		clean->match_count = 1;
+		clean->max_bytes = 1 << 20;
+		clean->max_files = 10;
+		clean->max_depth = 2;
+	}
+	if (remedy == REMEDY_RESTART_UNIT)
+		memcpy(request.args.restart_unit.unit, "a.service", 10);
+	if (remedy == REMEDY_TERMINATE)
+		request.args.terminate.term_wait_ns = 1;
+}
+
+/* Pieces of: where (two bytes, from the front or from the arguments), how long, the bytes. */
+static void overwrite(const uint8_t *data, size_t size)
+{
+	while (size > 4) {
+		size_t at = (size_t)(data[0] << 8 | data[1]) % sizeof(request), length = data[2];
+		if (data[3] & 1)
+			at = (offsetof(struct remedy_request, target) + at % 1024) % sizeof(request);
+		data += 4;
+		size -= 4;
+		length = length < size ? length : size;
+		length = length < sizeof(request) - at ? length : sizeof(request) - at;
+		memcpy((char *)&request + at, data, length);
+		data += length;
+		size -= length;
+	}
+}
+
+static int ends(const char *text, size_t size)
+{
+	return memchr(text, '\0', size) != NULL;
+}
+
+static void check_result(enum remedy_verb verb)
+{
+	require(result.verb == verb && (unsigned)result.outcome < OUTCOME_COUNT);
+	require(result.outcome == OUTCOME_NONE || result.outcome == OUTCOME_REFUSED || result.outcome == OUTCOME_FAILED);
+	require(result.plan_count <= MAX_PLAN_LINES && result.step_count <= MAX_ACTION_STEPS);
+	require(ends(result.why, sizeof(result.why)) && ends(result.refused_by, sizeof(result.refused_by)) && ends(result.action_id, sizeof(result.action_id)));
+	require((result.outcome == OUTCOME_REFUSED) == (result.refused_by[0] != '\0'));
+	require(result.observed.freed_bytes == UNKNOWN && result.observed.freed_files == UNKNOWN && result.observed.exited == UNKNOWN);
+	for (uint32_t i = 0; i < result.plan_count; i++) {
+		require(ends(result.plan[i], sizeof(result.plan[i])));
+		for (const char *at = result.plan[i]; *at; at++)
+			require(*at >= 0x20 && *at < 0x7f);
+	}
+	for (uint32_t i = 0; i < result.step_count; i++)
+		require(ends(result.steps[i].name, NAME_LEN) && ends(result.steps[i].detail, EVIDENCE_LEN));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size < 2)
+		return 0;
+	enum remedy_id remedy = (enum remedy_id)(data[0] % REMEDY_COUNT);
+	enum remedy_verb verb = data[0] & 0x80 ? REMEDY_VERB_CHECK : REMEDY_VERB_PLAN;
+	bool whole = data[0] & 0x40;
+	sound_request();
+	sound_args(remedy);
+	request.remedy = remedy;
+	if (whole)
+		memcpy(&request, data + 1, size - 1 < sizeof(request) ? size - 1 : sizeof(request));
+	else
+		overwrite(data + 1, size - 1);
+	request.verb = verb;
+	request.deadline_boot_ns = clock_boot_ns() + LOOK_FOR_NS;
+	hands_run(&request, &result);
+	check_result(verb);
+	return 0;
+}

@@ -24,6 +24,7 @@
 #include "core/clock.h"
 #include "core/control.h"
 #include "core/log.h"
+#include "decide/ledger.h"
 #include "keep/journal.h"
 #include "keep/scribe.h"
 
@@ -370,14 +371,7 @@ static void close_dangling(const struct action *intent, void *context)
 static void remember_past_action(const struct action *action, void *context)
 {
 	struct agent *agent = context;
-	struct engine *engine = &agent->engine;
-	for (uint32_t i = 0; i < MAX_RECENT && i < engine->recent_action_count; i++) {
-		if (strcmp(engine->recent_actions[i].id, action->id) == 0) {
-			engine->recent_actions[i] = *action;
-			return;
-		}
-	}
-	engine->recent_actions[engine->recent_action_count++ % MAX_RECENT] = *action;
+	action_remember(&agent->engine, action);
 }
 
 static void recall(struct agent *agent)

@@ -87,10 +87,12 @@ static int name_by_handle(const struct cgroup_state *state, struct cgroup *row)
 	char link[64], path[PATH_LEN * 2];
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	ssize_t length = readlink(link, path, sizeof(path) - 1);
-	int error = length < 0 ? -errno : length == sizeof(path) - 1 ? -ENAMETOOLONG : 0;
+	int error = -errno;
 	close(fd);
-	if (error)
+	if (length < 0)
 		return error;
+	if ((size_t)length == sizeof(path) - 1)
+		return -ENAMETOOLONG;
 	path[length] = '\0';
 	return set_path_below(row, path, state->names.mountpoint);
 }

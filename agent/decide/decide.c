@@ -11,6 +11,7 @@
 
 #include "decide/guard.h"
 #include "decide/incident.h"
+#include "decide/ledger.h"
 #include "detect/condition.h"
 
 #define NONE UINT32_MAX
@@ -86,67 +87,7 @@ static void quarantine(struct engine *engine, uint32_t at, const struct circumst
 		incident_enter(incident, INCIDENT_NEEDS_HUMAN, now, ret, "policy %s is quarantined here: %s; `nodemend resume` lifts it", machine->policy, why);
 }
 
-/* --- actions and the ledger -------------------------------------------------------------------------------------------- */
-
-static void remember_action(struct engine *engine, const struct action *action)
-{
-	uint32_t count = engine->recent_action_count < MAX_RECENT ? engine->recent_action_count : MAX_RECENT;
-	for (uint32_t i = 0; i < count; i++) {
-		if (strcmp(engine->recent_actions[i].id, action->id) == 0) {
-			engine->recent_actions[i] = *action;
-			return;
-		}
-	}
-	engine->recent_actions[engine->recent_action_count++ % MAX_RECENT] = *action;
-}
-
-static void tell_action(struct engine *engine, const struct action *action, struct changes *ret)
-{
-	remember_action(engine, action);
-	if (action->outcome != OUTCOME_NONE)
-		for (enum remedy_id i = 0; i < REMEDY_COUNT; i++)
-			if (strcmp(remedies[i]->name, action->remedy) == 0)
-				engine->actions_total[i][action->mode][action->outcome]++;
-	if (ret->action_count < MAX_CHANGES)
-		ret->actions[ret->action_count++] = *action;
-	else
-		ret->cut++;
-}
-
-static void name_action(struct engine *engine, struct action *action, const struct circumstances *now)
-{
-	snprintf(action->id, sizeof(action->id), "a%llx-%llu", (unsigned long long)(now->wall_ns / (int64_t)NSEC_PER_SEC),
-		 (unsigned long long)++engine->saved->next_action);
-	action->started_wall_ns = now->wall_ns;
-	action->started_boot_ns = now->boot_ns;
-}
-
-static void ledger_add(struct saved_state *saved, const struct action *action, const char *key, uint32_t step, const struct circumstances *now)
-{
-	if (saved->act_count == MAX_ACTS)
-		memmove(saved->acts, saved->acts + 1, --saved->act_count * sizeof(saved->acts[0]));
-	struct act *act = &saved->acts[saved->act_count++];
-	*act = (struct act){ .boot_ns = (int64_t)now->boot_ns, .wall_ns = now->wall_ns, .step = step };
-	snprintf(act->action_id, sizeof(act->action_id), "%s", action->id);
-	snprintf(act->policy, sizeof(act->policy), "%s", action->policy);
-	snprintf(act->remedy, sizeof(act->remedy), "%s", action->remedy);
-	snprintf(act->target_key, sizeof(act->target_key), "%s", key);
-}
-
-/* With an outcome: how it ended. A refusal is taken out again: nothing was done. */
-static void ledger_close(struct saved_state *saved, const struct action *action)
-{
-	for (uint32_t i = saved->act_count; i-- > 0;) {
-		if (strcmp(saved->acts[i].action_id, action->id) != 0)
-			continue;
-		saved->acts[i].outcome = action->outcome;
-		if (action->outcome == OUTCOME_REFUSED) {
-			memmove(&saved->acts[i], &saved->acts[i + 1], (saved->act_count - i - 1) * sizeof(saved->acts[0]));
-			saved->act_count--;
-		}
-		return;
-	}
-}
+/* --- refusals ---------------------------------------------------------------------------------------------------------- */
 
 /* A guard that holds something back is said once, until another one does. */
 static void say_refusal(struct engine *engine, uint32_t machine_at, const struct policy *policy, const struct finding *finding, const char *guard,
@@ -167,16 +108,16 @@ static void say_refusal(struct engine *engine, uint32_t machine_at, const struct
 		return; /* its own last act is on record; another line a round says nothing new */
 
 	struct action action = { .mode = MODE_ENFORCE, .target = finding->target, .outcome = OUTCOME_REFUSED, .ended_wall_ns = now->wall_ns };
-	name_action(engine, &action, now);
+	action_name(engine, &action, now);
 	effect_clear(&action.expected);
 	effect_clear(&action.observed);
 	snprintf(action.incident, sizeof(action.incident), "%s", machine->incident);
 	snprintf(action.policy, sizeof(action.policy), "%s", policy->name);
-	snprintf(action.remedy, sizeof(action.remedy), "%s", remedies[policy->steps[machine->step].remedy]->name);
+	snprintf(action.remedy, sizeof(action.remedy), "%.*s", NAME_LEN - 1, remedies[policy->steps[machine->step].remedy]->name);
 	snprintf(action.refused_by, sizeof(action.refused_by), "%s", guard);
 	if (incident)
 		incident_add_action(incident, action.id);
-	tell_action(engine, &action, ret);
+	action_tell(engine, &action, ret);
 }
 
 /* --- orders ------------------------------------------------------------------------------------------------------------ */
@@ -246,7 +187,7 @@ static void begin(struct engine *engine, uint32_t slot, uint32_t machine_at, con
 	snprintf(action->incident, sizeof(action->incident), "%s", machine->incident);
 	snprintf(action->policy, sizeof(action->policy), "%s", policy->name);
 	snprintf(action->remedy, sizeof(action->remedy), "%s", remedies[step->remedy]->name);
-	name_action(engine, action, now);
+	action_name(engine, action, now);
 	fill_request(order, step, config, now);
 	if (step->remedy == REMEDY_TERMINATE)
 		fill_candidates(order, snap, policy, finding);
@@ -255,7 +196,7 @@ static void begin(struct engine *engine, uint32_t slot, uint32_t machine_at, con
 	engine->refusals[machine_at][0] = '\0';
 	if (!dry_run)
 		ledger_add(engine->saved, action, machine->target_key, machine->step, now);
-	remember_action(engine, action);
+	action_remember(engine, action);
 	struct incident *incident = incident_by_id(engine, machine->incident);
 	if (incident) {
 		incident_add_action(incident, action->id);
@@ -293,7 +234,7 @@ static void finish(struct engine *engine, struct order *order, enum outcome outc
 	order->action.ended_wall_ns = now->wall_ns;
 	if (!order->dry_run)
 		ledger_close(engine->saved, &order->action);
-	tell_action(engine, &order->action, ret);
+	action_tell(engine, &order->action, ret);
 	struct incident *incident = incident_by_id(engine, order->action.incident);
 	if (incident && !order->dry_run)
 		incident_enter(incident, incident->state, now, ret, "%s: %s%s%s", order->action.remedy, outcome_names[outcome],
@@ -302,12 +243,6 @@ static void finish(struct engine *engine, struct order *order, enum outcome outc
 		incident_enter(incident, incident->state, now, ret, "%s in shadow: planned, nothing done", order->action.remedy);
 	order->phase = ORDER_FREE;
 	ret->state_changed = true;
-}
-
-static bool had_effect(const struct effect *observed)
-{
-	return (observed->freed_bytes != UNKNOWN && observed->freed_bytes) || (observed->freed_files != UNKNOWN && observed->freed_files) ||
-	       (observed->exited != UNKNOWN && observed->exited) || (observed->unit_active != UNKNOWN && observed->unit_active);
 }
 
 static void close_and_advance(struct engine *engine, struct order *order, enum outcome outcome, const struct config *config,
@@ -522,7 +457,7 @@ void engine_result(struct engine *engine, uint32_t slot, const struct remedy_res
 	order->phase = ORDER_VERIFYING;
 	order->verify_until_boot_ns = now->boot_ns + settle_ns(config, order);
 	enter(&engine->saved->machines[order->machine], ENGINE_VERIFYING, now, ret);
-	remember_action(engine, &order->action);
+	action_remember(engine, &order->action);
 }
 
 void engine_abandon(struct engine *engine, uint32_t slot, const char *why, const struct config *config, const struct circumstances *now,
@@ -573,11 +508,11 @@ int engine_manual(struct engine *engine, enum remedy_id remedy, const struct tar
 	order->action.target = *target;
 	snprintf(order->action.policy, sizeof(order->action.policy), "by hand");
 	snprintf(order->action.remedy, sizeof(order->action.remedy), "%s", remedies[remedy]->name);
-	name_action(engine, &order->action, now);
+	action_name(engine, &order->action, now);
 	fill_request(order, &step, config, now);
 	if (!dry_run)
 		ledger_add(engine->saved, &order->action, key, 0, now);
-	remember_action(engine, &order->action);
+	action_remember(engine, &order->action);
 	ret->orders[ret->order_count++] = slot;
 	ret->state_changed = true;
 	*ret_slot = slot;

@@ -89,19 +89,6 @@ static bool cooldown(const struct guard_question *q)
 	return false;
 }
 
-uint32_t budget_left(const struct saved_state *saved, const struct policy *policy, const char *target_key, int64_t boot_ns)
-{
-	const struct budget *budget = target_key ? &policy->limits.per_target : &policy->limits.per_node;
-	uint32_t used = 0;
-	for (uint32_t i = 0; i < saved->act_count; i++) {
-		const struct act *act = &saved->acts[i];
-		if (strcmp(act->policy, policy->name) == 0 && (!target_key || strcmp(act->target_key, target_key) == 0) &&
-		    boot_ns - act->boot_ns < (int64_t)budget->per_ns)
-			used++;
-	}
-	return used < budget->count ? budget->count - used : 0;
-}
-
 static bool over_target_budget(const struct guard_question *q)
 {
 	return q->policy && !budget_left(q->engine->saved, q->policy, q->key, (int64_t)q->now->boot_ns);

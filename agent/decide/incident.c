@@ -154,23 +154,22 @@ static bool is_acted_on(const struct engine *engine, const struct incident *inci
 	return false;
 }
 
-/* Over: somebody looked and saw nothing, nobody sees it or cannot tell, and no act is under way whose end belongs to the story. */
+/*
+ * Over: nobody sees it, nobody cannot tell, and no act is under way whose end belongs to the story. Detection speaks of whatever it has
+ * found until it has said once that it is over, and of what was open before a restart from its first tick on: silence is "no".
+ */
 static bool is_over(const struct engine *engine, const struct incident *incident, const struct findings *findings)
 {
-	if (is_acted_on(engine, incident))
+	if (findings->cut || is_acted_on(engine, incident))
 		return false;
 	char key[KEY_LEN];
 	target_key(&incident->resource, key);
-	bool seen_false = false;
 	for (uint32_t i = 0; i < findings->count; i++) {
 		const struct finding *finding = &findings->each[i];
-		if (finding->kind != incident->kind || strcmp(finding->key, key) != 0)
-			continue;
-		if (finding->verdict != VERDICT_FALSE)
+		if (finding->kind == incident->kind && strcmp(finding->key, key) == 0 && finding->verdict != VERDICT_FALSE)
 			return false;
-		seen_false = true;
 	}
-	return seen_false;
+	return true;
 }
 
 void incidents_update(struct engine *engine, const struct snapshot *snap, const struct findings *findings, const struct config *config,

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See ledger.h. */
+#include "decide/ledger.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void action_remember(struct engine *engine, const struct action *action)
+{
+	uint32_t count = engine->recent_action_count < MAX_RECENT ? engine->recent_action_count : MAX_RECENT;
+	for (uint32_t i = 0; i < count; i++) {
+		if (strcmp(engine->recent_actions[i].id, action->id) == 0) {
+			engine->recent_actions[i] = *action;
+			return;
+		}
+	}
+	engine->recent_actions[engine->recent_action_count++ % MAX_RECENT] = *action;
+}
+
+void action_tell(struct engine *engine, const struct action *action, struct changes *ret)
+{
+	action_remember(engine, action);
+	if (action->outcome != OUTCOME_NONE)
+		for (enum remedy_id i = 0; i < REMEDY_COUNT; i++)
+			if (strcmp(remedies[i]->name, action->remedy) == 0)
+				engine->actions_total[i][action->mode][action->outcome]++;
+	if (ret->action_count < MAX_CHANGES)
+		ret->actions[ret->action_count++] = *action;
+	else
+		ret->cut++;
+}
+
+void action_name(struct engine *engine, struct action *action, const struct circumstances *now)
+{
+	snprintf(action->id, sizeof(action->id), "a%llx-%llu", (unsigned long long)(now->wall_ns / (int64_t)NSEC_PER_SEC),
+		 (unsigned long long)++engine->saved->next_action);
+	action->started_wall_ns = now->wall_ns;
+	action->started_boot_ns = now->boot_ns;
+}
+
+void ledger_add(struct saved_state *saved, const struct action *action, const char *key, uint32_t step, const struct circumstances *now)
+{
+	if (saved->act_count == MAX_ACTS)
+		memmove(saved->acts, saved->acts + 1, --saved->act_count * sizeof(saved->acts[0]));
+	struct act *act = &saved->acts[saved->act_count++];
+	*act = (struct act){ .boot_ns = (int64_t)now->boot_ns, .wall_ns = now->wall_ns, .step = step };
+	snprintf(act->action_id, sizeof(act->action_id), "%s", action->id);
+	snprintf(act->policy, sizeof(act->policy), "%s", action->policy);
+	snprintf(act->remedy, sizeof(act->remedy), "%s", action->remedy);
+	snprintf(act->target_key, sizeof(act->target_key), "%s", key);
+}
+
+/* With an outcome: how it ended. A refusal is taken out again: nothing was done. */
+void ledger_close(struct saved_state *saved, const struct action *action)
+{
+	for (uint32_t i = saved->act_count; i-- > 0;) {
+		if (strcmp(saved->acts[i].action_id, action->id) != 0)
+			continue;
+		saved->acts[i].outcome = action->outcome;
+		if (action->outcome == OUTCOME_REFUSED) {
+			memmove(&saved->acts[i], &saved->acts[i + 1], (saved->act_count - i - 1) * sizeof(saved->acts[0]));
+			saved->act_count--;
+		}
+		return;
+	}
+}
+
+uint32_t budget_left(const struct saved_state *saved, const struct policy *policy, const char *target_key, int64_t boot_ns)
+{
+	const struct budget *budget = target_key ? &policy->limits.per_target : &policy->limits.per_node;
+	uint32_t used = 0;
+	for (uint32_t i = 0; i < saved->act_count; i++) {
+		const struct act *act = &saved->acts[i];
+		if (strcmp(act->policy, policy->name) == 0 && (!target_key || strcmp(act->target_key, target_key) == 0) &&
+		    boot_ns - act->boot_ns < (int64_t)budget->per_ns)
+			used++;
+	}
+	return used < budget->count ? budget->count - used : 0;
+}
+
+bool had_effect(const struct effect *observed)
+{
+	return (observed->freed_bytes != UNKNOWN && observed->freed_bytes) || (observed->freed_files != UNKNOWN && observed->freed_files) ||
+	       (observed->exited != UNKNOWN && observed->exited) || (observed->unit_active != UNKNOWN && observed->unit_active);
+}

@@ -115,14 +115,16 @@ phase_clang() {
 	one "build with clang, O= and VMLINUX_H=" build_quietly O=$out/clang CC=clang BTF=/nonexistent VMLINUX_H="$PWD/$out/gen/vmlinux.h"
 }
 
-run_programs() { # FOLDER PREFIX LABEL
+run_programs() { # FOLDER KIND LABEL
+	missing=
 	for word in $(words_of test | grep "^$2/"); do
 		if [ -x "$1/tests/$word" ]; then
 			CMOCKA_MESSAGE_OUTPUT=TAP counted "$3$word" $unit_limit "$1/tests/$word"
 		else
-			one "$3$word" sh -c "echo '$1/tests/$word was not built' >&2; exit 1"
+			missing="$missing $word"
 		fi
 	done
+	[ -z "$missing" ] || one "$3$2: every program is built" sh -c "echo 'not built, and so not run:$missing' >&2; exit 1"
 }
 
 phase_unit() {

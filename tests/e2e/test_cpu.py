@@ -43,7 +43,7 @@ def one_process(bench):
 
 
 def whole_node(bench):
-    check(bench, "cpu: {used_percent: {above: 90, clear: 70}, for: 3s}", 2 * os.cpu_count())
+    check(bench, "cpu: {used_percent: {above: 90, clear: 70}, for: 3s}", 8 * os.cpu_count())
 
 
 if __name__ == "__main__":

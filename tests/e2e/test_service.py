@@ -135,7 +135,10 @@ class Inside(harness.Agent):
         try:
             wait_for("the agent inside", self._answers, 30)
         finally:
-            self.log.write_text(container.run("journalctl", "--no-pager", "-o", "cat", "-u", "nodemend.service")[1])
+            self.keep_log()
+
+    def keep_log(self):
+        self.log.write_text(self.container.run("journalctl", "--no-pager", "-o", "cat", "-u", "nodemend.service")[1])
 
     def _answers(self):
         try:
@@ -168,8 +171,11 @@ def inside(bench):
     agent = Inside(bench, container, policies(port, ""), agent_port)
     up = [row["labels"].get("source") for row in agent.feed().samples("nodemend_collector_up", collector="syscall")]
     bench.note(f"inside, the syscall collector runs on {up}")
-    mended(bench, agent, "crashes.service", "service_down", lambda: container.signal_main("crashes.service", signal.SIGKILL), container)
-    mended(bench, agent, "hangs.service", "service_hung", lambda: container.signal_main("hangs.service", signal.SIGUSR1), container)
+    try:
+        mended(bench, agent, "crashes.service", "service_down", lambda: container.signal_main("crashes.service", signal.SIGKILL), container)
+        mended(bench, agent, "hangs.service", "service_hung", lambda: container.signal_main("hangs.service", signal.SIGUSR1), container)
+    finally:
+        agent.keep_log()
     container.run("systemctl", "stop", "nodemend.service")
     bench.equal("the unit ends well", container.show("nodemend.service", "Result"), "success")
 

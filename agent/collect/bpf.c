@@ -231,8 +231,9 @@ static int shape_of(const struct object_walk *walk, int fd, struct map_shape *re
 	struct bpf_map_info info = { 0 };
 	uint32_t size = sizeof(info);
 
-	if (bpf_obj_get_info_by_fd(fd, &info, &size))
-		return -errno;
+	int error = bpf_obj_get_info_by_fd(fd, &info, &size);
+	if (error)
+		return error;
 	bool per_cpu = info.type == BPF_MAP_TYPE_PERCPU_ARRAY || info.type == BPF_MAP_TYPE_PERCPU_HASH;
 	ret->key_size = info.key_size;
 	ret->stride = per_cpu ? (info.value_size + 7) / 8 * 8 * walk->cpus : info.value_size;

@@ -97,10 +97,12 @@ static bool parse_stat(char *text, struct process_record *record)
 static void parse_status(const char *text, struct process_record *record)
 {
 	const char *uid = strstr(text, "\nUid:");
-	unsigned int effective;
 
-	if (uid && sscanf(uid, "\nUid: %*u %u", &effective) == 1)
-		record->uid = effective;
+	if (uid) {
+		char *real_end;
+		(void)strtoul(uid + 5, &real_end, 10);
+		record->uid = (uint32_t)strtoul(real_end, NULL, 10);
+	}
 	record->thread.swap_bytes = number_after(text, "\nVmSwap:") * 1024;
 	record->thread.voluntary_switches = number_after(text, "\nvoluntary_ctxt_switches:");
 	record->thread.involuntary_switches = number_after(text, "\nnonvoluntary_ctxt_switches:");

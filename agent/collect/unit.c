@@ -29,6 +29,15 @@ struct unit_collector {
 
 /* --- which units -------------------------------------------------------------------------------------------------------- */
 
+static bool same_probe(const struct probe *a, const struct probe *b)
+{
+	for (size_t i = 0; i < sizeof(a->argv) / sizeof(a->argv[0]); i++)
+		if (strcmp(a->argv[i], b->argv[i]) != 0)
+			return false;
+	return a->type == b->type && strcmp(a->address, b->address) == 0 && a->timeout_ns == b->timeout_ns && a->every_ns == b->every_ns &&
+	       a->failures == b->failures;
+}
+
 static void add_unit(struct unit_collector *state, const char *name, const struct probe *probe)
 {
 	struct unit_order *order = NULL;
@@ -51,7 +60,7 @@ static void add_unit(struct unit_collector *state, const char *name, const struc
 		return;
 	if (order->probe.type == PROBE_TYPE_NONE)
 		order->probe = *probe;
-	else if (memcmp(&order->probe, probe, sizeof(*probe)) != 0)
+	else if (!same_probe(&order->probe, probe))
 		state->extra_probes++;
 }
 

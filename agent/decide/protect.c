@@ -221,6 +221,7 @@ static const char *units_in_path(const struct protection *protection, const char
 
 static int read_small(int dir_fd, const char *path, char *buffer, size_t size)
 {
+	buffer[0] = '\0';
 	int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -263,6 +264,7 @@ static int read_stat(int proc_fd, int32_t pid, struct seen *ret)
 		return -EINVAL;
 	long long ppid, flags;
 	char state;
+	/* NOLINTNEXTLINE(cert-err34-c): the kernel writes these numbers, and they fit */
 	if (sscanf(close + 1, " %c %lld %*d %*d %*d %*d %lld", &state, &ppid, &flags) != 3)
 		return -EINVAL;
 	*close = '\0';

@@ -112,11 +112,59 @@ static int become(uid_t uid, gid_t gid)
 	return (uid_t)setfsuid((uid_t)-1) == uid && (gid_t)setfsgid((gid_t)-1) == gid ? 0 : -EPERM;
 }
 
-static int unlink_as_owner(const struct held_file *held, const char *name)
+#define ASIDE ".nodemend-deleting-"
+#define KEPT ".nodemend-kept-"
+enum { ASIDE_LEN = 64 };
+
+bool held_file_is_leftover(const char *name)
+{
+	return strncmp(name, ASIDE, strlen(ASIDE)) == 0;
+}
+
+static int move(int dir_fd, const char *from, const char *to)
+{
+	return renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
+}
+
+/* It was not the one: back to its name, or, where that is taken again, to one under which nobody deletes it. */
+static int put_back(int dir_fd, const char *aside, const char *name, ino_t ino)
+{
+	char kept[ASIDE_LEN];
+	int error = move(dir_fd, aside, name);
+	if (error == -EEXIST) {
+		snprintf(kept, sizeof(kept), KEPT "%llu", (unsigned long long)ino);
+		error = move(dir_fd, aside, kept);
+	}
+	return error == -ENOENT ? 0 : error;
+}
+
+/* 0; 1: another file has its name; -errno. */
+static int unlink_by_inode(const struct held_file *held, const struct old_file *file)
+{
+	char aside[ASIDE_LEN];
+	struct stat moved;
+	snprintf(aside, sizeof(aside), ASIDE "%llu", (unsigned long long)file->ino);
+	int error = strcmp(file->name, aside) == 0 ? 0 : move(held->dir_fd, file->name, aside);
+	if (error < 0)
+		return error;
+	if (fstatat(held->dir_fd, aside, &moved, AT_SYMLINK_NOFOLLOW) < 0)
+		return -EUCLEAN;
+	if (moved.st_ino != file->ino || moved.st_dev != file->dev) {
+		error = put_back(held->dir_fd, aside, file->name, moved.st_ino);
+		return error < 0 ? -EUCLEAN : 1;
+	}
+	if (unlinkat(held->dir_fd, aside, 0) == 0)
+		return 0;
+	error = -errno;
+	(void)put_back(held->dir_fd, aside, file->name, file->ino);
+	return error;
+}
+
+static int unlink_as_owner(const struct held_file *held, const struct old_file *file)
 {
 	int error = become(held->as_uid, held->as_gid);
-	if (error == 0 && unlinkat(held->dir_fd, name, 0) < 0)
-		error = -errno;
+	if (error == 0)
+		error = unlink_by_inode(held, file);
 	(void)setfsuid(geteuid());
 	(void)setfsgid(getegid());
 	return error;
@@ -133,13 +181,11 @@ enum stay held_file_unlink(struct held_file *held, const struct old_file *file, 
 		return stay;
 	if (fcntl(held->fd, F_GETLEASE) != F_WRLCK)
 		return STAY_IN_USE; /* somebody waits to open it */
-	int error = unlink_as_owner(held, file->name);
-	if (error < 0) {
-		*ret_error = error;
-		return error == -ENOENT ? STAY_CHANGED : error == -EBUSY ? STAY_OTHER_MOUNT : STAY_NOT_PERMITTED;
-	}
-	if (fstat(held->fd, &after) == 0 && after.st_nlink == 0)
+	int error = unlink_as_owner(held, file);
+	if (error == 0 && fstat(held->fd, &after) == 0 && after.st_nlink == 0)
 		return STAY_COUNT;
-	*ret_error = -EUCLEAN;
-	return STAY_CHANGED;
+	if (error == 1 || error == -ENOENT)
+		return STAY_CHANGED;
+	*ret_error = error == 0 ? -EUCLEAN : error;
+	return error == -EBUSY ? STAY_OTHER_MOUNT : error == 0 || error == -EUCLEAN ? STAY_CHANGED : STAY_NOT_PERMITTED;
 }

@@ -17,9 +17,14 @@ struct held_file {
 
 /* STAY_COUNT: held; else why it stays. Nothing is changed on the disk, not even a time of last access. */
 enum stay held_file_open(const struct tree *tree, const struct old_file *file, struct held_file *ret);
-/* STAY_COUNT: its name is gone and with it its last link; the blocks come back when it is closed. -EUCLEAN in *ret_error: another file had
- * taken its name in between, so somebody changes names under our hands. */
+/*
+ * STAY_COUNT: its last link is gone; the blocks come back when it is closed. There is no unlink of an inode: the name is first moved aside,
+ * to one that nobody else uses, and what came along is looked at there; another file goes back to where it was. -EUCLEAN in *ret_error:
+ * somebody changes even those names.
+ */
 enum stay held_file_unlink(struct held_file *held, const struct old_file *file, int *ret_error);
 void held_file_close(struct held_file *held);
+/* A name that an interrupted unlink left behind. */
+bool held_file_is_leftover(const char *name);
 
 #endif

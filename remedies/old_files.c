@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "remedies/act.h"
+#include "remedies/held_file.h"
 
 enum { ENTRIES_LEN = 32 * 1024, HALT_EVERY = 1024, MAX_SEEN = 4000000 };
 
@@ -177,7 +178,7 @@ static enum stay consider(struct reading *reading, const char *name, const struc
 	enum stay stay = stay_by_kind(found);
 	if (stay != STAY_COUNT)
 		return stay;
-	if (is_kept(&old->keep, &age))
+	if (!held_file_is_leftover(name) && is_kept(&old->keep, &age))
 		return STAY_NEWEST;
 	if (!is_old_enough(reading, found))
 		return STAY_YOUNG;
@@ -215,7 +216,7 @@ static void visit(struct reading *reading, const struct dirent64 *entry, bool fi
 	struct old_files *old = reading->old;
 	const char *name = entry->d_name;
 	struct stat found;
-	bool wanted = matches(reading->args, name), directory = entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN;
+	bool leftover = held_file_is_leftover(name), wanted = leftover || matches(reading->args, name), directory = entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN;
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return;
 	if (!wanted && !(first && directory))
@@ -233,7 +234,7 @@ static void visit(struct reading *reading, const struct dirent64 *entry, bool fi
 	struct age age = { .mtime_ns = stat_mtime_ns(&found), .ino = found.st_ino };
 	uint32_t slot;
 	if (first) {
-		if (S_ISREG(found.st_mode))
+		if (S_ISREG(found.st_mode) && !leftover)
 			(void)heap_offer(&old->keep, &age, &slot);
 		return;
 	}

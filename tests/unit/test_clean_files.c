@@ -284,6 +284,18 @@ static void a_directory_that_others_may_write_is_left_alone(void **state)
 	}
 }
 
+/* An unlink that was interrupted between its two halves is ended by the next clean-up, whatever the patterns and the newest say. */
+static void what_an_interrupted_one_left_is_ended(void **state)
+{
+	fixture_put(&fixture, "d/.nodemend-deleting-12", 4, OLD);
+	fixture_put(&fixture, "d/.nodemend-kept-13", 4, OLD);
+	fixture_put(&fixture, "d/a.log", 4, OLD + 10);
+	args()->keep_newest = 1;
+	fixture_run(&fixture);
+	assert_false(fixture_has(&fixture, "d/.nodemend-deleting-12"));
+	assert_true(fixture_has(&fixture, "d/.nodemend-kept-13") && fixture_has(&fixture, "d/a.log"));
+}
+
 /* --- whose powers --------------------------------------------------------------------------------------------------------------- */
 
 static void deletes_as_the_owner(void **state)
@@ -580,7 +592,8 @@ int main(void)
 		TEST(deletes_what_matches_and_nothing_else), TEST(oldest_first_up_to_max_bytes), TEST(no_more_than_max_files), TEST(no_deeper_than_max_depth),
 		TEST(takes_several_rounds), TEST(the_newest_of_each_directory_stay), TEST(the_young_stay_by_either_time), TEST(what_is_in_use_stays),
 		TEST(a_locked_directory_is_left_alone), TEST(what_would_bring_nothing_stays), TEST(what_is_no_file_stays), TEST(the_filesystems_own_names_stay),
-		TEST(nothing_outside_is_reached), TEST(a_directory_that_others_may_write_is_left_alone), TEST(deletes_as_the_owner), TEST(has_its_powers_back_afterwards),
+		TEST(nothing_outside_is_reached), TEST(a_directory_that_others_may_write_is_left_alone), TEST(what_an_interrupted_one_left_is_ended),
+		TEST(deletes_as_the_owner), TEST(has_its_powers_back_afterwards),
 		TEST(refuses_protected_roots), TEST(refuses_a_protected_root_under_another_name), TEST(refuses_a_whole_filesystem_that_it_is_not_about),
 		TEST(refuses_another_filesystem_than_the_full_one), TEST(refuses_filesystems_that_cannot_tell), TEST(refuses_a_way_that_others_may_change),
 		TEST(refuses_a_root_that_others_may_write), TEST(refuses_a_link_on_the_way), TEST(a_past_deadline_begins_nothing), TEST(the_kill_switch_stops_it),

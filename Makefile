@@ -203,4 +203,4 @@ compile_commands.json: $(skeletons) $(O)/gen/policies.inc $(syscall-tables) ## f
 	@{ echo '['; $(foreach s,$(sources),$(call json-entry,$(s),$(call compile-c,$(s),$(O)/$(s:.c=.o)))) \
 	$(foreach s,$(all-bpf-y:.o=.c),$(call json-entry,$(s),$(call compile-bpf,$(s),$(O)/$(s:.c=.o)))) echo '{}]'; } | sed 'N;$$!P;$$!D;s/,\n{}\]/\n]/' > $@
 
--include $(shell [ -d $(O) ] && find $(O) -name '*.d' 2>/dev/null)
+-include $(shell [ -d $(O) ] && find $(O) -type f -name '*.d' 2>/dev/null)

@@ -170,18 +170,20 @@ build_is_quiet() {
 }
 
 installs() {
-	root=$out/test-root
+	root=$(mktemp -d) && make install DESTDIR="$root" >/dev/null && installed_in "$root"
+	code=$?
 	rm -rf "$root"
-	make install DESTDIR="$PWD/$root" >/dev/null || return 1
+	return $code
+}
+
+installed_in() {
 	for file in usr/sbin/nodemend etc/nodemend/conf.d usr/share/nodemend/policy.d usr/share/doc/nodemend/README.md; do
-		[ -e "$root/$file" ] || { echo "not installed: $file"; return 1; }
+		[ -e "$1/$file" ] || { echo "not installed: $file"; return 1; }
 	done
-	"$root/usr/sbin/nodemend" --version || return 1
-	for policy in "$root"/usr/share/nodemend/policy.d/*.yaml; do
-		"$root/usr/sbin/nodemend" check "$policy" || return 1
+	"$1/usr/sbin/nodemend" --version || return 1
+	for policy in "$1"/usr/share/nodemend/policy.d/*.yaml; do
+		"$1/usr/sbin/nodemend" check "$policy" || return 1
 	done
-	# Nothing outside DESTDIR: what make install would write without it is not there unless it was before.
-	[ "$(find "$root" -type f | wc -l)" -ge 4 ]
 }
 
 compile_commands() {

@@ -174,5 +174,5 @@ int main(void)
 		exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 	}
 	waitpid(init, &status, 0);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1); /* a leak checker wants a thread, and none can be made in two namespaces */
 }

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "core/account.h"
 #include "core/clock.h"
 #include "core/log.h"
 
@@ -31,13 +31,14 @@ static int open_feed(struct agent *agent)
 	snprintf(path, sizeof(path), "%s/feed", agent->run_dir);
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	const struct passwd *user = getpwnam(agent->config->publisher_user);
-	if (!user)
-		user = getpwnam("nobody");
+	uid_t uid = 0;
+	gid_t gid = 0;
+	if (account_user(agent->config->publisher_user, &uid, &gid) < 0)
+		(void)account_user("nobody", &uid, &gid); /* not there either: the folder stays root's */
 	agent->feed_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (agent->feed_fd < 0)
 		return -errno;
-	if (user && geteuid() == 0 && fchown(agent->feed_fd, user->pw_uid, user->pw_gid) < 0)
+	if (geteuid() == 0 && fchown(agent->feed_fd, uid, gid) < 0)
 		return -errno;
 
 	/* The publisher owns only the folder below; readers find the feed where it is promised. */

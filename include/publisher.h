@@ -12,7 +12,8 @@
 #include "record.h"
 #include "snapshot.h"
 
-enum { RING_SLOTS = 4 };
+/* One to write while the other is read for a whole interval; each is resident in both processes. */
+enum { RING_SLOTS = 2 };
 
 /* One writer; readers retry when seq was odd or changed (seqlock). slot = seq of the snapshot % RING_SLOTS. */
 struct ring_slot {

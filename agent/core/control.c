@@ -8,7 +8,6 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/account.h"
 #include "core/control_socket.h"
 #include "core/log.h"
 
@@ -322,8 +322,8 @@ static int bind_socket(struct control *control, const struct sockaddr_un *addres
 		return -errno;
 	if (bind(control->fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
 		return -errno;
-	const struct group *group = getgrnam("nodemend");
-	if (group && fchownat(control->dir_fd, CONTROL_SOCKET, (uid_t)-1, group->gr_gid, AT_SYMLINK_NOFOLLOW) < 0)
+	gid_t group;
+	if (account_group("nodemend", &group) == 0 && fchownat(control->dir_fd, CONTROL_SOCKET, (uid_t)-1, group, AT_SYMLINK_NOFOLLOW) < 0)
 		log_warning("control: the group nodemend cannot read status: %s", strerror(errno));
 	if (fchmodat(control->dir_fd, CONTROL_SOCKET, 0660, 0) < 0)
 		return -errno;

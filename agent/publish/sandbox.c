@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See sandbox.h: user, capabilities, Landlock, seccomp, in the order in which each still may. */
+#include "core/account.h"
 #include "publish/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/landlock.h>
-#include <pwd.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -60,23 +60,25 @@ static int change_user(const char *user, int feed_dir_fd, struct sandbox_report 
 	if (geteuid() != 0)
 		return 0;
 
-	const struct passwd *entry = user && *user ? getpwnam(user) : NULL;
-	if (!entry)
-		entry = getpwnam("nobody");
-	if (!entry || entry->pw_uid == 0)
+	uid_t uid = 0;
+	gid_t gid = 0;
+	const char *name = user && *user ? user : "nobody";
+	if (account_user(name, &uid, &gid) < 0)
+		(void)account_user(name = "nobody", &uid, &gid); /* not there: uid stays 0, which is refused */
+	if (uid == 0)
 		return -ENOENT;
-	if (feed_dir_fd >= 0 && fchownat(feed_dir_fd, "", entry->pw_uid, entry->pw_gid, AT_EMPTY_PATH) < 0)
+	if (feed_dir_fd >= 0 && fchownat(feed_dir_fd, "", uid, gid, AT_EMPTY_PATH) < 0)
 		return -errno;
 
 	drop_bounding_set();
 	if (setgroups(0, NULL) < 0)
 		return -errno;
-	if (setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) < 0)
+	if (setresgid(gid, gid, gid) < 0)
 		return -errno;
-	if (setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid) < 0)
+	if (setresuid(uid, uid, uid) < 0)
 		return -errno;
 	report->user_changed = true;
-	snprintf(report->user, sizeof(report->user), "%s", entry->pw_name);
+	snprintf(report->user, sizeof(report->user), "%s", name);
 	return 0;
 }
 

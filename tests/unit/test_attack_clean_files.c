@@ -101,7 +101,7 @@ static bool swap_file_and_link(uint64_t count, void *context)
 	int dir_fd = *(const int *)context;
 	(void)unlinkat(dir_fd, "swap", 0);
 	if (count % 2) {
-		(void)symlinkat("../../outside/sentinel.log", dir_fd, "swap");
+		(void)!symlinkat("../../outside/sentinel.log", dir_fd, "swap");
 	} else {
 		int fd = openat(dir_fd, "swap", O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
 		(void)!write(fd, "x", 1);
@@ -178,7 +178,7 @@ static bool link_and_unlink(uint64_t count, void *context)
 {
 	int dir_fd = *(const int *)context;
 	struct stat found;
-	(void)linkat(dir_fd, "keep.txt", dir_fd, "v0.log", 0);
+	(void)!linkat(dir_fd, "keep.txt", dir_fd, "v0.log", 0);
 	(void)unlinkat(dir_fd, "v0.log", 0);
 	return fstatat(dir_fd, "keep.txt", &found, AT_SYMLINK_NOFOLLOW) == 0;
 }

@@ -74,6 +74,12 @@ static const struct action_step *step_of(const char *name)
 	return NULL;
 }
 
+static const char *detail_of(const char *name)
+{
+	const struct action_step *step = step_of(name);
+	return step ? step->detail : "";
+}
+
 static void refused(int unit, const char *by)
 {
 	apply(unit);
@@ -88,7 +94,7 @@ static void waits_for_its_own_job_and_then_for_active(void **state)
 	assert_int_equal(result.outcome, OUTCOME_FIXED);
 	assert_int_equal(result.observed.unit_active, 1);
 	assert_int_equal(fake.counts[GOOD].restarts, 1);
-	assert_string_equal(step_of("job")->detail, "job of RestartUnit: done");
+	assert_string_equal(detail_of("job"), "job of RestartUnit: done");
 	assert_null(step_of("reset-failed"));
 	/* No more than the moment in which it must stay alive. */
 	assert_true(result.observed.within_ns >= NSEC_PER_SEC);
@@ -105,7 +111,7 @@ static void a_failed_unit_is_reset_first(void **state)
 	apply(FAILED);
 	assert_int_equal(result.outcome, OUTCOME_FIXED);
 	assert_int_equal(fake.counts[FAILED].resets, 1);
-	assert_non_null(strstr(step_of("reset-failed")->detail, "start-limit-hit"));
+	assert_non_null(strstr(detail_of("reset-failed"), "start-limit-hit"));
 }
 
 static void a_failed_job_is_a_failure(void **state)

@@ -38,6 +38,12 @@ static const struct action_step *step_of(const char *name)
 	return NULL;
 }
 
+static const char *detail_of(const char *name)
+{
+	const struct action_step *step = step_of(name);
+	return step ? step->detail : "";
+}
+
 /* --- one process ---------------------------------------------------------------------------------------------------------------- */
 
 static void the_first_candidate_is_asked_and_ends(void **state)
@@ -116,7 +122,7 @@ static void another_name_or_cgroup_is_another_process(void **state)
 	snprintf(request.candidates[0].cgroup, PATH_LEN, "/nodemend-test-nowhere");
 	run();
 	assert_int_equal(result.outcome, OUTCOME_NO_EFFECT);
-	assert_non_null(strstr(step_of("candidate")->detail, "another cgroup"));
+	assert_non_null(strstr(detail_of("candidate"), "another cgroup"));
 	assert_true(victim_is_alive(pid));
 	victim_reap(pid);
 }
@@ -141,7 +147,7 @@ static void the_protected_are_passed_over_with_their_rule(void **state)
 	run();
 	assert_int_equal(result.outcome, OUTCOME_REFUSED);
 	assert_string_equal(result.refused_by, "never-list");
-	assert_non_null(strstr(step_of("candidate")->detail, "protect.comms: sle*"));
+	assert_non_null(strstr(detail_of("candidate"), "protect.comms: sle*"));
 	assert_true(victim_is_alive(pids[0]));
 	victim_reap(pids[0]);
 	victim_reap(pids[1]);
@@ -288,14 +294,16 @@ static void aim_at(const struct cgroup_fixture *group, uint64_t term_wait_ns)
 	snprintf(request.target.name, PATH_LEN, "%s", group->path);
 }
 
-#define NEED_CGROUP(group_) \
-	struct cgroup_fixture *group_ = *state; \
-	if (!group_) \
-		skip()
+static struct cgroup_fixture *need_cgroup(void **state)
+{
+	if (!*state)
+		skip(); /* no v2 hierarchy that may be written */
+	return *state;
+}
 
 static void a_cgroup_ends_as_a_whole(void **state)
 {
-	NEED_CGROUP(group);
+	struct cgroup_fixture *group = need_cgroup(state);
 	pid_t pids[3] = { victim_start_in(OBEDIENT, group->procs), victim_start_in(STUBBORN, group->procs), victim_start_in(OBEDIENT, group->inner_procs) };
 	pid_t outside = victim_start(OBEDIENT);
 	aim_at(group, 50 * NSEC_PER_MSEC);
@@ -311,7 +319,7 @@ static void a_cgroup_ends_as_a_whole(void **state)
 
 static void one_protected_member_spares_all(void **state)
 {
-	NEED_CGROUP(group);
+	struct cgroup_fixture *group = need_cgroup(state);
 	pid_t pid = victim_start_in(OBEDIENT, group->procs);
 	pid_t ours = fork(); /* the program of the agent, wherever it was moved to */
 	if (ours == 0) {
@@ -333,7 +341,7 @@ static void one_protected_member_spares_all(void **state)
 
 static void another_id_is_another_cgroup(void **state)
 {
-	NEED_CGROUP(group);
+	struct cgroup_fixture *group = need_cgroup(state);
 	pid_t pid = victim_start_in(OBEDIENT, group->procs);
 	struct stat inner;
 	assert_int_equal(stat(group->inner, &inner), 0);
@@ -351,7 +359,7 @@ static void another_id_is_another_cgroup(void **state)
 
 static void never_the_root_nor_one_above_the_agent(void **state)
 {
-	NEED_CGROUP(group);
+	struct cgroup_fixture *group = need_cgroup(state);
 	aim_at(group, 0);
 	request.verb = REMEDY_VERB_PLAN;
 	snprintf(request.target.name, PATH_LEN, "/");
@@ -375,7 +383,7 @@ static void never_the_root_nor_one_above_the_agent(void **state)
 
 static void an_empty_cgroup_is_no_effect(void **state)
 {
-	NEED_CGROUP(group);
+	struct cgroup_fixture *group = need_cgroup(state);
 	aim_at(group, 0);
 	run();
 	assert_int_equal(result.outcome, OUTCOME_NO_EFFECT);
@@ -384,7 +392,7 @@ static void an_empty_cgroup_is_no_effect(void **state)
 /* What kernels before 5.14 get. */
 static void frozen_killed_and_thawed(void **state)
 {
-	NEED_CGROUP(group);
+	struct cgroup_fixture *group = need_cgroup(state);
 	pid_t pids[2] = { victim_start_in(OBEDIENT, group->procs), victim_start_in(STUBBORN, group->inner_procs) };
 	struct group held;
 	char path[PATH_LEN + 32], frozen = '?';

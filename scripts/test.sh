@@ -51,7 +51,7 @@ skip() {
 one() {
 	name=$1
 	shift
-	log=$logs/$(echo "$name" | tr ' /' '--').log
+	log=$logs/$(echo "$name" | tr ' /:' '---').log
 	begun=$(date +%s)
 	if "$@" >"$log" 2>&1 </dev/null; then
 		report "$name" $(($(date +%s) - begun)) 1 0 0 "$log"
@@ -66,7 +66,7 @@ counted() {
 	name=$1
 	limit=$2
 	shift 2
-	log=$logs/$(echo "$name" | tr ' /' '--').log
+	log=$logs/$(echo "$name" | tr ' /:' '---').log
 	begun=$(date +%s)
 	timeout --kill-after=20 "$limit" "$@" >"$log" 2>&1 </dev/null
 	code=$?

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/config_table.h"
+#include "core/pages.h"
 #include "core/policy_table.h"
 
 #define DEFAULT_FOLDER "/etc/nodemend"
@@ -322,5 +323,5 @@ int config_load(const char *path, struct config *ret, struct config_faults *faul
 void config_copy(struct config *to, const struct config *from)
 {
 	memcpy(to, from, offsetof(struct config, policies));
-	memcpy(to->policies, from->policies, from->policy_count * sizeof(from->policies[0]));
+	pages_copy(to->policies, from->policies, from->policy_count * sizeof(from->policies[0]));
 }

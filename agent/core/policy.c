@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Policies from YAML into include/policy.h's structs, by the tables in policy_table.c. What no single value shows is policy_check.c's. */
+#include "core/pages.h"
 #include "core/policy_table.h"
 
 #include <errno.h>
@@ -318,7 +319,7 @@ void policies_read(struct reader *reader, const struct yaml_item *list, struct c
 			return;
 		}
 		struct policy *policy = &config->policies[config->policy_count];
-		memset(policy, 0, sizeof(*policy));
+		pages_clear(policy, sizeof(*policy));
 		section_defaults(&policy_section, policy);
 		snprintf(policy->file, sizeof(policy->file), "%s", reader->file);
 		policy->line = item->line;

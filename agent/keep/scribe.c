@@ -376,7 +376,7 @@ static int greet(struct scribe *scribe, bool *ret_moved, char *why, size_t why_s
 static int load(struct scribe *scribe, const char *boot_id, struct saved_state *ret, char *why, size_t why_size)
 {
 	struct state_file *file;
-	memset(ret, 0, sizeof(*ret));
+	state_clear(ret);
 	int error = state_open(scribe->dir_fd, &file);
 	if (error == -ENOSPC || error == -EDQUOT) {
 		snprintf(why, why_size, "there is no room for the state file: cooldowns and open incidents do not survive a restart until there is");

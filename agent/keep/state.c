@@ -14,6 +14,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/pages.h"
 #include "keep/state_json.h"
 
 enum { SLOTS = 2, HEADER_MAX = 128, HASHED_FROM = 72 }; /* "sha256 ", 64 digits, a blank */
@@ -155,6 +156,11 @@ static int open_slot(struct state_file *file, uint32_t slot)
 	return 0;
 }
 
+void state_clear(struct saved_state *state)
+{
+	pages_clear(state, sizeof(*state));
+}
+
 int state_open(int dir_fd, struct state_file **ret)
 {
 	struct state_file *file = calloc(1, sizeof(*file));
@@ -207,7 +213,7 @@ static int load_newest(const int fds[SLOTS], char *buffer, struct saved_state *r
 			snprintf(why, why_size, "%s: %s", slot_names[i], slots[i].why);
 	}
 
-	memset(ret, 0, sizeof(*ret));
+	state_clear(ret);
 	uint32_t first = slots[1].state == SLOT_WHOLE && (slots[0].state != SLOT_WHOLE || slots[1].seq > slots[0].seq);
 	for (uint32_t i = 0; i < SLOTS; i++) {
 		uint32_t at = (first + i) % SLOTS;

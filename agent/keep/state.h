@@ -13,6 +13,9 @@
 enum { STATE_SLOT_SIZE = 1 << 20 };
 #define STATE_ACT_MAX_AGE_NS (31 * 24 * 3600 * (int64_t)NSEC_PER_SEC) /* no budget looks further back */
 
+/* All zero, without writing where it is zero already: the tables of a new agent are half a megabyte that most nodes never fill. */
+void state_clear(struct saved_state *state);
+
 struct state_file;
 /* Makes what is missing, every byte written, so that saving never needs room. -ENOSPC where there is none for that. */
 int state_open(int dir_fd, struct state_file **ret);

@@ -128,7 +128,7 @@ int state_parse(const char *text, size_t size, struct saved_state *ret, char ret
 	const cJSON *schema = cJSON_GetObjectItemCaseSensitive(json, "schema");
 	const char *bad = NULL;
 	why[0] = '\0';
-	memset(ret, 0, sizeof(*ret));
+	state_clear(ret);
 	ret_anchor[0] = '\0';
 
 	if (!json)
@@ -144,7 +144,7 @@ int state_parse(const char *text, size_t size, struct saved_state *ret, char ret
 	cJSON_Delete(json);
 	if (!why[0])
 		return 0;
-	memset(ret, 0, sizeof(*ret));
+	state_clear(ret);
 	return -EBADMSG;
 }
 

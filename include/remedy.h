@@ -20,7 +20,7 @@ struct clean_files_args {
 	char root[PATH_LEN];
 	uint32_t match_count;
 	char match[MAX_MATCH][NAME_LEN];  /* fnmatch on the file's name; at least one */
-	uint64_t min_age_ns;              /* by mtime */
+	uint64_t min_age_ns;              /* by mtime and by ctime, which cannot be set back */
 	uint32_t keep_newest;             /* of all matching files, by mtime, per directory */
 	uint64_t max_bytes;
 	uint32_t max_files;

@@ -107,6 +107,7 @@ install: all ## into DESTDIR
 	install -D -m 0755 $(O)/nodemend $(DESTDIR)$(PREFIX)/sbin/nodemend
 	install -d -m 0755 $(DESTDIR)/etc/nodemend/conf.d $(DESTDIR)$(PREFIX)/share/doc/nodemend $(DESTDIR)$(PREFIX)/share/nodemend/policy.d
 	install -m 0644 $(policies) $(DESTDIR)$(PREFIX)/share/nodemend/policy.d/
+	install -D -m 0644 deploy/systemd/nodemend.service $(DESTDIR)/lib/systemd/system/nodemend.service
 	install -m 0644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/nodemend/
 
 clean: ## remove what was built

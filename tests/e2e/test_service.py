@@ -131,7 +131,8 @@ class Inside(harness.Agent):
         bench.agents.append(self)
         (container.tree / "etc/nodemend").mkdir()
         (container.tree / "etc/nodemend/nodemend.yaml").write_text(config)
-        container.run("systemctl", "start", "nodemend.service")
+        # A first boot enables what says [Install]: it may be running already, without this configuration.
+        container.run("systemctl", "restart", "nodemend.service")
         try:
             wait_for("the agent inside", self._answers, 30)
         finally:
@@ -151,14 +152,11 @@ class Inside(harness.Agent):
 
 
 def unit_of_the_agent(port):
-    return f"""[Unit]
-Description=nodemend
-[Service]
-Environment=LD_LIBRARY_PATH=/opt/lib
-RuntimeDirectory=nodemend
-StateDirectory=nodemend
-ExecStart=/opt/nodemend run --listen 127.0.0.1:{port}
-"""
+    """The one that ships, on the places of this container."""
+    shipped = (harness.ROOT / "deploy/systemd/nodemend.service").read_text()
+    lines = ["ExecStart=/opt/nodemend run --listen 127.0.0.1:%d" % port if line.startswith("ExecStart=") else
+             "ExecReload=/opt/nodemend reload" if line.startswith("ExecReload=") else line for line in shipped.splitlines()]
+    return "\n".join(lines).replace("[Service]\n", "[Service]\nEnvironment=LD_LIBRARY_PATH=/opt/lib\n") + "\n"
 
 
 def inside(bench):

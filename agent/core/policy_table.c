@@ -148,7 +148,7 @@ static const struct setting clean_files_settings[] = {
 	  .offset = offsetof(union remedy_args, clean_files.match), .size = NAME_LEN, .room = MAX_MATCH,
 	  .count_offset = offsetof(union remedy_args, clean_files.match_count), .help = "globs on the file's name" },
 	{ .name = "min_age", .type = VALUE_DURATION, ARGUMENT(clean_files.min_age_ns), .max = 3650 * DAY_NS, .initial = "1h",
-	  .help = "younger files stay (by mtime)" },
+	  .help = "younger files stay (by mtime and ctime)" },
 	{ .name = "keep_newest", .type = VALUE_COUNT, ARGUMENT(clean_files.keep_newest), .max = 100000, .initial = "1",
 	  .help = "the newest matching files of each directory stay" },
 	{ .name = "max_bytes", .type = VALUE_BYTES, ARGUMENT(clean_files.max_bytes), .min = 1, .initial = "1GiB",
@@ -171,7 +171,7 @@ static const struct setting terminate_settings[] = {
 	{ .name = "scope", .type = VALUE_CHOICE, ARGUMENT(terminate.scope), CHOICES(scope_choices), .initial = "process",
 	  .help = "the process that is the first cause, or its whole cgroup" },
 	{ .name = "term_wait", .type = VALUE_DURATION, ARGUMENT(terminate.term_wait_ns), .max = 300.0 * NSEC_PER_SEC, .initial = "5s",
-	  .help = "between SIGTERM and SIGKILL; 0s: SIGKILL at once" },
+	  .help = "between SIGTERM and SIGKILL, at most half of the within; 0s: SIGKILL at once" },
 };
 
 const struct section remedy_sections[REMEDY_COUNT] = {

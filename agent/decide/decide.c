@@ -148,6 +148,10 @@ static void fill_request(struct order *order, const struct remedy_step *step, co
 	request->target = order->action.target;
 	request->args = step->args;
 	request->expect = step->expect;
+	/* Half of the promised time for the polite word, half for the other: a deadline that passes in the wait would leave a victim that
+	 * ignores TERM alive. */
+	if (step->remedy == REMEDY_TERMINATE && step->expect.within_ns != UNKNOWN && step->args.terminate.term_wait_ns > step->expect.within_ns / 2)
+		request->args.terminate.term_wait_ns = step->expect.within_ns / 2;
 	request->protect = config->protect;
 	request->deadline_boot_ns = now->boot_ns + (step->expect.within_ns == UNKNOWN ? 60 * NSEC_PER_SEC : step->expect.within_ns);
 	snprintf(request->action_id, sizeof(request->action_id), "%s", order->action.id);

@@ -138,6 +138,7 @@ static void opens_acts_verifies_and_closes(void **state)
 	assert_int_equal(order->request.verb, REMEDY_VERB_APPLY);
 	assert_int_equal(order->request.candidate_count, 1);
 	assert_int_equal(order->request.candidates[0].pid, 41);
+	assert_int_equal(order->request.args.terminate.term_wait_ns, SECONDS(5) / 2); /* there must be time left for KILL */
 	assert_int_equal(order->action.outcome, OUTCOME_NONE);
 	assert_null(dispatch(&bench, slot));
 	answer(&bench, slot, OUTCOME_FIXED);

@@ -26,7 +26,7 @@ collectors: {{unit: false}}
 policies:
   - name: data-fills
     when:
-      filesystem: {{mountpoint: "{mount}", used_percent: {{above: 60, clear: 55}}, for: 1s}}
+      filesystem: {{mountpoint: "{mount}", used_percent: {{above: 60, clear: 55}}, for: 500ms}}
     mode: {mode}
     do:
       - clean-files: {{root: "{root}", match: ["*.log.*"], min_age: 1s, keep_newest: {KEEP_NEWEST}, max_bytes: 2GiB, max_depth: 4}}

@@ -19,7 +19,7 @@ mark='<!-- written by make bench -->'
 {
 	sed "/^$mark\$/q" "$document"
 	echo
-	echo "Kernel $(uname -r), $(nproc) processors ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)), $(date -u +%Y-%m-%d)."
+	echo "Kernel $(uname -r | cut -d- -f1), $(nproc) processors ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)), $(date -u +%Y-%m-%d)."
 	echo
 	cat "$table"
 } >"$document.new"

@@ -24,6 +24,7 @@
 #include "core/clock.h"
 #include "core/control.h"
 #include "core/log.h"
+#include "core/privilege.h"
 #include "decide/ledger.h"
 #include "keep/journal.h"
 #include "keep/scribe.h"
@@ -407,7 +408,10 @@ static int open_keeping(struct agent *agent)
 static int open_all(struct agent *agent)
 {
 	stand_firm();
-	int error = wheel_allocate(agent);
+	int error = privilege_bound();
+	if (error < 0)
+		log_warning("privileges: cannot be bounded, going on with all of root's: %s", strerror(-error));
+	error = wheel_allocate(agent);
 	if (error < 0)
 		return error;
 	error = sd_event_default(&agent->event);

@@ -89,6 +89,16 @@ def publisher_is_walled_in(bench):
     bench.ok("the agent holds no network socket", not sockets & _inet_inodes(own), sockets & _inet_inodes(own))
 
 
+def agent_is_bounded(bench):
+    """Root, but without what no remedy needs: kernel modules, raw I/O, reboot, the clock, raw sockets, devices; its workers, too."""
+    agent = bench.agent(GROW.format(cgroup="/none", acts="1/1h"))
+    never = {"net_raw": 13, "sys_module": 16, "sys_rawio": 17, "sys_boot": 22, "sys_time": 25, "mknod": 27}
+    for pid in (agent.pid, *harness.children_of(agent.pid)):
+        status = status_of(pid)
+        held = [name for name, bit in never.items() if any(int(status[key], 16) >> bit & 1 for key in ("CapPrm", "CapEff", "CapBnd"))]
+        bench.ok(f"{status['Name']} holds none of them", not held, held)
+
+
 def _sockets(pid):
     for fd in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(OSError):
@@ -158,4 +168,4 @@ def pause_holds(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(publisher_dies, publisher_is_walled_in, agent_dies, pause_holds))
+    raise SystemExit(harness.main(publisher_dies, publisher_is_walled_in, agent_is_bounded, agent_dies, pause_holds))

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Root, and no more of it than the agent and its workers use. */
+#ifndef NODEMEND_CORE_PRIVILEGE_H
+#define NODEMEND_CORE_PRIVILEGE_H
+
+/* Gives up every capability that is not on the list in privilege.c, for good and for all children. 0 or -errno; without root there is
+ * nothing to give up. */
+int privilege_bound(void);
+
+#endif

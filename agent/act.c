@@ -186,8 +186,26 @@ static void keep_intent(struct agent *agent, uint32_t slot)
 		dispatch->ticket = UINT64_MAX; /* its queue is full: wait for the deadline, then act and be counted as late */
 }
 
-static void log_incident(const struct incident *incident)
+static bool is_news(struct agent *agent, const struct incident *incident)
 {
+	uint32_t entries = incident->history_count + incident->history_cut;
+	for (uint32_t i = 0; i < MAX_OPEN_INCIDENTS; i++) {
+		if (strcmp(agent->logged[i].id, incident->id) != 0)
+			continue;
+		bool news = agent->logged[i].entries != entries;
+		agent->logged[i].entries = entries;
+		return news;
+	}
+	uint32_t slot = agent->logged_next++ % MAX_OPEN_INCIDENTS;
+	memcpy(agent->logged[slot].id, incident->id, ID_LEN);
+	agent->logged[slot].entries = entries;
+	return true;
+}
+
+static void log_incident(struct agent *agent, const struct incident *incident)
+{
+	if (!is_news(agent, incident))
+		return;
 	const struct cause *cause = incident->cause_count ? &incident->causes[0] : NULL;
 	const char *why = incident->history_count ? incident->history[incident->history_count - 1].why : "";
 	if (cause && cause->pid)
@@ -204,7 +222,7 @@ void act_take_changes(struct agent *agent)
 	struct changes *changes = agent->changes;
 	for (uint32_t i = 0; i < changes->incident_count; i++) {
 		tell_incident(agent, &changes->incidents[i]);
-		log_incident(&changes->incidents[i]);
+		log_incident(agent, &changes->incidents[i]);
 	}
 	for (uint32_t i = 0; i < changes->action_count; i++) {
 		const struct action *action = &changes->actions[i];

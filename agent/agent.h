@@ -61,6 +61,12 @@ struct agent {
 	struct remedy_result armed[REMEDY_COUNT]; /* their answers; verb CHECK once it is there */
 	struct remedy_result answer;
 	uint64_t intents_late;
+	/* How much of each incident's history has been logged; a new ranking of its causes alone is not worth a line. */
+	struct {
+		char id[ID_LEN];
+		uint32_t entries;
+	} logged[MAX_OPEN_INCIDENTS];
+	uint32_t logged_next;
 
 	/* keep and tell */
 	struct scribe *scribe;
@@ -70,6 +76,7 @@ struct agent {
 	int publisher_pid, publisher_fd, feed_fd;
 	struct sd_event_source *publisher_timer;
 	uint64_t publisher_started_ns, publisher_restarts, records_dropped;
+	uint32_t publisher_quick_deaths;         /* in a row */
 	bool reload_pending;
 };
 

@@ -20,8 +20,9 @@
 #include "core/clock.h"
 #include "core/log.h"
 
-/* A publisher that dies at once is not started in a tight loop. */
+/* A publisher that dies at once is not started in a tight loop, and one that always does is tried twice a minute. */
 #define RESPAWN_NS (500 * NSEC_PER_MSEC)
+#define RESPAWN_DOUBLINGS 6
 
 extern char **environ;
 
@@ -159,8 +160,15 @@ void tell_child_ended(struct agent *agent, int pid)
 	agent->publisher_pid = 0;
 	agent->publisher_restarts++;
 	uint64_t now = clock_boot_ns(), lived = now - agent->publisher_started_ns;
-	log_warning("publisher: ended after %.1f s, starting it again", (double)lived / (double)NSEC_PER_SEC);
-	sd_event_source_set_time(agent->publisher_timer, (lived < RESPAWN_NS ? now + RESPAWN_NS : now) / NSEC_PER_USEC);
+	uint64_t wait = 0;
+	if (lived >= RESPAWN_NS) {
+		agent->publisher_quick_deaths = 0;
+	} else {
+		wait = RESPAWN_NS << (agent->publisher_quick_deaths < RESPAWN_DOUBLINGS ? agent->publisher_quick_deaths : RESPAWN_DOUBLINGS);
+		agent->publisher_quick_deaths++;
+	}
+	log_warning("publisher: ended after %.1f s, starting it again%s", (double)lived / (double)NSEC_PER_SEC, wait ? " in a while" : "");
+	sd_event_source_set_time(agent->publisher_timer, (now + wait) / NSEC_PER_USEC);
 	sd_event_source_set_enabled(agent->publisher_timer, SD_EVENT_ONESHOT);
 }
 

@@ -14,7 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct saved_state first, second;
+static struct saved_state first, second, third;
 
 static void require(int holds)
 {
@@ -34,17 +34,24 @@ static void check_bounds(const struct saved_state *state)
 			state->incidents[i].action_count <= MAX_INCIDENT_ACTIONS && state->incidents[i].kind < KIND_COUNT);
 }
 
-static void check_again(void)
+static void write_and_read(const struct saved_state *from, struct saved_state *to)
 {
 	char anchor[DIGEST_LEN], why[WHY_LEN];
-	cJSON *json = state_to_json(&first, "", false);
+	cJSON *json = state_to_json(from, "", false);
 	require(json != NULL);
 	char *text = cJSON_PrintUnformatted(json);
-	require(text && state_parse(text, strlen(text), &second, anchor, why, sizeof(why)) == 0);
-	require(second.act_count == first.act_count && second.machine_count == first.machine_count && second.incident_count == first.incident_count);
-	require(memcmp(first.machines, second.machines, sizeof(first.machines)) == 0);
+	require(text && state_parse(text, strlen(text), to, anchor, why, sizeof(why)) == 0);
+	require(to->act_count == from->act_count && to->machine_count == from->machine_count && to->incident_count == from->incident_count);
 	cJSON_free(text);
 	cJSON_Delete(json);
+}
+
+/* A name that is no UTF-8, which our own writer never wrote, is made so at the first round; from then on nothing changes. */
+static void check_again(void)
+{
+	write_and_read(&first, &second);
+	write_and_read(&second, &third);
+	require(memcmp(second.machines, third.machines, sizeof(second.machines)) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

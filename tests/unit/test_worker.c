@@ -124,8 +124,13 @@ static void does_not_outlive_its_parent(void **state)
 	pid_t parent = fork();
 	if (parent == 0) {
 		struct worker worker = { .name = "test", .serve = serve, .fd = -1 };
-		/* One that hangs does not read the end of its socket: only the signal ends it. */
-		if (worker_start(&worker) == 0 && ask(&worker, HANG, 0) == 0)
+		/* Its answer says that it has begun. One that then hangs does not read the end of its socket: only the signal ends it. */
+		struct pollfd answered = { .events = POLLIN };
+		int answer = 0;
+		bool begun = worker_start(&worker) == 0 && ask(&worker, DOUBLE, 1) == 0;
+		answered.fd = worker.fd;
+		begun = begun && poll(&answered, 1, 10000) > 0 && worker_receive(&worker, &answer, sizeof(answer)) == 1;
+		if (begun && ask(&worker, HANG, 0) == 0)
 			(void)!write(pipe_fd[1], &worker.pid, sizeof(worker.pid));
 		pause();
 		_exit(0);

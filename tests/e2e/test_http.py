@@ -79,7 +79,7 @@ def agrees_with_node_exporter(bench, agent):
     """The same names, labels and values as the real one on the same node."""
     exporter = shutil.which("prometheus-node-exporter")
     if not exporter:
-        bench.skip("beside node_exporter", "prometheus-node-exporter is not installed (scripts/deps.sh bench)")
+        bench.skip("beside node_exporter", "prometheus-node-exporter is not installed (scripts/deps.sh test)")
         return
     port = harness.free_port()
     process = subprocess.Popen([exporter, f"--web.listen-address=127.0.0.1:{port}"], stdin=subprocess.DEVNULL,

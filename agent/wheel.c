@@ -120,12 +120,8 @@ void wheel_close_collectors(struct agent *agent)
 
 static void count_tick(struct self_section *self, uint64_t took_ns)
 {
-	uint32_t bucket = 0;
-	while (bucket < LATENCY_BUCKETS - 1 && took_ns > 1ULL << (LATENCY_FIRST_EXP + bucket))
-		bucket++;
-	self->tick_buckets[bucket]++;
-	self->tick_count++;
-	self->tick_sum_ns += took_ns;
+	self->ticks.buckets[histogram_bucket(took_ns)]++;
+	self->ticks.sum_ns += took_ns;
 }
 
 static void run_collector(struct agent *agent, enum collector_id id, bool full)

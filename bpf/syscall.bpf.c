@@ -78,22 +78,6 @@ static __always_inline struct syscall_counts *counts_of(__u32 slot, __u32 abi)
 	return counts;
 }
 
-/* A bucket's upper bound is inclusive: exactly 2^k ns belongs to the bucket that ends there. */
-static __always_inline __u32 bucket_of(__u64 ns)
-{
-	__u64 rest = (ns ? ns - 1 : 0) >> LATENCY_FIRST_EXP;
-	__u32 bits = 0;
-
-	if (rest >> (LATENCY_BUCKETS - 2))
-		return LATENCY_BUCKETS - 1;
-	if (rest >> 16) { rest >>= 16; bits += 16; }
-	if (rest >> 8) { rest >>= 8; bits += 8; }
-	if (rest >> 4) { rest >>= 4; bits += 4; }
-	if (rest >> 2) { rest >>= 2; bits += 2; }
-	if (rest >> 1) { rest >>= 1; bits += 1; }
-	return bits + (__u32)rest;
-}
-
 static __always_inline enum errno_class errno_class_of(long error)
 {
 	switch (error) {
@@ -211,10 +195,10 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 	if (!counts)
 		return 0;
 	__u64 ns = now > start ? now - start : 0;
-	__u32 bucket = bucket_of(ns);
-	if (bucket < LATENCY_BUCKETS)
-		count(counts->buckets[bucket], 1);
-	count(counts->sum_ns, ns);
+	__u32 bucket = histogram_bucket(ns);
+	if (bucket < HISTOGRAM_BUCKETS)
+		count(counts->latency.buckets[bucket], 1);
+	count(counts->latency.sum_ns, ns);
 	count_error(counts, slot, abi, result);
 	return 0;
 }

@@ -15,6 +15,18 @@ struct collector_env {
 	const char *btf_path;                /* NULL = the kernel's own */
 };
 
+/*
+ * How deep a BPF collector looks, cheapest first. The governor steps down from the usual depth when the agent costs more than its
+ * budget; pressure or a finding arms the deepest for a while. What a step gives up is absent from the outputs, never zero.
+ */
+enum depth {
+	DEPTH_OFF,           /* its hot programs are detached: nothing is paid */
+	DEPTH_COUNTS,        /* counts and sums, by cgroup too; no histogram */
+	DEPTH_HISTOGRAMS,    /* the usual: with the node's (or the device's) histograms */
+	DEPTH_DEEP,          /* with a histogram for each cgroup, and what else is too dear for always */
+	DEPTH_STEPS,
+};
+
 struct collector {
 	const char *name;
 	enum collector_id id;
@@ -28,6 +40,9 @@ struct collector {
 	 */
 	int (*collect)(void *state, struct snapshot *snap, bool full, struct collector_status *status);
 	void (*close)(void *state);          /* NULL is fine */
+	/* NULL: has one depth only. At once, without a gap in its counters; 0 or -errno with the depth as it was. Opened at
+	 * DEPTH_HISTOGRAMS. A collector whose programs all fire rarely takes any depth and stays as it is. */
+	int (*set_depth)(void *state, enum depth depth);
 };
 
 extern const struct collector *const collectors[COLLECTOR_COUNT];

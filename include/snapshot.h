@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "event.h"
 #include "wire.h"
 
 #define UNKNOWN UINT64_MAX
@@ -32,8 +33,8 @@ enum {
 	MAX_WRITERS = 1024,
 	MAX_SYSCALLS = 512,
 	MAX_UNITS = 64,
-	MAX_COLLECTORS = 24,
-	MAX_BPF_PROGRAMS = 24,
+	MAX_COLLECTORS = 32,
+	MAX_BPF_PROGRAMS = 128,
 	NAME_LEN = 96,                 /* a container id is 64 digits; `cri-containerd-<id>.scope` must fit, too */
 	PATH_LEN = 256,
 	WHY_LEN = 160,
@@ -210,8 +211,7 @@ struct syscall_stat {
 	uint8_t abi;                           /* SYSCALL_ABI_64 or _32 */
 	uint64_t count;                        /* returned */
 	uint64_t errors[ERRNO_CLASS_COUNT];
-	uint64_t sum_ns;
-	uint64_t buckets[LATENCY_BUCKETS];     /* not cumulative; bucket k: 2^(k-1) < ns <= 2^k as latency_bucket_le() says */
+	struct histogram latency;
 };
 
 struct syscall_section {
@@ -250,7 +250,7 @@ struct self_section {
 	uint64_t publisher_cpu_ns, publisher_resident_bytes;
 	uint64_t publisher_restarts, events_dropped;           /* records the publisher was too slow for */
 	uint64_t journal_late;                                 /* intents not yet durable at their deadline */
-	uint64_t tick_buckets[LATENCY_BUCKETS], tick_count, tick_sum_ns;
+	struct histogram ticks;
 	uint32_t program_count;
 	struct bpf_program_stat programs[MAX_BPF_PROGRAMS];
 };
@@ -285,6 +285,7 @@ struct snapshot {
 	struct unit_section units;
 	struct self_section self;
 	struct engine_section engine;
+	struct event_section events;
 	struct cgroup_section cgroups;
 	struct process_section processes;
 };

@@ -10,12 +10,11 @@
 #include <linux/types.h>
 #endif
 
+#include "histogram.h"
+
 enum {
 	WIRE_COMM_LEN = 16,
 	SYSCALL_NR_MAX = 512,   /* numbers above are counted together in the last slot */
-	/* Bucket k holds 2^(k+7) < ns <= 2^(k+8) (bucket 0: all up to 256 ns); the last one holds everything longer than 2^34 ns = 17 s. */
-	LATENCY_BUCKETS = 28,
-	LATENCY_FIRST_EXP = 8,
 };
 
 enum syscall_abi { SYSCALL_ABI_64, SYSCALL_ABI_32, SYSCALL_ABI_COUNT };
@@ -31,9 +30,8 @@ enum errno_class {
 /* Of one syscall number on one CPU. Returned calls are `untimed` and all buckets together. */
 struct syscall_counts {
 	__u64 untimed;                  /* no latency: never returns, was refused before it began, or its start could not be kept */
-	__u64 sum_ns;
 	__u64 errors[ERRNO_CLASS_COUNT];
-	__u64 buckets[LATENCY_BUCKETS];
+	struct histogram latency;
 };
 
 enum syscall_loss { SYSCALL_LOSS_START, SYSCALL_LOSS_CALL, SYSCALL_LOSS_COUNT }; /* a latency sample; a whole call */

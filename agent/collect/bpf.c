@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_OBJECTS = 8, INITIAL_PIDNS = (int)0xEFFFFFFC, BATCH_DEPTH = 256 };
+enum { MAX_OBJECTS = 24, INITIAL_PIDNS = (int)0xEFFFFFFC, BATCH_DEPTH = 256 };
 
 /*
  * libbpf's printer takes no argument of ours, and what is loaded is a fact of the process: so these two are globals. The agent's

@@ -1,11 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The collectors, in the order in which a tick runs them: what names or completes another's rows stands after it. */
+/* The collectors, in the order of enum collector_id, in which a tick runs them: what names or completes another's rows stands after it. */
 #include "collector.h"
 
-extern const struct collector collector_cpu, collector_memory, collector_psi, collector_filesystem, collector_disk, collector_interface,
-	collector_syscall, collector_task, collector_fswrite, collector_process, collector_cgroup, collector_unit;
+/* clang-format off */
+extern const struct collector collector_cpu;
+extern const struct collector collector_memory;
+extern const struct collector collector_psi;
+extern const struct collector collector_filesystem;
+extern const struct collector collector_disk;
+extern const struct collector collector_interface;
+extern const struct collector collector_syscall;
+extern const struct collector collector_task;
+extern const struct collector collector_fswrite;
+extern const struct collector collector_process;
+extern const struct collector collector_cgroup;
+extern const struct collector collector_unit;
 
 const struct collector *const collectors[COLLECTOR_COUNT] = {
-	&collector_cpu,	    &collector_memory, &collector_psi,	   &collector_filesystem, &collector_disk,   &collector_interface,
-	&collector_syscall, &collector_task,   &collector_fswrite, &collector_process,	  &collector_cgroup, &collector_unit,
+	[COLLECTOR_CPU] = &collector_cpu,
+	[COLLECTOR_MEMORY] = &collector_memory,
+	[COLLECTOR_PSI] = &collector_psi,
+	[COLLECTOR_FILESYSTEM] = &collector_filesystem,
+	[COLLECTOR_DISK] = &collector_disk,
+	[COLLECTOR_INTERFACE] = &collector_interface,
+	[COLLECTOR_SYSCALL] = &collector_syscall,
+	[COLLECTOR_TASK] = &collector_task,
+	[COLLECTOR_FSWRITE] = &collector_fswrite,
+	[COLLECTOR_PROCESS] = &collector_process,
+	[COLLECTOR_CGROUP] = &collector_cgroup,
+	[COLLECTOR_UNIT] = &collector_unit,
 };
+/* clang-format on */

@@ -133,12 +133,12 @@ struct gathering {
 static void add_cpu(struct syscall_stat *stat, const struct syscall_counts *counts)
 {
 	stat->count += counts->untimed;
-	stat->sum_ns += counts->sum_ns;
+	stat->latency.sum_ns += counts->latency.sum_ns;
 	for (int i = 0; i < ERRNO_CLASS_COUNT; i++)
 		stat->errors[i] += counts->errors[i];
-	for (int i = 0; i < LATENCY_BUCKETS; i++) {
-		stat->buckets[i] += counts->buckets[i];
-		stat->count += counts->buckets[i];
+	for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		stat->latency.buckets[i] += counts->latency.buckets[i];
+		stat->count += counts->latency.buckets[i];
 	}
 }
 

@@ -23,14 +23,22 @@ static const unsigned char shipped_policies[] = {
 #include "policies.inc"
 };
 
+/* clang-format off */
 const char *const collector_names[COLLECTOR_COUNT] = {
-	[COLLECTOR_CPU] = "cpu",	 [COLLECTOR_MEMORY] = "memory",
-	[COLLECTOR_PSI] = "psi",	 [COLLECTOR_FILESYSTEM] = "filesystem",
-	[COLLECTOR_DISK] = "disk",	 [COLLECTOR_INTERFACE] = "interface",
-	[COLLECTOR_SYSCALL] = "syscall", [COLLECTOR_TASK] = "task",
-	[COLLECTOR_FSWRITE] = "fswrite", [COLLECTOR_PROCESS] = "process",
-	[COLLECTOR_CGROUP] = "cgroup",	 [COLLECTOR_UNIT] = "unit",
+	[COLLECTOR_CPU] = "cpu",
+	[COLLECTOR_MEMORY] = "memory",
+	[COLLECTOR_PSI] = "psi",
+	[COLLECTOR_FILESYSTEM] = "filesystem",
+	[COLLECTOR_DISK] = "disk",
+	[COLLECTOR_INTERFACE] = "interface",
+	[COLLECTOR_SYSCALL] = "syscall",
+	[COLLECTOR_TASK] = "task",
+	[COLLECTOR_FSWRITE] = "fswrite",
+	[COLLECTOR_PROCESS] = "process",
+	[COLLECTOR_CGROUP] = "cgroup",
+	[COLLECTOR_UNIT] = "unit",
 };
+/* clang-format on */
 
 /* What is under way: the first file that names policies takes the place of the shipped ones. */
 struct loading {

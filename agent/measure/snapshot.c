@@ -20,6 +20,15 @@
 		to->member.count = count;                                                                                                  \
 	} while (0)
 
+/* Those that were ever written: a ring that has not come round yet is short. */
+static void copy_events(struct event_section *to, const struct event_section *from)
+{
+	uint64_t total = *(const volatile uint64_t *)&from->total;
+	size_t used = total < MAX_EVENTS ? (size_t)total + 1 : MAX_EVENTS;
+
+	memcpy(to, from, offsetof(struct event_section, each) + used * sizeof(from->each[0]));
+}
+
 void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 {
 	memcpy(to, from, offsetof(struct snapshot, filesystems));
@@ -31,6 +40,7 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(units);
 	to->self = from->self;
 	to->engine = from->engine;
+	copy_events(&to->events, &from->events);
 	COPY_SECTION(cgroups);
 
 	/* The totals stand behind the array. */

@@ -64,25 +64,23 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 	text_append(sink->out, "}", 1);
 }
 
-static void histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const uint64_t *buckets, uint64_t sum_ns)
+static void append_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
 {
 	struct text *out = sink->out;
-	uint64_t total = 0, below = 0;
-	for (int i = 0; i < LATENCY_BUCKETS; i++)
-		total += buckets[i];
+	uint64_t below[HISTOGRAM_CLASSIC + 1];
+	histogram_classic(histogram, below);
 
 	begin_sample(sink, labels, count);
 	text_string(out, "},\"count\":");
-	text_u64(out, total);
+	text_u64(out, below[HISTOGRAM_CLASSIC]);
 	text_string(out, ",\"sum\":");
-	text_decimal(out, sum_ns, 9);
+	text_decimal(out, histogram->sum_ns, 9);
 	text_string(out, ",\"buckets\":[");
-	for (int i = 0; i < LATENCY_BUCKETS - 1; i++) {
-		below += buckets[i];
+	for (int i = 0; i < HISTOGRAM_CLASSIC; i++) {
 		text_string(out, i ? ",[" : "[");
 		text_string(out, sink->le[i]);
 		text_append(out, ",", 1);
-		text_u64(out, below);
+		text_u64(out, below[i]);
 		text_append(out, "]", 1);
 	}
 	text_string(out, "]}");
@@ -102,7 +100,7 @@ const struct metric_writer json_writer = {
 	.begin = begin,
 	.begin_family = begin_family,
 	.sample = sample,
-	.histogram = histogram,
+	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end,
 };

@@ -53,10 +53,10 @@ void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t 
 	sink->writer->sample(sink, labels, count, value, decimals);
 }
 
-void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const uint64_t *buckets, uint64_t sum_ns)
+void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
 {
 	begin_family_once(sink);
-	sink->writer->histogram(sink, labels, count, buckets, sum_ns);
+	sink->writer->histogram(sink, labels, count, histogram);
 }
 
 void sink_field(struct metric_sink *sink, const struct metric *metric, const struct label *labels, uint32_t count, const void *row)
@@ -86,11 +86,26 @@ void sink_field(struct metric_sink *sink, const struct metric *metric, const str
 
 static void format_bounds(struct metric_sink *sink)
 {
-	for (int i = 0; i < LATENCY_BUCKETS - 1; i++) {
+	for (int i = 0; i < HISTOGRAM_CLASSIC; i++) {
 		struct text text = { .data = sink->le[i], .capacity = sizeof(sink->le[i]) };
-		text_decimal(&text, 1ULL << (i + LATENCY_FIRST_EXP), 9); /* at most 17.179869184: fits, never grows */
+		text_decimal(&text, 1ULL << (i + HISTOGRAM_CLASSIC_FIRST_EXP), 9); /* at most 17.179869184: fits, never grows */
 		sink->le[i][text.length] = 0;
 	}
+}
+
+void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HISTOGRAM_CLASSIC + 1])
+{
+	uint64_t below = 0;
+	uint32_t bucket = 0;
+
+	for (uint32_t i = 0; i < HISTOGRAM_CLASSIC; i++) {
+		for (uint32_t last = histogram_last_up_to(HISTOGRAM_CLASSIC_FIRST_EXP + i); bucket <= last; bucket++)
+			below += histogram->buckets[bucket];
+		ret_below[i] = below;
+	}
+	for (; bucket < HISTOGRAM_BUCKETS; bucket++)
+		below += histogram->buckets[bucket];
+	ret_below[HISTOGRAM_CLASSIC] = below;
 }
 
 void metrics_write(const struct metric_writer *writer, const struct metric_context *context, uint32_t sources, struct text *out)

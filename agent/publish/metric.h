@@ -61,8 +61,7 @@ struct metric_writer {
 	void (*begin_family)(struct metric_sink *sink);
 	/* value / 10^decimals */
 	void (*sample)(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
-	/* buckets as in the snapshot: not cumulative, the last one without an upper bound */
-	void (*histogram)(struct metric_sink *sink, const struct label *labels, uint32_t count, const uint64_t *buckets, uint64_t sum_ns);
+	void (*histogram)(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);
 	void (*end_family)(struct metric_sink *sink);
 	void (*end)(struct metric_sink *sink);
 };
@@ -73,7 +72,7 @@ struct metric_sink {
 	const struct metric *metric;  /* the family being written */
 	uint32_t samples;             /* of this family, so far */
 	uint32_t families;            /* begun so far */
-	char le[LATENCY_BUCKETS - 1][16]; /* upper bounds in seconds */
+	char le[HISTOGRAM_CLASSIC][16]; /* the classic buckets' upper bounds in seconds */
 };
 
 /* How to read a number at `field`. */
@@ -103,9 +102,12 @@ bool context_fresh(const struct metric_context *context, uint64_t measured_ns);
 bool context_collecting(const struct metric_context *context, enum collector_id id); /* its collector is up or degraded,
 	and the snapshot fresh */
 void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
-void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const uint64_t *buckets, uint64_t sum_ns);
+void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);
 /* The number at `row` + metric->field in the way metric->value says; UNKNOWN is left out. */
 void sink_field(struct metric_sink *sink, const struct metric *metric, const struct label *labels, uint32_t count, const void *row);
+
+/* Cumulative counts of the classic buckets; the last is +Inf, which is the count of all. */
+void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HISTOGRAM_CLASSIC + 1]);
 
 /* All families, or those whose source's bit is set in `sources` (0 = all). */
 void metrics_write(const struct metric_writer *writer, const struct metric_context *context, uint32_t sources, struct text *out);

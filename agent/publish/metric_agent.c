@@ -109,7 +109,7 @@ static void emit_tick_seconds(const struct metric *metric, const struct metric_c
 {
 	const struct self_section *self = fresh_self(context);
 	if (self)
-		sink_histogram(sink, NULL, 0, self->tick_buckets, self->tick_sum_ns);
+		sink_histogram(sink, NULL, 0, &self->ticks);
 }
 
 static void emit_bpf_program(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)

@@ -61,7 +61,7 @@ static void emit_syscall_latency(const struct metric *metric, const struct metri
 		const struct syscall_stat *stat = &section->each[i];
 		char buffer[24];
 		struct label labels[] = { { "syscall", name_of(stat, buffer) }, { "abi", abi_name(stat) } };
-		sink_histogram(sink, labels, LABEL_COUNT(labels), stat->buckets, stat->sum_ns);
+		sink_histogram(sink, labels, LABEL_COUNT(labels), &stat->latency);
 	}
 }
 

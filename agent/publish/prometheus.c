@@ -88,10 +88,11 @@ static void append_bucket_end(struct text *out, const char *le, uint64_t count)
 	text_append(out, "\n", 1);
 }
 
-static void histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const uint64_t *buckets, uint64_t sum_ns)
+static void append_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
 {
 	struct text *out = sink->out;
-	uint64_t total = buckets[0];
+	uint64_t below[HISTOGRAM_CLASSIC + 1];
+	histogram_classic(histogram, below);
 
 	/* Name and labels are the same on every line: escaped once, copied then. */
 	size_t first = out->length;
@@ -102,25 +103,24 @@ static void histogram(struct metric_sink *sink, const struct label *labels, uint
 	size_t labels_end = out->length;
 	text_string(out, count ? ",le=\"" : "{le=\"");
 	size_t prefix = out->length - first;
-	append_bucket_end(out, sink->le[0], total);
+	append_bucket_end(out, sink->le[0], below[0]);
 
-	for (int i = 1; i < LATENCY_BUCKETS; i++) {
-		total += buckets[i];
+	for (int i = 1; i <= HISTOGRAM_CLASSIC; i++) {
 		append_again(out, first, prefix);
-		append_bucket_end(out, i < LATENCY_BUCKETS - 1 ? sink->le[i] : "+Inf", total);
+		append_bucket_end(out, i < HISTOGRAM_CLASSIC ? sink->le[i] : "+Inf", below[i]);
 	}
 
 	text_string(out, sink->metric->name);
 	text_append(out, "_sum", 4);
 	append_again(out, labels_at, labels_end - labels_at);
 	text_string(out, count ? "} " : " ");
-	text_decimal(out, sum_ns, 9);
+	text_decimal(out, histogram->sum_ns, 9);
 	text_append(out, "\n", 1);
 	text_string(out, sink->metric->name);
 	text_append(out, "_count", 6);
 	append_again(out, labels_at, labels_end - labels_at);
 	text_string(out, count ? "} " : " ");
-	text_u64(out, total);
+	text_u64(out, below[HISTOGRAM_CLASSIC]);
 	text_append(out, "\n", 1);
 }
 
@@ -137,7 +137,7 @@ const struct metric_writer prometheus_writer = {
 	.begin = begin,
 	.begin_family = begin_family_prometheus,
 	.sample = sample,
-	.histogram = histogram,
+	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end,
 };
@@ -146,7 +146,7 @@ const struct metric_writer openmetrics_writer = {
 	.begin = begin,
 	.begin_family = begin_family_openmetrics,
 	.sample = sample,
-	.histogram = histogram,
+	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end_openmetrics,
 };

@@ -81,11 +81,11 @@ static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t sys
 	snap->syscalls.count = syscalls;
 	for (uint32_t i = 0; i < syscalls; i++) {
 		struct syscall_stat *stat = &snap->syscalls.each[i];
-		*stat = (struct syscall_stat){ .nr = (uint16_t)i, .abi = SYSCALL_ABI_64, .count = 12, .sum_ns = 4000000 };
+		*stat = (struct syscall_stat){ .nr = (uint16_t)i, .abi = SYSCALL_ABI_64, .count = 12, .latency.sum_ns = 4000000 };
 		stat->errors[ERRNO_CLASS_ENOENT] = i % 2;
-		stat->buckets[0] = 3;
-		stat->buckets[1] = 6;
-		stat->buckets[LATENCY_BUCKETS - 1] = 3;
+		stat->latency.buckets[histogram_bucket(200)] = 3;
+		stat->latency.buckets[histogram_bucket(300)] = 6;
+		stat->latency.buckets[HISTOGRAM_BUCKETS - 1] = 3;
 	}
 
 	struct process_section *section = &snap->processes;
@@ -117,9 +117,9 @@ static inline void fill_self(struct snapshot *snap, uint64_t now)
 {
 	snap->self = (struct self_section){ .measured_ns = now, .cpu_ns = 1200000000, .resident_bytes = 9 << 20,
 		.publisher_cpu_ns = 30000000,
-					    .publisher_resident_bytes = 5 << 20, .tick_count = 5, .tick_sum_ns = 5000000,
+					    .publisher_resident_bytes = 5 << 20, .ticks.sum_ns = 5000000,
 						.program_count = 2 };
-	snap->self.tick_buckets[12] = 5;
+	snap->self.ticks.buckets[histogram_bucket(1000000)] = 5;
 	snap->self.programs[0] = (struct bpf_program_stat){ .name = "on_sys_enter", .run_ns = 1000, .run_count = 4 };
 	snap->self.programs[1] = (struct bpf_program_stat){ .name = "on_sys_exit" };
 	snap->engine.armed[0] = 1;

@@ -6,7 +6,7 @@
  */
 #include "engine_bench.h"
 
-enum event { SAY_TRUE, SAY_FALSE, SAY_UNKNOWN, DISPATCH, ANSWER_FIXED, ANSWER_NO_EFFECT, TOGGLE_PAUSE, TOGGLE_SHADOW, TOGGLE_STOP, WAIT_COOLDOWN, EVENT_COUNT };
+enum move { SAY_TRUE, SAY_FALSE, SAY_UNKNOWN, DISPATCH, ANSWER_FIXED, ANSWER_NO_EFFECT, TOGGLE_PAUSE, TOGGLE_SHADOW, TOGGLE_STOP, WAIT_COOLDOWN, EVENT_COUNT };
 
 enum { MAX_LOG = 256 };
 struct witness { /* what the explorer itself saw, apart from the engine's books */
@@ -57,7 +57,7 @@ static void say(struct bench *bench, enum verdict verdict)
 	tick(bench, 1);
 }
 
-static void apply(struct bench *bench, struct witness *witness, enum event event)
+static void apply(struct bench *bench, struct witness *witness, enum move event)
 {
 	switch (event) {
 	case SAY_TRUE:
@@ -118,7 +118,7 @@ static void every_short_sequence_holds_the_invariants(void **state)
 		reset(&bench);
 		uint64_t rest = sequence;
 		for (uint64_t i = 0; i < depth; i++, rest /= EVENT_COUNT)
-			apply(&bench, &witness, (enum event)(rest % EVENT_COUNT));
+			apply(&bench, &witness, (enum move)(rest % EVENT_COUNT));
 		acted += witness.count;
 	}
 	assert_true(acted > 0); /* an engine that never acts holds every invariant and is of no use */
@@ -129,7 +129,7 @@ static void long_random_walks_hold_the_invariants(void **state)
 {
 	struct bench bench = set_up(two_policies);
 	/* Stops are rare and short, as in life: else nothing ever gets far enough to go wrong. */
-	static const enum event likely[] = {
+	static const enum move likely[] = {
 		SAY_TRUE, SAY_TRUE, SAY_TRUE, SAY_TRUE, SAY_TRUE, SAY_FALSE, SAY_FALSE, SAY_UNKNOWN, DISPATCH, DISPATCH, DISPATCH, DISPATCH, ANSWER_FIXED,
 		ANSWER_FIXED, ANSWER_NO_EFFECT, ANSWER_NO_EFFECT, TOGGLE_PAUSE, TOGGLE_SHADOW, TOGGLE_STOP, WAIT_COOLDOWN, WAIT_COOLDOWN, WAIT_COOLDOWN,
 	};

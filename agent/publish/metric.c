@@ -3,6 +3,7 @@
 #include "publish/metric.h"
 
 #include <errno.h>
+#include <math.h>
 
 static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_agent };
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
@@ -87,9 +88,8 @@ void sink_field(struct metric_sink *sink, const struct metric *metric, const str
 static void format_bounds(struct metric_sink *sink)
 {
 	for (int i = 0; i < HISTOGRAM_CLASSIC; i++) {
-		struct text text = { .data = sink->le[i], .capacity = sizeof(sink->le[i]) };
-		text_decimal(&text, 1ULL << (i + HISTOGRAM_CLASSIC_FIRST_EXP), 9); /* at most 17.179869184: fits, never grows */
-		sink->le[i][text.length] = 0;
+		/* 17 digits hold any double; the locale is C: nobody sets one */
+		snprintf(sink->le[i], sizeof(sink->le[i]), "%.17g", ldexp(1, HISTOGRAM_CLASSIC_FIRST_EXP + i));
 	}
 }
 
@@ -99,7 +99,7 @@ void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HIS
 	uint32_t bucket = 0;
 
 	for (uint32_t i = 0; i < HISTOGRAM_CLASSIC; i++) {
-		for (uint32_t last = histogram_last_up_to(HISTOGRAM_CLASSIC_FIRST_EXP + i); bucket <= last; bucket++)
+		for (uint32_t last = histogram_last_up_to(HISTOGRAM_CLASSIC_FIRST_EXP + (int)i); bucket <= last; bucket++)
 			below += histogram->buckets[bucket];
 		ret_below[i] = below;
 	}

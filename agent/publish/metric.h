@@ -72,7 +72,7 @@ struct metric_sink {
 	const struct metric *metric;  /* the family being written */
 	uint32_t samples;             /* of this family, so far */
 	uint32_t families;            /* begun so far */
-	char le[HISTOGRAM_CLASSIC][16]; /* the classic buckets' upper bounds in seconds */
+	char le[HISTOGRAM_CLASSIC][24]; /* the classic buckets' upper bounds in seconds */
 };
 
 /* How to read a number at `field`. */

@@ -158,7 +158,7 @@ static void the_feed_says_what_the_page_says(void **state)
 	const cJSON *buckets = cJSON_GetObjectItem(sample, "buckets");
 	assert_true(number(sample, "count") == 12 && number(sample, "sum") == 0.004);
 	assert_int_equal(cJSON_GetArraySize(buckets), HISTOGRAM_CLASSIC);
-	assert_true(cJSON_GetArrayItem(cJSON_GetArrayItem(buckets, 1), 0)->valuedouble == 0.000000512);
+	assert_true(cJSON_GetArrayItem(cJSON_GetArrayItem(buckets, 1), 0)->valuedouble == 0x1p-21);
 	assert_true(cJSON_GetArrayItem(cJSON_GetArrayItem(buckets, 1), 1)->valuedouble == 9);
 
 	metric = family(document, "nodemend_process_resident_bytes");

@@ -219,18 +219,18 @@ static void histograms_are_cumulative_and_constant(void **state)
 	memset(&fixture->snap->syscalls.each[2], 0, sizeof(fixture->snap->syscalls.each[2]));
 	fixture->snap->syscalls.each[2].nr = 2; /* never called: the same buckets */
 	const char *page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"0.000000256\"} 3");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"0.000000512\"} 9");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"17.179869184\"} 9");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"2.384185791015625e-07\"} 3");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"4.76837158203125e-07\"} 9");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"16\"} 9");
 	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"+Inf\"} 12");
 	assert_line(page, "nodemend_syscall_latency_seconds_sum{syscall=\"read\",abi=\"64\"} 0.004");
 	assert_line(page, "nodemend_syscall_latency_seconds_count{syscall=\"read\",abi=\"64\"} 12");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"0.000000256\"} 0");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"17.179869184\"} 0");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"2.384185791015625e-07\"} 0");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"16\"} 0");
 
 	page = render(fixture, &prometheus_writer, 1u << METRIC_OF_AGENT);
-	assert_line(page, "nodemend_tick_seconds_bucket{le=\"0.000524288\"} 0");
-	assert_line(page, "nodemend_tick_seconds_bucket{le=\"0.001048576\"} 5");
+	assert_line(page, "nodemend_tick_seconds_bucket{le=\"0.0009765625\"} 0");
+	assert_line(page, "nodemend_tick_seconds_bucket{le=\"0.001953125\"} 5");
 	assert_line(page, "nodemend_tick_seconds_count 5");
 }
 

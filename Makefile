@@ -49,7 +49,7 @@ policies := $(sort $(wildcard remedies/policy.d/*.yaml))
 
 # --- flags ------------------------------------------------------------------------------------------------------------
 
-packages := libelf zlib libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libcjson yaml-0.1 libsystemd libmicrohttpd libcap libseccomp nettle
+packages := libelf zlib libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libcjson yaml-0.1 libsystemd libmicrohttpd libcap libseccomp nettle libprotobuf-c
 includes := -iquote include -iquote agent -iquote . -iquote $(O)/gen
 # Debian keeps libnl's headers in a folder of their own.
 package-cflags := $(shell $(PKG_CONFIG) --cflags $(packages))
@@ -153,7 +153,13 @@ $(syscall-tables): $(O)/gen/syscalls_%.inc: $(O)/flags.c
 		sed -n '/__NR_syscalls/d; s/^#define __NR_\([a-z0-9_]*\) .*/@[__NR_\1] = "\1",/p'; } | $(CC) -E -P - | \
 		sed -n 's/^@//p' | sort -u -t '[' -k 2n > $@
 
-$(O)/%.o: %.c $(O)/flags.c | $(skeletons) $(O)/gen/policies.inc $(syscall-tables)
+messages := $(patsubst agent/publish/%.proto,$(O)/gen/%.pb-c.c,$(wildcard agent/publish/*.proto))
+$(messages): $(O)/gen/%.pb-c.c: agent/publish/%.proto
+	@mkdir -p $(@D)
+	$(call say,PROTO,$@)
+	$(Q)protoc-c --proto_path=$(<D) --c_out=$(@D) $(<F)
+
+$(O)/%.o: %.c $(O)/flags.c | $(messages) $(skeletons) $(O)/gen/policies.inc $(syscall-tables)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(call compile-c,$<,$@)

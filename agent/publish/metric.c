@@ -5,8 +5,14 @@
 #include <errno.h>
 #include <math.h>
 
-static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_agent };
-enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
+/* clang-format off */
+const struct metric_table *const metric_tables[] = {
+	&metrics_of_host,
+	&metrics_of_kernel,
+	&metrics_of_agent,
+	NULL,
+};
+/* clang-format on */
 
 const char *metric_source_name(uint32_t source)
 {
@@ -114,9 +120,9 @@ void metrics_write(const struct metric_writer *writer, const struct metric_conte
 	format_bounds(&sink);
 
 	writer->begin(&sink, context);
-	for (int t = 0; t < TABLES; t++) {
-		for (size_t i = 0; i < tables[t]->count; i++) {
-			const struct metric *metric = &tables[t]->each[i];
+	for (const struct metric_table *const *table = metric_tables; *table; table++) {
+		for (size_t i = 0; i < (*table)->count; i++) {
+			const struct metric *metric = &(*table)->each[i];
 			if (sources && !(sources & 1u << metric->source))
 				continue;
 			sink.metric = metric;
@@ -127,6 +133,7 @@ void metrics_write(const struct metric_writer *writer, const struct metric_conte
 		}
 	}
 	writer->end(&sink);
+	text_free(&sink.scratch);
 }
 
 void metrics_print_reference(FILE *out)
@@ -141,9 +148,9 @@ void metrics_print_reference(FILE *out)
 	      "that is unknown on this host, or whose source has not answered for three intervals, is absent.\n\n"
 	      "| name | type | unit | what | collector |\n|---|---|---|---|---|\n",
 	      out);
-	for (int t = 0; t < TABLES; t++) {
-		for (size_t i = 0; i < tables[t]->count; i++) {
-			const struct metric *metric = &tables[t]->each[i];
+	for (const struct metric_table *const *table = metric_tables; *table; table++) {
+		for (size_t i = 0; i < (*table)->count; i++) {
+			const struct metric *metric = &(*table)->each[i];
 			fprintf(out, "| `%s` | %s | %s | %s | %s |\n", metric->name, types[metric->type], metric->unit, metric->help,
 				metric_source_name(metric->source));
 		}

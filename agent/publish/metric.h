@@ -72,6 +72,8 @@ struct metric_sink {
 	const struct metric *metric;  /* the family being written */
 	uint32_t samples;             /* of this family, so far */
 	uint32_t families;            /* begun so far */
+	size_t family_at;             /* for a writer that has to go back to a family's beginning */
+	struct text scratch;          /* likewise for one that needs a place; freed when all is written */
 	char le[HISTOGRAM_CLASSIC][24]; /* the classic buckets' upper bounds in seconds */
 };
 
@@ -96,6 +98,8 @@ struct metric_table {
 	size_t count;
 };
 extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_agent;
+/* All of them, in the order of the outputs; NULL ends the list. */
+extern const struct metric_table *const metric_tables[];
 
 /* For emitters. */
 bool context_fresh(const struct metric_context *context, uint64_t measured_ns);
@@ -112,7 +116,7 @@ void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HIS
 /* All families, or those whose source's bit is set in `sources` (0 = all). */
 void metrics_write(const struct metric_writer *writer, const struct metric_context *context, uint32_t sources, struct text *out);
 
-extern const struct metric_writer prometheus_writer, openmetrics_writer, json_writer;
+extern const struct metric_writer prometheus_writer, openmetrics_writer, protobuf_writer, json_writer;
 
 /* The reference in Markdown, for docs/metrics.md. */
 void metrics_print_reference(FILE *out);

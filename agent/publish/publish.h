@@ -45,7 +45,8 @@ struct reply {
 void route(struct publisher *publisher, const struct request *request, uint64_t now_ns, int64_t wall_ns, struct reply *reply);
 
 /* The content type that the Accept header prefers. */
-bool accept_prefers_openmetrics(const char *accept);
+enum exposition { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS, EXPOSITION_PROTOBUF, EXPOSITION_COUNT };
+enum exposition accept_exposition(const char *accept);
 /* ISO 8601, unix seconds, or a duration before now ("24h", "90s"). 0 or -EINVAL. */
 int since_parse(const char *text, int64_t wall_ns, int64_t *ret_ns);
 

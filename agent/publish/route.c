@@ -9,6 +9,7 @@
 #define TEXT_TYPE "text/plain; charset=utf-8"
 #define JSON_TYPE "application/json"
 #define PROMETHEUS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+#define PROTOBUF_TYPE "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 #define OPENMETRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 enum { LIMIT_DEFAULT = 100, LIMIT_MAX = RECORDS_ACTIONS };
@@ -59,10 +60,30 @@ static int accept_weight(const char *accept, const char *type)
 	return best;
 }
 
-bool accept_prefers_openmetrics(const char *accept)
+static const struct {
+	const char *accepted, *content_type;
+	const struct metric_writer *writer;
+} expositions[EXPOSITION_COUNT] = {
+	[EXPOSITION_TEXT] = { "text/plain", PROMETHEUS_TYPE, &prometheus_writer },
+	[EXPOSITION_OPENMETRICS] = { "application/openmetrics-text", OPENMETRICS_TYPE, &openmetrics_writer },
+	[EXPOSITION_PROTOBUF] = { "application/vnd.google.protobuf", PROTOBUF_TYPE, &protobuf_writer },
+};
+
+/* The one with the largest weight; of equals the later in the table, which says more. Whoever names none gets text. */
+enum exposition accept_exposition(const char *accept)
 {
-	int openmetrics = accept_weight(accept, "application/openmetrics-text");
-	return openmetrics > 0 && openmetrics >= accept_weight(accept, "text/plain");
+	enum exposition best = EXPOSITION_TEXT;
+	int weight = accept_weight(accept, expositions[best].accepted);
+
+	for (enum exposition i = EXPOSITION_TEXT + 1; i < EXPOSITION_COUNT; i++) {
+		int other = accept_weight(accept, expositions[i].accepted);
+
+		if (other > 0 && other >= weight) {
+			best = i;
+			weight = other;
+		}
+	}
+	return best;
 }
 
 static int collect_filter(const struct request *request, uint32_t *ret_sources, const char **ret_unknown)
@@ -95,9 +116,9 @@ static void answer_prometheus(struct publisher *publisher, const struct request 
 	struct metric_context context;
 	(void)publisher_refresh(publisher, now_ns); /* else the one before serves */
 	publisher_context(publisher, now_ns, &context);
-	bool openmetrics = accept_prefers_openmetrics(request->accept);
-	metrics_write(openmetrics ? &openmetrics_writer : &prometheus_writer, &context, sources, reply->body);
-	reply->content_type = openmetrics ? OPENMETRICS_TYPE : PROMETHEUS_TYPE;
+	enum exposition exposition = accept_exposition(request->accept);
+	metrics_write(expositions[exposition].writer, &context, sources, reply->body);
+	reply->content_type = expositions[exposition].content_type;
 }
 
 static void answer_feed(struct publisher *publisher, const struct request *request, uint64_t now_ns, int64_t wall_ns, struct reply *reply)

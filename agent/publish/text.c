@@ -94,7 +94,7 @@ static bool is_plain(unsigned char byte)
 	return byte >= ' ' && byte < 0x7f && byte != '"' && byte != '\\';
 }
 
-static void append_clean(struct text *text, const char *value)
+static void append_clean(struct text *text, const char *value, bool escape)
 {
 	const unsigned char *at = (const unsigned char *)value;
 
@@ -107,7 +107,9 @@ static void append_clean(struct text *text, const char *value)
 			return;
 
 		size_t length = *at >= 0x80 ? utf8_length(at) : 1;
-		if (*at == '"' || *at == '\\') {
+		if (!escape && *at < 0x80 && (*at == '"' || *at == '\\' || *at == '\n')) {
+			text_append(text, (const char *)at, 1);
+		} else if (*at == '"' || *at == '\\') {
 			char escaped[2] = { '\\', (char)*at };
 			text_append(text, escaped, 2);
 		} else if (*at == '\n') {
@@ -124,12 +126,17 @@ static void append_clean(struct text *text, const char *value)
 /* What is left after the control characters are gone has the same escapes in both formats. */
 void text_label_value(struct text *text, const char *value)
 {
-	append_clean(text, value);
+	append_clean(text, value, true);
+}
+
+void text_utf8(struct text *text, const char *value)
+{
+	append_clean(text, value, false);
 }
 
 void text_json_string(struct text *text, const char *value)
 {
 	text_append(text, "\"", 1);
-	append_clean(text, value);
+	append_clean(text, value, true);
 	text_append(text, "\"", 1);
 }

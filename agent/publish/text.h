@@ -53,6 +53,8 @@ void text_decimal(struct text *text, uint64_t value, unsigned int decimals);
 
 /* Inside the quotes: \ " and newline escaped, other control characters and what is not UTF-8 as U+FFFD. */
 void text_label_value(struct text *text, const char *value);
+/* The same care without escapes, for formats that know lengths. */
+void text_utf8(struct text *text, const char *value);
 /* With the quotes. The same care, and JSON's escapes. */
 void text_json_string(struct text *text, const char *value);
 

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "exposition.pb-c.h"
 #include "publish/metric.h"
 #include "publish/publish.h"
 #include "publish/records.h"
@@ -234,6 +235,82 @@ static void histograms_are_cumulative_and_constant(void **state)
 	assert_line(page, "nodemend_tick_seconds_count 5");
 }
 
+/* Reads `size` bytes of one family after the other, as a reader does, with the generated code's unpacking as the judge of form. */
+static Exposition__MetricFamily *next_family(const struct text *page, size_t *at)
+{
+	uint64_t size = 0;
+	uint8_t byte;
+
+	if (*at == page->length)
+		return NULL;
+	for (unsigned int shift = 0;; shift += 7) {
+		byte = (uint8_t)page->data[(*at)++];
+		size |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80)
+			break;
+	}
+	assert_true(size <= page->length - *at);
+	Exposition__MetricFamily *family = exposition__metric_family__unpack(NULL, size, (const uint8_t *)page->data + *at);
+	assert_non_null(family);
+	*at += size;
+	return family;
+}
+
+/* The counts of a native histogram's buckets by their index, added up. */
+static uint64_t native_count(const Exposition__Histogram *histogram, int32_t index)
+{
+	int64_t count = 0;
+	int32_t at = 0;
+	size_t delta = 0;
+
+	for (size_t i = 0; i < histogram->n_positive_span; i++) {
+		at += histogram->positive_span[i]->offset;
+		for (uint32_t j = 0; j < histogram->positive_span[i]->length; j++, at++) {
+			count += histogram->positive_delta[delta++];
+			if (at == index)
+				return (uint64_t)count;
+		}
+	}
+	return 0;
+}
+
+static void protobuf_says_the_same_with_native_buckets(void **state)
+{
+	struct fixture *fixture = *state;
+	Exposition__MetricFamily *family;
+	size_t at = 0, families = 0, samples = 0, lines = 0;
+	bool seen = false;
+
+	for (const char *line = render(fixture, &prometheus_writer, 0); line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		lines += *line && *line != '#' && !strstr(strndupa(line, strcspn(line, "\n")), "_bucket{");
+	}
+	(void)render(fixture, &protobuf_writer, 0);
+	while ((family = next_family(&fixture->out, &at))) {
+		families++;
+		samples += family->n_metric * (family->type == EXPOSITION__METRIC_TYPE__HISTOGRAM ? 2 : 1); /* _sum and _count */
+		if (strcmp(family->name, "nodemend_syscall_latency_seconds") == 0) {
+			const Exposition__Histogram *histogram = family->metric[0]->histogram;
+
+			seen = true;
+			assert_string_equal(family->metric[0]->label[0]->name, "syscall");
+			assert_string_equal(family->metric[0]->label[0]->value, "read");
+			assert_true(histogram->sample_count == 12 && histogram->sample_sum == 0.004);
+			assert_true(histogram->schema == 3 && histogram->zero_count == 0 && histogram->zero_threshold == 0x1p-24);
+			/* 200 ns: 2^(-22.25) s, so the bucket that ends at 2^(-178/8); 300 ns: 2^(-21.67), at 2^(-173/8) */
+			assert_int_equal(native_count(histogram, -178), 3);
+			assert_int_equal(native_count(histogram, -173), 6);
+			assert_int_equal(native_count(histogram, 8193), 3);
+			assert_true(histogram->bucket[1]->cumulative_count == 9 && histogram->bucket[1]->upper_bound == 0x1p-21);
+		}
+		if (strcmp(family->name, "nodemend_process_resident_bytes") == 0) /* cleaned, and not escaped */
+			assert_string_equal(family->metric[0]->label[1]->value, "a\"b\\c\n\xef\xbf\xbd[2J\xef\xbf\xbd");
+		exposition__metric_family__free_unpacked(family, NULL);
+	}
+	assert_true(seen && families > 50);
+	assert_int_equal(samples, lines);
+}
+
 static void rows_are_bounded_and_counted(void **state)
 {
 	struct fixture *fixture = *state;
@@ -279,33 +356,36 @@ static void openmetrics_differs_where_it_must(void **state)
 /* Prometheus takes a family's lines only in one piece, and each name only once. */
 static void the_table_is_in_order(void **state)
 {
-	static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_agent };
-	for (int t = 0; t < 3; t++) {
-		for (size_t i = 0; i < tables[t]->count; i++) {
-			const struct metric *metric = &tables[t]->each[i];
+	for (const struct metric_table *const *table = metric_tables; *table; table++) {
+		for (size_t i = 0; i < (*table)->count; i++) {
+			const struct metric *metric = &(*table)->each[i];
 			size_t length = strlen(metric->name);
 			bool total = length > 6 && strcmp(metric->name + length - 6, "_total") == 0;
 			assert_true(total == (metric->type == METRIC_COUNTER));
 			assert_true(strncmp(metric->name, "node_", 5) == 0 || strncmp(metric->name, "nodemend_", 9) == 0);
 			assert_null(strpbrk(metric->help, "\\\"\n|"));
-			for (int u = 0; u < 3; u++)
-				for (size_t j = 0; j < tables[u]->count; j++)
-					assert_true((t == u && i == j) || strcmp(metric->name, tables[u]->each[j].name) != 0);
+			for (const struct metric_table *const *other = metric_tables; *other; other++)
+				for (size_t j = 0; j < (*other)->count; j++)
+					assert_true(metric == &(*other)->each[j] || strcmp(metric->name, (*other)->each[j].name) != 0);
 		}
 	}
 }
 
 static void accept_is_understood(void **state)
 {
-	assert_false(accept_prefers_openmetrics(""));
-	assert_false(accept_prefers_openmetrics("*/*"));
-	assert_false(accept_prefers_openmetrics("text/plain;version=0.0.4;q=1,*/*;q=0.1"));
-	assert_true(accept_prefers_openmetrics("application/openmetrics-text; version=1.0.0"));
-	assert_true(accept_prefers_openmetrics("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+	assert_int_equal(EXPOSITION_TEXT, accept_exposition(""));
+	assert_int_equal(EXPOSITION_TEXT, accept_exposition("*/*"));
+	assert_int_equal(EXPOSITION_TEXT, accept_exposition("text/plain;version=0.0.4;q=1,*/*;q=0.1"));
+	assert_int_equal(EXPOSITION_OPENMETRICS, accept_exposition("application/openmetrics-text; version=1.0.0"));
+	assert_int_equal(EXPOSITION_OPENMETRICS, accept_exposition("application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
 					       "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"));
-	assert_false(accept_prefers_openmetrics("application/openmetrics-text;q=0.2,text/plain;q=0.5"));
-	assert_false(accept_prefers_openmetrics("application/openmetrics-text;q=0,text/html"));
-	assert_false(accept_prefers_openmetrics("application/openmetrics-textual"));
+	assert_int_equal(EXPOSITION_TEXT, accept_exposition("application/openmetrics-text;q=0.2,text/plain;q=0.5"));
+	assert_int_equal(EXPOSITION_TEXT, accept_exposition("application/openmetrics-text;q=0,text/html"));
+	assert_int_equal(EXPOSITION_TEXT, accept_exposition("application/openmetrics-textual"));
+	assert_int_equal(EXPOSITION_PROTOBUF, accept_exposition(
+		"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,"
+		"application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"));
+	assert_int_equal(EXPOSITION_OPENMETRICS, accept_exposition("application/vnd.google.protobuf;q=0.7,application/openmetrics-text;q=0.8"));
 }
 
 static void the_reference_is_the_table(void **state)
@@ -368,6 +448,7 @@ int main(int argc, char **argv)
 		TEST(a_down_collector_takes_its_metrics_along),
 		TEST(named_writers_and_the_rest_add_up),
 		TEST(histograms_are_cumulative_and_constant),
+		TEST(protobuf_says_the_same_with_native_buckets),
 		TEST(rows_are_bounded_and_counted),
 		TEST(the_filter_keeps_only_its_collectors),
 		TEST(openmetrics_differs_where_it_must),

@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A real Prometheus scrapes a real agent: the classic buckets as text, and the same histograms as native ones over protobuf.
+What it then answers to queries is compared with what a program did, and with the feed.
+"""
+
+import contextlib
+import ctypes
+import json
+import shutil
+import subprocess
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import harness
+from harness import wait_for
+
+CALLS = 500
+RARE = "sched_rr_get_interval"  # nobody else on a node makes this call
+RARE_NR = {"x86_64": 148, "aarch64": 127}
+FAMILY = "nodemend_syscall_latency_seconds"
+
+
+class Prometheus:
+    def __init__(self, bench, agent, name, *options):
+        folder = Path(bench.dir, name)
+        folder.mkdir()
+        self.port = harness.free_port()
+        (folder / "prometheus.yml").write_text(
+            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+            f"scrape_configs: [{{job_name: node, static_configs: [{{targets: ['127.0.0.1:{agent.port}']}}]}}]\n")
+        self.process = subprocess.Popen(
+            ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", "--log.level=error",
+             f"--web.listen-address=127.0.0.1:{self.port}", *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        bench.stack.callback(self.process.wait)
+        bench.stack.callback(self.process.kill)
+
+    def ask(self, query):
+        """The value of the only series that answers; None where none does."""
+        with contextlib.suppress(OSError):
+            url = f"http://127.0.0.1:{self.port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                rows = json.load(answer)["data"]["result"]
+            return float(rows[0]["value"][1]) if len(rows) == 1 else None
+        return None
+
+
+def make_rare_calls():
+    libc = ctypes.CDLL(None, use_errno=True)
+    room = ctypes.create_string_buffer(16)
+    number = RARE_NR[harness.os.uname().machine]
+    for _ in range(CALLS):
+        libc.syscall(number, 0, room)
+
+
+def scrapes(bench):
+    if not shutil.which("prometheus"):
+        bench.skip("a real Prometheus", "prometheus is not installed (scripts/deps.sh test)")
+        return
+    agent = bench.agent("interval: 1s\npolicies: []\n")
+    agent.next_feed(2)
+    native = Prometheus(bench, agent, "native", "--enable-feature=native-histograms")
+    classic = Prometheus(bench, agent, "classic")
+    make_rare_calls()
+
+    calls = f'{{syscall="{RARE}"}}'
+    wait_for("the classic buckets", lambda: classic.ask(f"{FAMILY}_count{calls}") == CALLS, 30)
+    wait_for("the native histogram", lambda: native.ask(f"histogram_count({FAMILY}{calls})") == CALLS, 30)
+    bench.ok("both count every call", True)
+
+    feed = agent.next_feed()
+    row = next(row for row in feed.samples(FAMILY) if row["labels"]["syscall"] == RARE)
+    total = native.ask(f"histogram_sum({FAMILY}{calls})")
+    bench.ok("the sum is the feed's", abs(total - row["sum"]) < 1e-9, f"{total}, in the feed {row['sum']}")
+    bench.ok("no classic series where native ones are taken", native.ask(f"{FAMILY}_count{calls}") is None)
+
+    def median(prometheus, what):
+        return prometheus.ask(f"histogram_quantile(0.5, {what}{calls})")
+    fine, coarse = median(native, FAMILY), median(classic, FAMILY + "_bucket")
+    below = [le for le, count in row["buckets"] if count < CALLS / 2][-1:] or [0]
+    above = next(le for le, count in row["buckets"] if count >= CALLS / 2)
+    bench.ok("the native median lies in the classic median's bucket", below[0] <= fine <= above, f"{fine}, the bucket is ({below[0]}, {above}]")
+    bench.ok("the classic median, too", below[0] <= coarse <= above, coarse)
+    up = native.ask('up{job="node"}')
+    bench.ok("Prometheus is content with what it scraped", up == 1 and native.ask("scrape_samples_scraped") > 100, up)
+
+
+if __name__ == "__main__":
+    raise SystemExit(harness.main(scrapes))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of commands, and nothing else. */
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "core/heap.h"
 
 static const struct command *const commands[] = {
 	&command_run,	   &command_check, &command_doctor, &command_status, &command_incidents, &command_why,	 &command_remedies,
@@ -21,20 +21,9 @@ static void print_usage(FILE *out)
 	fprintf(out, "\n`nodemend COMMAND --help` says more.\n");
 }
 
-/*
- * A process that runs for months and allocates when it opens: give back at once what opening needed. By its own judgement glibc keeps 1.3 MiB
- * of what libbpf used to parse the kernel's types.
- */
-static void keep_the_heap_small(void)
-{
-	mallopt(M_MMAP_THRESHOLD, 128 << 10);
-	mallopt(M_TRIM_THRESHOLD, 64 << 10);
-	mallopt(M_TOP_PAD, 4 << 10);
-}
-
 int main(int argc, char **argv)
 {
-	keep_the_heap_small();
+	heap_keep_small();
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_USAGE;

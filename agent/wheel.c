@@ -13,6 +13,7 @@
 
 #include "collect/bpf.h"
 #include "core/clock.h"
+#include "core/heap.h"
 #include "core/log.h"
 #include "keep/scribe.h"
 
@@ -91,6 +92,8 @@ void wheel_open_collectors(struct agent *agent)
 	agent->snap->collector_count = COLLECTOR_COUNT;
 	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
 		open_collector(agent, id);
+	object_types_release();
+	heap_keep_small();
 }
 
 void wheel_reopen_collectors(struct agent *agent, const struct config *old)
@@ -110,6 +113,8 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
 		if (again[id])
 			open_collector(agent, id);
+	object_types_release();
+	heap_keep_small();
 }
 
 void wheel_close_collectors(struct agent *agent)

@@ -8,8 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "collect/btf_subset.h"
+#include "core/heap.h"
 
 enum { MAX_OBJECTS = 24, INITIAL_PIDNS = (int)0xEFFFFFFC, BATCH_DEPTH = 256 };
 
@@ -19,6 +23,17 @@ enum { MAX_OBJECTS = 24, INITIAL_PIDNS = (int)0xEFFFFFFC, BATCH_DEPTH = 256 };
  */
 static char complaint[WHY_LEN];
 static const struct bpf_object *loaded[MAX_OBJECTS];
+
+/*
+ * The kernel's types while objects are being opened, and the file in which each object finds those of them that it names. libbpf
+ * reads it when it loads, and takes its path when it opens: so the file is written in between.
+ */
+static struct {
+	struct btf *whole;
+	struct btf_index *index;
+	int fd;
+	char path[32];
+} types = { .fd = -1 };
 
 /* The first warning names the cause; those after it only say what else fell over. */
 __attribute__((format(printf, 2, 0))) static int hear(enum libbpf_print_level level, const char *format, va_list args)
@@ -39,11 +54,59 @@ static int explain(int error, char *why, size_t why_size)
 	return error;
 }
 
+/* Without them libbpf looks through the kernel's own, which only takes longer. */
+static int read_types(const struct collector_env *env)
+{
+	if (types.whole)
+		return 0;
+	types.whole = env->btf_path ? btf__parse(env->btf_path, NULL) : btf__load_vmlinux_btf();
+	if (!types.whole)
+		return -errno;
+	types.index = btf_index_new(types.whole);
+	if (types.fd < 0)
+		types.fd = memfd_create("nodemend-btf", MFD_CLOEXEC);
+	snprintf(types.path, sizeof(types.path), "/proc/self/fd/%d", types.fd);
+	return types.index && types.fd >= 0 ? 0 : -ENOMEM;
+}
+
+static int write_types(const struct btf *btf)
+{
+	uint32_t size;
+	const void *data = btf__raw_data(btf, &size);
+
+	if (!data || ftruncate(types.fd, 0) || pwrite(types.fd, data, size, 0) != (ssize_t)size)
+		return -EIO;
+	return 0;
+}
+
+static int offer_types(const struct bpf_object *object)
+{
+	struct btf *subset = NULL;
+	int error = btf_subset(types.index, bpf_object__btf(object), &subset);
+
+	error = error ? write_types(types.whole) : write_types(subset);
+	btf__free(subset);
+	return error;
+}
+
+void object_types_release(void)
+{
+	btf_index_free(types.index);
+	btf__free(types.whole);
+	if (types.fd >= 0)
+		close(types.fd);
+	types.index = NULL;
+	types.whole = NULL;
+	types.fd = -1;
+}
+
 struct bpf_object_open_opts object_options(const struct collector_env *env)
 {
 	libbpf_set_print(hear);
 	complaint[0] = '\0';
-	return (struct bpf_object_open_opts){ .sz = sizeof(struct bpf_object_open_opts), .btf_custom_path = env->btf_path };
+	return (struct bpf_object_open_opts){
+		.sz = sizeof(struct bpf_object_open_opts), .btf_custom_path = read_types(env) ? env->btf_path : types.path,
+	};
 }
 
 uint32_t object_pidns(const struct collector_env *env)
@@ -62,7 +125,7 @@ uint32_t object_page_shift(void)
 
 int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
 {
-	struct btf *btf = env->btf_path ? btf__parse(env->btf_path, NULL) : btf__load_vmlinux_btf();
+	const struct btf *btf = read_types(env) ? NULL : types.whole;
 	char name[NAME_LEN + 16];
 	const struct btf_type *type;
 	int id, arguments = -ENOENT;
@@ -76,7 +139,6 @@ int object_tracepoint_arguments(const struct collector_env *env, const char *tra
 		type = btf__type_by_id(btf, type->type);
 	if (type && btf_is_func_proto(type))
 		arguments = btf_vlen(type) - 1; /* the first is the tracepoint's own void * */
-	btf__free(btf);
 	return arguments;
 }
 
@@ -90,7 +152,11 @@ int object_load(struct bpf_object *object, char *why, size_t why_size)
 		return explain(-ENOSPC, why, why_size);
 
 	complaint[0] = '\0';
-	error = bpf_object__load(object);
+	heap_reuse_begin();
+	error = types.index ? offer_types(object) : 0;
+	if (!error)
+		error = bpf_object__load(object);
+	heap_reuse_end();
 	if (error)
 		return explain(error, why, why_size);
 	loaded[free_slot] = object;

@@ -13,6 +13,8 @@
 
 /* Options for SKELETON__open_opts() of this environment. */
 struct bpf_object_open_opts object_options(const struct collector_env *env);
+/* The kernel's types are kept from the first object_options() on, for all objects that are opened; this gives them back. */
+void object_types_release(void);
 /* Inode of the agent's pid namespace for rodata; 0 = the initial one, or not known. */
 uint32_t object_pidns(const struct collector_env *env);
 uint32_t object_page_shift(void);

@@ -6,6 +6,7 @@
  */
 #include "collect/mount.h"
 #include "collector.h"
+#include "core/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -315,7 +316,7 @@ static void cgroup_close(void *opaque)
 		close(state->names.fd);
 	if (state->memory.fd >= 0)
 		close(state->memory.fd);
-	free(state);
+	pages_free(state);
 }
 
 static void describe(const struct cgroup_state *state, struct collector_status *status)
@@ -330,7 +331,7 @@ static void describe(const struct cgroup_state *state, struct collector_status *
 
 static int cgroup_open(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct cgroup_state *state = calloc(1, sizeof(*state));
+	struct cgroup_state *state = pages_new(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
 	state->proc_fd = env->proc_fd;

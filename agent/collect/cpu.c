@@ -2,6 +2,7 @@
 /* Processor time, load and the kernel's event totals, from /proc/stat and /proc/loadavg. */
 #include "collect/procfs.h"
 #include "collector.h"
+#include "core/pages.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -241,12 +242,12 @@ static void cpu_close(void *opaque)
 		close(state->stat_fd);
 	if (state->loadavg_fd >= 0)
 		close(state->loadavg_fd);
-	free(state);
+	pages_free(state);
 }
 
 static int cpu_open(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct cpu_state *state = calloc(1, sizeof(*state));
+	struct cpu_state *state = pages_new(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
 

@@ -2,6 +2,7 @@
 /* Whole disks, from /proc/diskstats. Partitions, loop, RAM and floppy devices are left out, as node_exporter does by default. */
 #include "collect/procfs.h"
 #include "collector.h"
+#include "core/pages.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -108,12 +109,12 @@ static void disk_close(void *opaque)
 		return;
 	if (state->fd >= 0)
 		close(state->fd);
-	free(state);
+	pages_free(state);
 }
 
 static int disk_open(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct disk_state *state = calloc(1, sizeof(*state));
+	struct disk_state *state = pages_new(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
 

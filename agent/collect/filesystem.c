@@ -8,6 +8,7 @@
 #include "collect/mount.h"
 #include "collector.h"
 #include "core/clock.h"
+#include "core/pages.h"
 #include "core/worker.h"
 
 #include <errno.h>
@@ -494,12 +495,12 @@ static void filesystem_close(void *opaque)
 			close(state->watches[i].lost_fd);
 	if (state->mountinfo_fd >= 0)
 		close(state->mountinfo_fd);
-	free(state);
+	pages_free(state);
 }
 
 static int filesystem_open(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct filesystem_state *state = calloc(1, sizeof(*state));
+	struct filesystem_state *state = pages_new(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "collect/bpf.h"
+#include "core/pages.h"
 #include "fswrite.skel.h"
 
 enum {
@@ -63,8 +64,8 @@ static void close_fswrite(void *state_)
 	object_walk_free(&state->walk);
 	if (state->proc_fd >= 0)
 		close(state->proc_fd);
-	free(state->order);
-	free(state->rows);
+	pages_free(state->order);
+	pages_free(state->rows);
 	free(state);
 }
 
@@ -120,8 +121,8 @@ static struct fswrite_state *new_state(const struct collector_env *env)
 	if (!state)
 		return NULL;
 	state->proc_fd = fcntl(env->proc_fd, F_DUPFD_CLOEXEC, 3);
-	state->rows = calloc(MAX_ROWS, sizeof(*state->rows));
-	state->order = calloc(MAX_ROWS, sizeof(*state->order));
+	state->rows = pages_new(MAX_ROWS, sizeof(*state->rows));
+	state->order = pages_new(MAX_ROWS, sizeof(*state->order));
 	state->free = NONE;
 	memset(state->buckets, 0xff, sizeof(state->buckets));
 	if (!state->rows || !state->order || object_walk_init(&state->walk, WALK_BYTES)) {

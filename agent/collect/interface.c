@@ -6,6 +6,7 @@
  */
 #include "collect/procfs.h"
 #include "collector.h"
+#include "core/pages.h"
 
 #include <errno.h>
 #include <linux/if.h>
@@ -305,12 +306,12 @@ static void interface_close(void *opaque)
 	nl_cb_put(state->callbacks);
 	if (state->dev_fd >= 0)
 		close(state->dev_fd);
-	free(state);
+	pages_free(state);
 }
 
 static int interface_open(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct interface_state *state = calloc(1, sizeof(*state));
+	struct interface_state *state = pages_new(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
 	state->sys_fd = env->sys_fd;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/pages.h"
+
 enum {
 	BUCKETS = 16384,
 	NONE = -1,
@@ -54,7 +56,7 @@ struct process_table {
 
 struct process_table *process_table_new(bool told_of_ends)
 {
-	struct process_table *table = calloc(1, sizeof(*table)); /* untouched pages cost nothing */
+	struct process_table *table = pages_new(1, sizeof(*table));
 
 	if (!table)
 		return NULL;
@@ -67,7 +69,7 @@ struct process_table *process_table_new(bool told_of_ends)
 
 void process_table_free(struct process_table *table)
 {
-	free(table);
+	pages_free(table);
 }
 
 uint64_t process_table_cut(const struct process_table *table)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "collect/bpf.h"
+#include "core/pages.h"
 #include "task.skel.h"
 
 enum { TOTALS = sizeof(struct task_totals) / sizeof(uint64_t), WALK_BYTES = 64 * 1024 };
@@ -49,7 +50,7 @@ static void close_task(void *state_)
 		task_bpf__destroy(state->skel);
 	}
 	object_walk_free(&state->walk);
-	free(state);
+	pages_free(state);
 }
 
 static int keep_event(void *state_, void *data, size_t size)
@@ -96,7 +97,7 @@ static int load(struct task_state *state, const struct collector_env *env, char 
 
 static int open_task(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct task_state *state = calloc(1, sizeof(*state));
+	struct task_state *state = pages_new(1, sizeof(*state));
 	char why[WHY_LEN] = "";
 	int error = -ENOMEM;
 

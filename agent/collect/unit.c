@@ -5,6 +5,7 @@
  */
 #include "collect/unit_wire.h"
 #include "collector.h"
+#include "core/pages.h"
 #include "core/worker.h"
 
 #include <errno.h>
@@ -208,12 +209,12 @@ static void unit_close(void *opaque)
 	if (!state)
 		return;
 	worker_stop(&state->worker);
-	free(state);
+	pages_free(state);
 }
 
 static int unit_open(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct unit_collector *state = calloc(1, sizeof(*state));
+	struct unit_collector *state = pages_new(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/pages.h"
 #include "snapshot.h"
 
 enum { NONE = -1 };
@@ -41,11 +42,11 @@ struct tally *tally_new(uint32_t capacity, uint32_t counters)
 	for (tally->buckets = 16; tally->buckets < capacity; tally->buckets *= 2)
 		;
 	tally->heads = malloc(tally->buckets * sizeof(*tally->heads));
-	tally->order = calloc(capacity, sizeof(*tally->order));
-	tally->entries = calloc(capacity, sizeof(*tally->entries));
-	tally->kernel = calloc((size_t)capacity * counters, sizeof(*tally->kernel));
-	tally->total = calloc((size_t)capacity * counters, sizeof(*tally->total));
-	tally->delta = calloc((size_t)capacity * counters, sizeof(*tally->delta));
+	tally->order = pages_new(capacity, sizeof(*tally->order));
+	tally->entries = pages_new(capacity, sizeof(*tally->entries));
+	tally->kernel = pages_new((size_t)capacity * counters, sizeof(*tally->kernel));
+	tally->total = pages_new((size_t)capacity * counters, sizeof(*tally->total));
+	tally->delta = pages_new((size_t)capacity * counters, sizeof(*tally->delta));
 	if (!tally->heads || !tally->order || !tally->entries || !tally->kernel || !tally->total || !tally->delta) {
 		tally_free(tally);
 		return NULL;
@@ -58,11 +59,11 @@ void tally_free(struct tally *tally)
 {
 	if (!tally)
 		return;
-	free(tally->delta);
-	free(tally->total);
-	free(tally->kernel);
-	free(tally->entries);
-	free(tally->order);
+	pages_free(tally->delta);
+	pages_free(tally->total);
+	pages_free(tally->kernel);
+	pages_free(tally->entries);
+	pages_free(tally->order);
 	free(tally->heads);
 	free(tally);
 }

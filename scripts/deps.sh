@@ -8,7 +8,7 @@ build='gcc make clang pkg-config libc6-dev libbpf-dev libelf-dev zlib1g-dev bpft
 libcjson-dev libyaml-dev libsystemd-dev libmicrohttpd-dev libcap-dev libseccomp-dev nettle-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler'
 test='libcmocka-dev gcc-multilib clang-tidy cppcheck libclang-rt-14-dev llvm git curl jq python3 python3-jsonschema python3-yaml prometheus
 prometheus-node-exporter mmdebstrap systemd-container dbus systemd procps util-linux e2fsprogs iproute2'
-bench='libbpf-tools prometheus-process-exporter'
+bench='libbpf-tools bpftrace prometheus-process-exporter netdata-core netdata-plugins-bash atop collectd-core'
 
 list=
 print=

@@ -60,9 +60,14 @@ uint32_t object_page_shift(void)
 	return (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 }
 
+static struct btf *kernel_types(const struct collector_env *env)
+{
+	return env->btf_path ? btf__parse(env->btf_path, NULL) : btf__load_vmlinux_btf();
+}
+
 int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
 {
-	struct btf *btf = env->btf_path ? btf__parse(env->btf_path, NULL) : btf__load_vmlinux_btf();
+	struct btf *btf = kernel_types(env);
 	char name[NAME_LEN + 16];
 	const struct btf_type *type;
 	int id, arguments = -ENOENT;
@@ -78,6 +83,21 @@ int object_tracepoint_arguments(const struct collector_env *env, const char *tra
 		arguments = btf_vlen(type) - 1; /* the first is the tracepoint's own void * */
 	btf__free(btf);
 	return arguments;
+}
+
+bool object_has_member(const struct collector_env *env, const char *type, const char *member)
+{
+	struct btf *btf = kernel_types(env);
+	bool found = false;
+
+	if (!btf)
+		return false;
+	int id = btf__find_by_name_kind(btf, type, BTF_KIND_STRUCT);
+	const struct btf_type *structure = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+	for (uint32_t i = 0; structure && !found && i < btf_vlen(structure); i++)
+		found = !strcmp(btf__name_by_offset(btf, btf_members(structure)[i].name_off), member);
+	btf__free(btf);
+	return found;
 }
 
 int object_load(struct bpf_object *object, char *why, size_t why_size)

@@ -20,6 +20,9 @@ uint32_t object_page_shift(void);
 /* Whether the kernel has this tracepoint in its BTF, and the number of its arguments: -ENOENT where it has not. */
 int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint);
 
+/* Whether the kernel's struct has this member, by its BTF. */
+bool object_has_member(const struct collector_env *env, const char *type, const char *member);
+
 /* 0, or -errno with the verifier's or libbpf's own words in `why`. A loaded object is listed until it is forgotten. */
 int object_load(struct bpf_object *object, char *why, size_t why_size);
 void object_forget(struct bpf_object *object); /* before it is closed; NULL is fine */

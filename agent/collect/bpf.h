@@ -33,6 +33,11 @@ int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char 
 int object_shared_map(const char *name);
 /* Kernel memory of its maps, by the kernel's own account; a shared one counts where it was made. */
 uint64_t object_map_bytes(const struct bpf_object *object);
+/*
+ * How often the kernel skipped one of its programs because that was under way on the same processor already. Where tracepoints of
+ * system calls can be preempted (seen on 7.3) this happens without any recursion: the second task's event is lost, so it is counted.
+ */
+uint64_t object_missed(const struct bpf_object *object);
 /* The programs of all loaded objects with what the kernel counted: zeros while nobody switched BPF statistics on. */
 uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity);
 

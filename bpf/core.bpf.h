@@ -199,8 +199,8 @@ static __always_inline unsigned long page_flags(const void *page)
 enum { MAPPING_ANON_BIT = 1, TAIL_BIT = 1 };
 
 /*
- * How a tail page tells its head: by the address of the head, or (compound_info, since v7.1, and only where huge pages' struct pages
- * are optimised away) by the mask that makes that address of its own. Both have TAIL_BIT; a mask covers folios of up to 2^24
+ * How a tail page tells its head: by the address of the head, or by the mask that makes that address of its own (compound_info, since
+ * v7.1, 8c846c879e22, and only where huge pages' struct pages may be freed). Both have TAIL_BIT; a mask covers folios of up to 2^24
  * pages, and no struct page lies in the last gigabyte of the address space.
  */
 struct page___since_7_1 {

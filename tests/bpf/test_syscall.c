@@ -93,7 +93,8 @@ static void calls_of_short_processes_are_counted_exactly(void **state)
 	harness_tick(harness, &collector_syscall);
 	struct syscall_stat after = find(&harness->snap, SYSCALL_ABI_64, "sched_get_priority_max");
 	struct syscall_stat exit_group = find(&harness->snap, SYSCALL_ABI_64, "exit_group");
-	uint64_t calls = (uint64_t)test_scale(PROCESSES) * CALLS, timed = samples(&after) - samples(&before), lost = harness->status[COLLECTOR_SYSCALL].events_lost;
+	uint64_t calls = (uint64_t)test_scale(PROCESSES) * CALLS;
+	uint64_t timed = samples(&after) - samples(&before), lost = harness->status[COLLECTOR_SYSCALL].events_lost;
 
 	assert_in_range(after.count - before.count, calls - MIN(lost, calls), calls); /* exactly, where nothing is said to be lost */
 	harness_needs(harness, &collector_syscall, "tp_btf");

@@ -55,6 +55,8 @@ run_guest() { # SUITE: its output in $work/SUITE.log, vm.sh's exit code in $work
 
 # --- what it said --------------------------------------------------------------------------------------------------------------
 
+series_of() { sed -n 's/^@kernel \([0-9]*\.[0-9]*\).*/\1/p' "$work/$1.log"; }
+
 # Each collector below its first rung stands in tests/vm/ladder, and each that stands there is below.
 compare_ladder() { # SUITE KERNEL
 	expected=$(sed -n "s/^$2 //p" tests/vm/ladder | tr ' ' '\n' | sort)
@@ -79,7 +81,7 @@ tell() { # SUITE
 	if [ "$code" = 124 ] || [ "$code" = 125 ]; then
 		tail -n 45 "$work/$1.log" | sed 's/^/    /'
 	fi
-	kernel=$(sed -n 's/^@kernel \([0-9]*\.[0-9]*\).*/\1/p' "$work/$1.log")
+	kernel=$(series_of "$1")
 	sed -n '/^@doctor/,/^@/p' "$work/$1.log" | grep '^{' >"$work/$1.doctor" || { echo "not ok ${kernel:-$1} doctor: said nothing"; return; }
 	compare_ladder "$1" "$kernel"
 }
@@ -88,7 +90,7 @@ tell() { # SUITE
 
 column() { # NAME RESULTS DOCTOR: one line a cell, `COLLECTOR<tab>TEXT`
 	printf 'kernel\t%s\n' "$1"
-	jq -r '.collectors[] | [.name, (.source // "") as $source | if .state == "down" then "down" elif .state == "degraded" then "\($source) ▾" else $source end] | @tsv' "$3"
+	jq -r '.collectors[] | [.name, (.source // "") as $source | if .state == "down" then "down ▾" elif .state == "degraded" then "\($source) ▾" else $source end] | @tsv' "$3"
 	printf 'tests\t%s\n' "$(awk '/^ok/ { ok++ } /^not ok/ { bad++ } /^SKIP/ { skip++ } /^ladder/ { below++ }
 		END { printf "%d ok", ok; if (below) printf ", %d ▾", below; if (skip) printf ", %d skipped", skip; if (bad) printf ", %d FAILED", bad }' "$2")"
 }
@@ -96,7 +98,7 @@ column() { # NAME RESULTS DOCTOR: one line a cell, `COLLECTOR<tab>TEXT`
 table() {
 	for suite in $kernels; do
 		[ -s "$work/$suite.doctor" ] || continue
-		column "$(sed -n 's/^@kernel \([0-9]*\.[0-9]*\).*/\1/p' "$work/$suite.log")" "$work/$suite.results" "$work/$suite.doctor"
+		column "$(series_of "$suite")" "$work/$suite.results" "$work/$suite.doctor"
 	done | awk -F '\t' '
 		$1 == "kernel" { columns++; head[columns] = $2; next }
 		!($1 in row) { row[$1] = ++rows; name[rows] = $1 }
@@ -113,8 +115,11 @@ table() {
 			printf "\n| %s |", name[r] == "tests" ? name[r] : "`" name[r] "`"
 			for (c = 1; c <= columns; c++) printf " %s |", cell[r, c]
 		}'
-	grep -h '^ladder ' $work/*.results | awk '{ match($0, /\(.*\)$/); line = $2 " " substr($0, RSTART + 1, RLENGTH - 2); if (!seen[line]++) print line }' |
-		sed 's/^\([^ ]*\) \([^ ]*\) \(.*\)$/\n▾ \1 `\2`: \3/'
+	for suite in $kernels; do
+		[ -s "$work/$suite.doctor" ] || continue
+		jq -r --arg kernel "$(series_of "$suite")" '.collectors[] | select(.state == "degraded" or .state == "down") |
+			"\n▾ \($kernel) `\(.name)`: \(.why)"' "$work/$suite.doctor"
+	done
 }
 
 # All above the mark is prose and stays; all below it is written anew.

@@ -70,7 +70,7 @@ compile-bpf = $(CLANG) $(bpf-cflags) -MMD -MP -MF $(2:.o=.d) -c $(1) -o $(2)
 
 # --- what there is ----------------------------------------------------------------------------------------------------
 
-.PHONY: all help run test unit bench lint fuzz install clean FORCE compile_commands.json check-fresh
+.PHONY: all help run test unit check-vm bench lint fuzz install clean FORCE compile_commands.json check-fresh
 all: $(O)/nodemend ## the program
 programs: $(fault-programs)
 .PHONY: programs
@@ -86,11 +86,16 @@ run: ## install what is missing, build, and start the agent with its defaults (a
 	@exec $(O)/nodemend run
 
 test: ## install what the tests need and run them all
-	@scripts/deps.sh build test
+	@scripts/deps.sh build test vm
 	@scripts/test.sh
 
 unit: tests ## the unit tests only
 	@scripts/test.sh unit
+
+check-vm: ## the BPF tests and the agent on other kernels, in virtual machines
+	@scripts/deps.sh build test vm
+	@$(MAKE) tests
+	@scripts/vm-matrix.sh
 
 bench: ## the costs, beside peers, as ratios
 	@scripts/deps.sh build test bench

@@ -198,14 +198,39 @@ static __always_inline unsigned long page_flags(const void *page)
 
 enum { MAPPING_ANON_BIT = 1, TAIL_BIT = 1 };
 
-/* Whether the page is part of a process' own memory. A tail page points to its head, which knows. */
-static __always_inline bool page_is_anonymous(const struct page *page)
-{
-	__u64 head = BPF_CORE_READ(page, compound_head);
+/*
+ * How a tail page tells its head: by the address of the head, or by the mask that makes that address of its own (compound_info, since
+ * v7.1, 8c846c879e22, and only where huge pages' struct pages may be freed). Both have TAIL_BIT; a mask covers folios of up to 2^24
+ * pages, and no struct page lies in the last gigabyte of the address space.
+ */
+struct page___since_7_1 {
+	unsigned long compound_info;
+} __attribute__((preserve_access_index));
+struct page___before_7_1 {
+	unsigned long compound_head;
+} __attribute__((preserve_access_index));
 
-	if (head & TAIL_BIT)
-		page = (const void *)(head - TAIL_BIT);
-	return (__u64)BPF_CORE_READ(page, mapping) & MAPPING_ANON_BIT;
+static __always_inline const void *page_head(const void *page)
+{
+	const struct page___since_7_1 *now = page;
+	const struct page___before_7_1 *old = page;
+	__u64 told = 0;
+
+	if (bpf_core_field_exists(now->compound_info))
+		bpf_core_read(&told, sizeof(told), &now->compound_info);
+	else
+		bpf_core_read(&told, sizeof(told), &old->compound_head);
+	if (!(told & TAIL_BIT))
+		return page;
+	return (const void *)(told >= -(1ULL << 30) ? (__u64)page & told : told - TAIL_BIT);
+}
+
+/* Whether the page is part of a process' own memory: the head of its folio knows. */
+static __always_inline bool page_is_anonymous(const void *page)
+{
+	const struct page *head = page_head(page);
+
+	return (__u64)BPF_CORE_READ(head, mapping) & MAPPING_ANON_BIT;
 }
 
 /* The number of pages stands in the second page's words: as _nr_pages since v6.15 (4996fc547f5b), as _folio_nr_pages from v6.1

@@ -43,8 +43,9 @@ struct {
 } losses SEC(".maps");
 
 /*
- * The tracepoints of system calls run BPF with preemption off on every kernel (6.13 made them faultable and kept it so for BPF), a system call
- * is not made from an interrupt, and each processor has its own slot: a plain addition loses nothing and saves 5 ns of a locked one.
+ * Each processor has its own slot, a system call is not made from an interrupt, and a program does not run again where it was preempted
+ * (the kernel skips it then and says how often; only 7.x can preempt it at all): a plain addition loses nothing and saves 5 ns of
+ * a locked one. No counter is written by both programs.
  */
 #define count(counter, by) ((void)((counter) += (by)))
 

@@ -1,13 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The one list of packages: for building, for testing, for benches. Installs what is missing, and only that.
-#   scripts/deps.sh build [test] [bench]      install        scripts/deps.sh --list build test bench      print
+# The one list of packages: for building, for testing, for virtual machines, for benches. Installs what is missing, and only that.
+#   scripts/deps.sh build [test] [vm] [bench]      install        scripts/deps.sh --list build test vm bench      print
 set -eu
 
 build='gcc make clang pkg-config libc6-dev libbpf-dev libelf-dev zlib1g-dev bpftool libnl-3-dev libnl-genl-3-dev libnl-route-3-dev
 libcjson-dev libyaml-dev libsystemd-dev libmicrohttpd-dev libcap-dev libseccomp-dev nettle-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler'
 test='libcmocka-dev gcc-multilib clang-tidy cppcheck libclang-rt-14-dev llvm git curl jq python3 python3-jsonschema python3-yaml prometheus
 prometheus-node-exporter mmdebstrap systemd-container dbus systemd procps util-linux e2fsprogs iproute2'
+vm='qemu-system-x86 busybox-static kmod zstd lz4 xz-utils xfsprogs btrfs-progs'
 bench='libbpf-tools bpftrace prometheus-process-exporter netdata-core netdata-plugins-bash atop collectd-core'
 
 list=
@@ -17,8 +18,9 @@ for word in "$@"; do
 	--list) print=1 ;;
 	build) list="$list $build" ;;
 	test) list="$list $test" ;;
+	vm) list="$list $vm" ;;
 	bench) list="$list $bench" ;;
-	*) echo "deps.sh: unknown set '$word'; known: build test bench" >&2; exit 2 ;;
+	*) echo "deps.sh: unknown set '$word'; known: build test vm bench" >&2; exit 2 ;;
 	esac
 done
 

@@ -123,9 +123,15 @@ uint32_t object_page_shift(void)
 	return (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 }
 
+static const struct btf *kernel_types(const struct collector_env *env)
+{
+	(void)read_types(env); /* without an index the types are there all the same */
+	return types.whole;
+}
+
 int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
 {
-	const struct btf *btf = read_types(env) ? NULL : types.whole;
+	const struct btf *btf = kernel_types(env);
 	char name[NAME_LEN + 16];
 	const struct btf_type *type;
 	int id, arguments = -ENOENT;
@@ -140,6 +146,20 @@ int object_tracepoint_arguments(const struct collector_env *env, const char *tra
 	if (type && btf_is_func_proto(type))
 		arguments = btf_vlen(type) - 1; /* the first is the tracepoint's own void * */
 	return arguments;
+}
+
+bool object_has_member(const struct collector_env *env, const char *type, const char *member)
+{
+	const struct btf *btf = kernel_types(env);
+	bool found = false;
+
+	if (!btf)
+		return false;
+	int id = btf__find_by_name_kind(btf, type, BTF_KIND_STRUCT);
+	const struct btf_type *structure = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+	for (uint32_t i = 0; structure && !found && i < btf_vlen(structure); i++)
+		found = !strcmp(btf__name_by_offset(btf, btf_members(structure)[i].name_off), member);
+	return found;
 }
 
 int object_load(struct bpf_object *object, char *why, size_t why_size)
@@ -238,6 +258,21 @@ uint64_t object_map_bytes(const struct bpf_object *object)
 		if (bpf_map__autocreate(map) && bpf_map__fd(map) >= 0 && !is_of_another(object, map))
 			bytes += map_bytes(bpf_map__fd(map));
 	return bytes;
+}
+
+uint64_t object_missed(const struct bpf_object *object)
+{
+	struct bpf_program *program;
+	uint64_t missed = 0;
+
+	bpf_object__for_each_program(program, object) {
+		struct bpf_prog_info info = { 0 };
+		uint32_t size = sizeof(info);
+
+		if (bpf_program__fd(program) >= 0 && !bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+			missed += info.recursion_misses;
+	}
+	return missed;
 }
 
 static void fill_program(struct bpf_program_stat *stat, const struct bpf_object *object, const struct bpf_program *program)

@@ -22,6 +22,9 @@ uint32_t object_page_shift(void);
 /* Whether the kernel has this tracepoint in its BTF, and the number of its arguments: -ENOENT where it has not. */
 int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint);
 
+/* Whether the kernel's struct has this member, by its BTF. */
+bool object_has_member(const struct collector_env *env, const char *type, const char *member);
+
 /* 0, or -errno with the verifier's or libbpf's own words in `why`. A loaded object is listed until it is forgotten. */
 int object_load(struct bpf_object *object, char *why, size_t why_size);
 void object_forget(struct bpf_object *object); /* before it is closed; NULL is fine */
@@ -32,6 +35,11 @@ int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char 
 int object_shared_map(const char *name);
 /* Kernel memory of its maps, by the kernel's own account; a shared one counts where it was made. */
 uint64_t object_map_bytes(const struct bpf_object *object);
+/*
+ * How often the kernel skipped one of its programs because that was under way on the same processor already. Where tracepoints of
+ * system calls can be preempted (seen on 7.3) this happens without any recursion: the second task's event is lost, so it is counted.
+ */
+uint64_t object_missed(const struct bpf_object *object);
 /* The programs of all loaded objects with what the kernel counted: zeros while nobody switched BPF statistics on. */
 uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity);
 

@@ -159,7 +159,13 @@ static int open_fswrite(const struct collector_env *env, struct collector_status
 {
 	struct fswrite_state *state;
 	char why[WHY_LEN] = "", without_direct[WHY_LEN] = "";
-	int error = open_rung(env, true, &state, why);
+	int error = -EOPNOTSUPP;
+
+	/* v5.12, 309dca309fc3: block: store a block_device pointer in struct bio. Before, the partition is forgotten on the way. */
+	if (object_has_member(env, "bio", "bi_bdev"))
+		error = open_rung(env, true, &state, why);
+	else
+		snprintf(why, sizeof(why), "before Linux 5.12 a request does not tell its partition");
 
 	status->state = COLLECTOR_UP;
 	if (error) {
@@ -172,7 +178,7 @@ static int open_fswrite(const struct collector_env *env, struct collector_status
 		snprintf(status->why, sizeof(status->why), "%s", without_direct[0] ? without_direct : strerror(-error));
 		return error;
 	}
-	snprintf(status->source, sizeof(status->source), "tp_btf");
+	snprintf(status->source, sizeof(status->source), "%s", status->state == COLLECTOR_UP ? "tp_btf" : "tp_btf/dirty");
 	status->map_bytes = object_map_bytes(state->skel->obj);
 	*ret_state = state;
 	return 0;

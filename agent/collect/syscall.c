@@ -187,7 +187,7 @@ static int collect_syscall(void *state_, struct snapshot *snap, bool full, struc
 		return error;
 	qsort(&section->each[first], section->count - first, sizeof(section->each[0]), compare_nr);
 
-	status->events_lost = lost[SYSCALL_LOSS_START] + lost[SYSCALL_LOSS_CALL] + section->cut;
+	status->events_lost = lost[SYSCALL_LOSS_START] + lost[SYSCALL_LOSS_CALL] + section->cut + object_missed(state->skel->obj);
 	section->measured_ns = snap->boot_ns;
 	return 0;
 }

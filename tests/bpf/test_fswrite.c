@@ -168,10 +168,12 @@ static void expect_attributed(struct volume *volume, void (*how)(int fd))
 
 static void every_way_is_attributed(struct volume *volume)
 {
-	void (*const ways[])(int fd) = { write_pages, write_mapped, write_fallocate, write_direct };
+	void (*const ways[])(int fd) = { write_pages, write_mapped, write_fallocate };
 
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
 		expect_attributed(volume, ways[i]);
+	if (volume->harness->status[COLLECTOR_FSWRITE].state == COLLECTOR_UP)
+		expect_attributed(volume, write_direct);
 	/* Ranked first on its own filesystem. */
 	const struct writer_section *section = &volume->harness->snap.writers;
 	for (uint32_t i = 1; i < section->count; i++)

@@ -33,6 +33,8 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_SYSCALL, "syscall", "system calls: counts, errors, latency (BPF)"),
 	COLLECTOR(COLLECTOR_TASK, "task", "processes that start and end, with what their whole life cost (BPF)"),
 	COLLECTOR(COLLECTOR_FSWRITE, "fswrite", "who fills which filesystem (BPF)"),
+	COLLECTOR(COLLECTOR_TCP, "tcp", "TCP connections: peers, failures, latency, retransmits, resets, listen backlog (BPF)"),
+	COLLECTOR(COLLECTOR_SOCKET, "socket", "bytes through TCP and UDP sockets by process and cgroup (BPF)"),
 	COLLECTOR(COLLECTOR_PROCESS, "process", "all processes"),
 	COLLECTOR(COLLECTOR_CGROUP, "cgroup", "names and limits of cgroups"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name"),

@@ -41,6 +41,11 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	to->self = from->self;
 	to->engine = from->engine;
 	copy_events(&to->events, &from->events);
+	COPY_SECTION(sockets);
+	COPY_SECTION(socket_cgroups);
+	COPY_SECTION(tcp);
+	COPY_SECTION(peers);
+	COPY_SECTION(listeners);
 	COPY_SECTION(cgroups);
 
 	/* The totals stand behind the array. */

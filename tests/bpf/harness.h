@@ -22,6 +22,7 @@
 #include "core/clock.h"
 
 extern const struct collector collector_syscall, collector_task, collector_fswrite, collector_process;
+extern const struct collector collector_tcp, collector_socket;
 
 struct harness {
 	struct config config;

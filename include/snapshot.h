@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "signals/dns.h"
+#include "signals/drop.h"
 #include "signals/socket.h"
 #include "signals/tcp.h"
 #include "wire.h"
@@ -293,6 +295,9 @@ struct snapshot {
 	struct tcp_section tcp;
 	struct peer_section peers;
 	struct listener_section listeners;
+	struct drop_section drops;
+	struct drop_device_section drop_devices;
+	struct dns_section dns;
 	struct cgroup_section cgroups;
 	struct process_section processes;
 };

@@ -35,6 +35,8 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_FSWRITE, "fswrite", "who fills which filesystem (BPF)"),
 	COLLECTOR(COLLECTOR_TCP, "tcp", "TCP connections: peers, failures, latency, retransmits, resets, listen backlog (BPF)"),
 	COLLECTOR(COLLECTOR_SOCKET, "socket", "bytes through TCP and UDP sockets by process and cgroup (BPF)"),
+	COLLECTOR(COLLECTOR_DROP, "drop", "packets dropped, by the kernel's reason (BPF)"),
+	COLLECTOR(COLLECTOR_DNS, "dns", "DNS requests with latency and result (BPF)"),
 	COLLECTOR(COLLECTOR_PROCESS, "process", "all processes"),
 	COLLECTOR(COLLECTOR_CGROUP, "cgroup", "names and limits of cgroups"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name"),

@@ -46,6 +46,9 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(tcp);
 	COPY_SECTION(peers);
 	COPY_SECTION(listeners);
+	COPY_SECTION(drops);
+	COPY_SECTION(drop_devices);
+	COPY_SECTION(dns);
 	COPY_SECTION(cgroups);
 
 	/* The totals stand behind the array. */

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_socket, &metrics_of_tcp,
+static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_socket, &metrics_of_tcp, &metrics_of_drop, &metrics_of_dns,
 	&metrics_of_agent };
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
 

@@ -3,11 +3,10 @@
  * TCP connections by cgroup and by peer service, the dependency map, and listeners. Each family has the exact rest as one more series
  * a direction, so that the sum over the labels is the node's total.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "publish/address.h"
 #include "publish/metric.h"
 
 #define LABEL_COUNT(labels) ((uint32_t)(sizeof(labels) / sizeof((labels)[0])))
@@ -94,27 +93,17 @@ static void emit_cgroups(const struct metric *metric, const struct metric_contex
 
 /* --- by peer ---------------------------------------------------------------------------------------------------------- */
 
-static void format_address(char text[INET6_ADDRSTRLEN], const uint8_t address[16])
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	if (memcmp(address, mapped, sizeof(mapped)) == 0)
-		(void)inet_ntop(AF_INET, &address[12], text, INET6_ADDRSTRLEN); /* never too long for it */
-	else
-		(void)inet_ntop(AF_INET6, address, text, INET6_ADDRSTRLEN);
-}
-
 static void emit_peer(const struct metric *metric, const struct snapshot *snap, struct metric_sink *sink, const struct peer *peer,
 		      uint64_t named[TCP_DIRECTION_COUNT][TCP_END_COUNT])
 {
 	const struct cgroup *cgroup = snapshot_cgroup(snap, peer->key.cgroup_id);
-	char address[INET6_ADDRSTRLEN], port[8];
+	char address[ADDRESS_LEN], port[8];
 	struct label labels[5] = {
 		{ "cgroup", cgroup ? cgroup->path : "" }, { "direction", direction_names[peer->key.direction] }, { "peer", address },
 		{ "port", port },
 	};
 
-	format_address(address, peer->key.address);
+	address_format(address, peer->key.address);
 	snprintf(port, sizeof(port), "%u", peer->key.port);
 	for (uint32_t which = 0; which < figure_count(metric); which++) {
 		uint64_t value = figure(metric, &peer->counts, which);
@@ -197,8 +186,8 @@ static void emit_listeners(const struct metric *metric, const struct metric_cont
 
 /* clang-format off */
 static const struct metric rows[] = {
-	BY_PEER("connections_bytes_received_total", "bytes", "Payload received from the peer service.", received_bytes, VALUE_U64, NULL),
-	BY_PEER("connections_bytes_sent_total", "bytes", "Payload sent to the peer service.", sent_bytes, VALUE_U64, NULL),
+	BY_PEER("connections_received_bytes_total", "bytes", "Payload received from the peer service.", received_bytes, VALUE_U64, NULL),
+	BY_PEER("connections_sent_bytes_total", "bytes", "Payload sent to the peer service.", sent_bytes, VALUE_U64, NULL),
 	BY_PEER("connections_connect_seconds_total", "seconds", "Time that connecting took; divide by connections_total of direction out.",
 		connect_sum_ns, VALUE_NS, NULL),
 	BY_PEER("connections_ended_total", "", "Established connections that ended, by how.", ends, VALUE_U64, "end"),

@@ -151,6 +151,40 @@ static void numbers_stand_under_their_names(void **state)
 		"nodemend_cgroup_memory_current_bytes{cgroup=\"/system.slice/app.service\",unit=\"app.service\",container=\"\"} 8192");
 }
 
+static void the_network_adds_up(void **state)
+{
+	const char *page = render(*state, &prometheus_writer, 0);
+	const char app[] = "cgroup=\"/system.slice/app.service\"";
+	char line[256];
+
+	(void)snprintf(line, sizeof(line), "nodemend_socket_bytes_total{%s,protocol=\"tcp\",direction=\"sent\"} 900", app);
+	assert_line(page, line);
+	assert_line(page, "nodemend_socket_bytes_total{cgroup=\"other\",protocol=\"tcp\",direction=\"sent\"} 100");
+	(void)snprintf(line, sizeof(line), "nodemend_connections_total{%s,direction=\"out\",peer=\"10.1.2.3\",port=\"5432\"} 4", app);
+	assert_line(page, line);
+	assert_line(page, "nodemend_connections_total{cgroup=\"other\",direction=\"out\",peer=\"other\",port=\"other\"} 6");
+	(void)snprintf(line, sizeof(line), "nodemend_connections_failed_total{%s,direction=\"out\",peer=\"10.1.2.3\",port=\"5432\",end=\"refused\"} 1",
+		       app);
+	assert_line(page, line);
+	(void)snprintf(line, sizeof(line), "nodemend_connections_rtt_seconds_total{%s,direction=\"out\",peer=\"10.1.2.3\",port=\"5432\"} 0.0015", app);
+	assert_line(page, line);
+	(void)snprintf(line, sizeof(line), "nodemend_tcp_retransmits_total{%s,direction=\"out\"} 2", app);
+	assert_line(page, line);
+	assert_line(page, "nodemend_tcp_retransmits_total{cgroup=\"other\",direction=\"out\"} 0");
+	assert_line(page, "nodemend_tcp_rtt_seconds_count 3");
+	(void)snprintf(line, sizeof(line), "nodemend_listen_backlog{%s,port=\"80\"} 3", app);
+	assert_line(page, line);
+	assert_line(page, "node_netstat_TcpExt_ListenOverflows 5");
+	assert_no(page, "node_netstat_TcpExt_ListenDrops");
+	assert_line(page, "nodemend_packet_drops_total{reason=\"NO_SOCKET\",protocol=\"ipv6\"} 9");
+	assert_line(page, "nodemend_device_packet_drops_total{device=\"lo\"} 7");
+	assert_line(page, "nodemend_device_packet_drops_total{device=\"other\"} 2");
+	(void)snprintf(line, sizeof(line), "nodemend_dns_requests_total{%s,server=\"::1\",rcode=\"NXDOMAIN\"} 4", app);
+	assert_line(page, line);
+	assert_line(page, "nodemend_dns_requests_total{cgroup=\"other\",server=\"other\",rcode=\"NXDOMAIN\"} 2");
+	assert_line(page, "nodemend_dns_request_seconds_total{cgroup=\"other\",server=\"other\",rcode=\"NXDOMAIN\"} 0.01");
+}
+
 static void unknown_is_absent(void **state)
 {
 	const char *page = render(*state, &prometheus_writer, 0);
@@ -279,8 +313,11 @@ static void openmetrics_differs_where_it_must(void **state)
 /* Prometheus takes a family's lines only in one piece, and each name only once. */
 static void the_table_is_in_order(void **state)
 {
-	static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_agent };
-	for (int t = 0; t < 3; t++) {
+	static const struct metric_table *const tables[] = {
+		&metrics_of_host, &metrics_of_kernel, &metrics_of_socket, &metrics_of_tcp, &metrics_of_drop, &metrics_of_dns, &metrics_of_agent,
+	};
+	enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
+	for (int t = 0; t < TABLES; t++) {
 		for (size_t i = 0; i < tables[t]->count; i++) {
 			const struct metric *metric = &tables[t]->each[i];
 			size_t length = strlen(metric->name);
@@ -288,7 +325,7 @@ static void the_table_is_in_order(void **state)
 			assert_true(total == (metric->type == METRIC_COUNTER));
 			assert_true(strncmp(metric->name, "node_", 5) == 0 || strncmp(metric->name, "nodemend_", 9) == 0);
 			assert_null(strpbrk(metric->help, "\\\"\n|"));
-			for (int u = 0; u < 3; u++)
+			for (int u = 0; u < TABLES; u++)
 				for (size_t j = 0; j < tables[u]->count; j++)
 					assert_true((t == u && i == j) || strcmp(metric->name, tables[u]->each[j].name) != 0);
 		}
@@ -362,6 +399,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(decimals_are_exact),
 		cmocka_unit_test(names_are_escaped),
 		TEST(numbers_stand_under_their_names),
+		TEST(the_network_adds_up),
 		TEST(unknown_is_absent),
 		TEST(what_is_stale_is_absent),
 		TEST(without_a_snapshot_only_the_publisher_speaks),

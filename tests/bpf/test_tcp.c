@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 
 #include "collect/bpf.h"
+#include "tcp.skel.h"
 #include "signals/tcp.h"
 
 enum { RESPONSE = 40000, CHURN = 20000, FAR_PORT = 7777, SHORT = 1000 };
@@ -501,6 +502,96 @@ static void what_is_older_is_adopted(void **state)
 	harness_free(harness);
 }
 
+/* --- many peers, and those of the gone --------------------------------------------------------------------------------- */
+
+/* Each address of 127/8 is a peer. The totals do not care whether one found a row; and the silent make room. */
+static void more_peers_than_rows_are_counted(void **state)
+{
+	struct harness *harness = *state;
+	enum { PEERS = MAX_PEERS + 100 };
+	uint16_t port;
+
+	close(make_server(AF_INET, SOCK_STREAM, 5, &port));
+	harness_tick(harness, &collector_tcp);
+	uint64_t before = harness->snap.tcp.total[TCP_OUT].failures[TCP_END_REFUSED];
+	uint64_t ours = of_cgroup(&harness->snap, TCP_OUT).failures[TCP_END_REFUSED];
+	for (uint32_t i = 0; i < PEERS; i++) {
+		struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(0x7f010000 + i + 1) };
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), -1);
+		assert_int_equal(errno, ECONNREFUSED);
+		close(fd);
+	}
+	harness_tick(harness, &collector_tcp);
+	assert_true(harness->snap.tcp.total[TCP_OUT].failures[TCP_END_REFUSED] - before >= PEERS);
+	assert_int_equal(of_cgroup(&harness->snap, TCP_OUT).failures[TCP_END_REFUSED] - ours, PEERS);
+	assert_int_equal(harness->snap.peers.count, MAX_PEERS);
+	assert_true(harness->status[COLLECTOR_TCP].events_lost >= 100);
+
+	uint16_t late = talk(AF_INET);
+	harness_tick(harness, &collector_tcp);
+	assert_int_equal(of_peer(&harness->snap, TCP_OUT, "127.0.0.1", late).connections, 1);
+	assert_true(harness->snap.peers.count < MAX_PEERS);
+}
+
+/* A row outlives its cgroup until it has stood still for a tick. The totals stay as they were. */
+static void rows_of_cgroups_that_are_gone_are_given_up(void **state)
+{
+	struct harness *harness = *state;
+	uint16_t port = talk(AF_INET);
+
+	for (int tick = 0; tick < 2; tick++) {
+		harness->snap.cgroups.measured_ns = clock_boot_ns(); /* a fresh list without ours */
+		harness_tick(harness, &collector_tcp);
+		assert_int_equal(of_peer(&harness->snap, TCP_OUT, "127.0.0.1", port).connections, tick ? 0 : 1);
+		assert_int_equal(of_cgroup(&harness->snap, TCP_OUT).connections, tick ? 0 : 1);
+		assert_true(harness->snap.tcp.total[TCP_OUT].connections >= 1);
+	}
+}
+
+/* The governor's lower steps: counts go on, records and histograms do not. */
+static void counts_alone_are_still_exact(void **state)
+{
+	struct harness *harness = *state;
+
+	assert_int_equal(collector_tcp.set_depth(harness->state[COLLECTOR_TCP], DEPTH_COUNTS), 0);
+	uint16_t port = talk(AF_INET);
+	harness_tick(harness, &collector_tcp);
+	assert_int_equal(of_peer(&harness->snap, TCP_OUT, "127.0.0.1", port).sent_bytes, SHORT);
+	assert_null(record_of(&harness->snap, TCP_OUT, port));
+	assert_int_equal(samples(&harness->snap.tcp.histograms[TCP_HISTOGRAM_RTT]), 0);
+	assert_int_equal(collector_tcp.set_depth(harness->state[COLLECTOR_TCP], DEPTH_HISTOGRAMS), 0);
+	port = talk(AF_INET);
+	harness_tick(harness, &collector_tcp);
+	assert_non_null(record_of(&harness->snap, TCP_OUT, port));
+	assert_true(samples(&harness->snap.tcp.histograms[TCP_HISTOGRAM_RTT]) >= 2);
+}
+
+/* --- the lower rung --------------------------------------------------------------------------------------------------- */
+
+/* Below v5.12 the kernel refuses every atomic instruction but a plain addition: the programs of that rung must have none, and load. */
+static void the_rung_without_a_walk_has_old_instructions(void **state)
+{
+	struct tcp_bpf *skel = tcp_bpf__open();
+	struct bpf_program *program, *newer[] = { skel->progs.on_state, skel->progs.on_retransmit, skel->progs.on_connection };
+	int checked = 0;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		bpf_program__set_autoload(newer[i], false);
+	assert_int_equal(tcp_bpf__load(skel), 0);
+	bpf_object__for_each_program(program, skel->obj) {
+		const struct bpf_insn *each = bpf_program__insns(program);
+
+		for (size_t i = 0; bpf_program__autoload(program) && i < bpf_program__insn_cnt(program); i++)
+			assert_false((each[i].code & 0xe7) == (BPF_STX | BPF_ATOMIC) && each[i].imm != 0);
+		checked += bpf_program__autoload(program);
+	}
+	assert_int_equal(checked, 7);
+	tcp_bpf__destroy(skel);
+}
+
 /* --- churn ------------------------------------------------------------------------------------------------------------ */
 
 static void churn_is_counted_exactly(void **state)
@@ -563,6 +654,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(retransmits_are_the_kernels, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_backlog_is_seen, setup, teardown),
 		cmocka_unit_test(what_is_older_is_adopted),
+		cmocka_unit_test_setup_teardown(more_peers_than_rows_are_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(rows_of_cgroups_that_are_gone_are_given_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(counts_alone_are_still_exact, setup, teardown),
+		cmocka_unit_test(the_rung_without_a_walk_has_old_instructions),
 		cmocka_unit_test_setup_teardown(churn_is_counted_exactly, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, leave);

@@ -40,7 +40,7 @@ struct {
 
 static __always_inline enum drop_protocol protocol_of(const struct sk_buff *skb)
 {
-	switch (bpf_ntohs(BPF_CORE_READ(skb, protocol))) {
+	switch (bpf_ntohs(skb->protocol)) {
 	case ETHERTYPE_IPV4: return DROP_IPV4;
 	case ETHERTYPE_IPV6: return DROP_IPV6;
 	case ETHERTYPE_ARP: return DROP_ARP;
@@ -51,9 +51,9 @@ static __always_inline enum drop_protocol protocol_of(const struct sk_buff *skb)
 /* 0: none. In a socket's queue the word holds something else (dev_scratch), which is no address, so that reading it gives zeros. */
 static __always_inline __u32 own_device_of(const struct sk_buff *skb)
 {
-	const struct net_device *device = BPF_CORE_READ(skb, dev);
+	const struct net_device *device = skb->dev;
 
-	return device && BPF_CORE_READ(device, nd_net.net, ns.inum) == own_netns ? (__u32)BPF_CORE_READ(device, ifindex) : 0;
+	return device && device->nd_net.net->ns.inum == own_netns ? (__u32)device->ifindex : 0;
 }
 
 static __always_inline void add_to_device(__u32 device)

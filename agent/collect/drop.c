@@ -46,7 +46,7 @@ static void keep_name(struct drop_state *state, uint32_t number, const char *nam
 
 	if (!strcmp(name, "SKB_CONSUMED"))
 		*ret_consumed = number;
-	if (number >= LAST_SLOT || strncmp(name, prefix, sizeof(prefix) - 1))
+	if (number >= LAST_SLOT || strncmp(name, prefix, sizeof(prefix) - 1) != 0)
 		return;
 	snprintf(state->names[number], DROP_REASON_LEN, "%s", name + sizeof(prefix) - 1);
 }

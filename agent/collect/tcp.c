@@ -175,7 +175,7 @@ static int attach_hooks(struct tcp_state *state, char *why)
 	int count = 0;
 
 	bpf_object__for_each_program(program, state->skel->obj) {
-		if (!bpf_program__autoload(program) || strncmp(bpf_program__section_name(program), "tp_btf/", 7) || count == MAX_LINKS)
+		if (!bpf_program__autoload(program) || strncmp(bpf_program__section_name(program), "tp_btf/", 7) != 0 || count == MAX_LINKS)
 			continue;
 		int error = object_attach(program, &state->links[count++], why, WHY_LEN);
 		if (error)

@@ -96,6 +96,28 @@ static void a_full_buffer_is_told_exactly(void **state)
 	close(fd);
 }
 
+static uint64_t purged(const struct snapshot *snap)
+{
+	return drops_of(snap, "QUEUE_PURGE", DROP_IPV4) + drops_of(snap, "NOT_SPECIFIED", DROP_IPV4);
+}
+
+/* What a socket still held when it was closed: in its queue the word of the device holds something else, and is followed nowhere. */
+static void what_nobody_read_has_no_device(void **state)
+{
+	struct harness *harness = *state;
+	uint16_t port;
+	int fd = make_server(AF_INET, SOCK_DGRAM, 0, &port);
+
+	harness_tick(harness, &collector_drop);
+	uint64_t before = purged(&harness->snap), device = drops_at(&harness->snap, "lo");
+	send_into_nothing(AF_INET, port, 20);
+	close(fd);
+	do /* the socket is freed a grace period later */
+		harness_tick(harness, &collector_drop);
+	while (purged(&harness->snap) < before + 20);
+	assert_int_equal(drops_at(&harness->snap, "lo"), device);
+}
+
 static void off_is_off(void **state)
 {
 	struct harness *harness = *state;
@@ -119,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_closed_port_is_no_socket, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_buffer_is_told_exactly, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_nobody_read_has_no_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(off_is_off, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

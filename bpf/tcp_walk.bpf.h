@@ -77,21 +77,30 @@ int on_listener(struct bpf_iter__bpf_map_elem *ctx)
 }
 
 /*
- * Once, when the agent starts: what is older than it, in its own network namespace. Listeners come first in the walk, and a
- * connection to one of their ports was accepted. What they have done so far is not counted.
+ * Once, when the agent starts, in each network namespace: what is older than it. Listeners come first in the walk, and a connection to
+ * one of their ports was accepted. What they have done so far is not counted.
  */
+struct listened {
+	__u32 netns, port;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1024);
-	__type(key, __u16);
+	__type(key, struct listened);
 	__type(value, __u8);
 } listened_ports SEC(".maps");
 
+static __always_inline struct listened listened_of(const struct sock *sk)
+{
+	return (struct listened){ .netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum), .port = BPF_CORE_READ(sk, __sk_common.skc_num) };
+}
+
 static __always_inline void adopt_connection(const struct sock *sk)
 {
-	__u16 port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	enum tcp_direction direction = bpf_map_lookup_elem(&listened_ports, &port) ? TCP_IN : TCP_OUT;
+	struct listened listened = listened_of(sk);
+	enum tcp_direction direction = bpf_map_lookup_elem(&listened_ports, &listened) ? TCP_IN : TCP_OUT;
 
 	if (!connection_of(sk))
 		(void)begin(sk, direction, sock_cgroup_id(sk), true);
@@ -107,9 +116,10 @@ int on_older(struct bpf_iter__tcp *ctx)
 	if (!sk)
 		return 0;
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	__u16 port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	if (state == TCP_LISTEN) {
-		bpf_map_update_elem(&listened_ports, &port, &one, BPF_ANY);
+		struct listened listened = listened_of(sk);
+
+		bpf_map_update_elem(&listened_ports, &listened, &one, BPF_ANY); /* full: taken for one of ours that connected */
 		add_listener(sk, sock_cgroup_id(sk));
 	} else if (state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_FIN_WAIT1) {
 		adopt_connection(sk);

@@ -12,6 +12,7 @@
 
 #include "collect/bpf.h"
 #include "collect/procfs.h"
+#include "collect/tcp_adopt.h"
 #include "collect/tcp_rows.h"
 #include "tcp.skel.h"
 
@@ -33,7 +34,7 @@ struct tcp_state {
 	struct tcp_rows *rows;
 	int proc_fd;
 	uint64_t last_ns, walked_ns, untold, walk_every_ns;
-	uint32_t told_count;
+	uint32_t told_count, namespaces_cut;
 	struct tcp_record told[MAX_TOLD];
 };
 
@@ -106,12 +107,10 @@ static void tell(struct tcp_state *state, struct event_section *events)
 
 /* --- walks ------------------------------------------------------------------------------------------------------------ */
 
-/* Reads an iterator to its end; whole records go to `take`. */
-static int read_walk(const struct bpf_link *link, void (*take)(struct listener_section *section, const struct listener_record *record),
-		     struct listener_section *section)
+static int read_listeners(const struct tcp_state *state, struct listener_section *section)
 {
 	struct listener_record records[256];
-	int fd = bpf_iter_create(bpf_link__fd(link));
+	int fd = bpf_iter_create(bpf_link__fd(state->listeners));
 	size_t filled = 0;
 	ssize_t got;
 
@@ -123,7 +122,7 @@ static int read_walk(const struct bpf_link *link, void (*take)(struct listener_s
 		filled += (size_t)got;
 		size_t whole = filled / sizeof(records[0]);
 		for (size_t i = 0; i < whole; i++)
-			take(section, &records[i]);
+			tcp_rows_add_listener(section, &records[i]);
 		filled -= whole * sizeof(records[0]);
 		memmove(records, &records[whole], filled);
 	}
@@ -145,10 +144,10 @@ static int attach_walk(const struct bpf_program *program, const struct bpf_map *
 	return *ret ? 0 : -errno;
 }
 
-static int walk_listeners(struct tcp_state *state, struct listener_section *section)
+static int walk_listeners(const struct tcp_state *state, struct listener_section *section)
 {
 	section->count = section->cut = 0;
-	int error = read_walk(state->listeners, tcp_rows_add_listener, section);
+	int error = read_listeners(state, section);
 	if (!error)
 		tcp_rows_sort_listeners(section);
 	return error;
@@ -193,15 +192,17 @@ static int attach_walks(struct tcp_state *state, bool walked)
 	return error;
 }
 
-/* After the hooks are on, so that none is missed in between. Without it only what begins from now on is known. */
-static void adopt(struct tcp_state *state)
+/* After the hooks are on, so that none is missed in between. */
+static int adopt(const struct tcp_state *state)
 {
 	struct bpf_link *older;
+	int error = attach_walk(state->skel->progs.on_older, NULL, &older);
 
-	if (attach_walk(state->skel->progs.on_older, NULL, &older))
-		return;
-	(void)read_walk(older, tcp_rows_add_listener, NULL); /* it writes no records */
+	if (error)
+		return error;
+	error = tcp_adopt(bpf_link__fd(older), state->proc_fd);
 	bpf_link__destroy(older);
+	return error;
 }
 
 static int open_rung(const struct collector_env *env, bool walked, struct tcp_state **ret, char *why)
@@ -233,7 +234,10 @@ static int open_rung(const struct collector_env *env, bool walked, struct tcp_st
 	error = state->ring ? 0 : -errno;
 	if (error)
 		goto fail;
-	adopt(state);
+	error = adopt(state);
+	if (error < 0)
+		goto fail;
+	state->namespaces_cut = (uint32_t)error;
 	*ret = state;
 	return 0;
 
@@ -292,7 +296,7 @@ static int sum_maps(struct tcp_state *state, struct tcp_section *section, struct
 	section->resets_sent_alone = notes[TCP_RESET_SENT_ALONE];
 	section->resets_received_alone = notes[TCP_RESET_RECEIVED_ALONE];
 	status->events_lost = notes[TCP_LOSS_CONNECTION] + notes[TCP_LOSS_CGROUP] + notes[TCP_LOSS_PEER] + notes[TCP_LOSS_LISTENER] +
-			      notes[TCP_LOSS_RECORD];
+			      notes[TCP_LOSS_RECORD] + state->namespaces_cut;
 	return 0;
 }
 
@@ -314,7 +318,7 @@ static int collect_tcp(void *state_, struct snapshot *snap, bool full, struct co
 	int error;
 
 	if (state->connections && snap->boot_ns - state->walked_ns >= state->walk_every_ns) {
-		error = read_walk(state->connections, tcp_rows_add_listener, NULL); /* it writes no records into the file */
+		error = tcp_run_walk(bpf_link__fd(state->connections));
 		if (error)
 			return error;
 		state->walked_ns = snap->boot_ns;

@@ -329,9 +329,9 @@ static pid_t start_far(void)
 
 static void end_far(pid_t pid)
 {
+	run("ip link del va"); /* before the namespace at its other end is taken apart */
 	kill(pid, SIGKILL);
 	(void)waitpid(pid, NULL, 0);
-	run("ip link del va");
 }
 
 /* To an address of the link layer that nobody has, whatever is sent is dropped without a word. */
@@ -502,6 +502,67 @@ static void what_is_older_is_adopted(void **state)
 	harness_free(harness);
 }
 
+/* Not one of the namespace we are in: a container's, when the agent starts anew. */
+static void live_elsewhere(int ready, int go)
+{
+	uint16_t port;
+	char word;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	enter_own_network();
+	int server = make_server(AF_INET, SOCK_STREAM, 5, &port), client = make_client(AF_INET, SOCK_STREAM, port);
+	int accepted = accept(server, NULL, NULL);
+	send_all(client, SHORT);
+	receive_all(accepted, SHORT);
+	assert_int_equal(write(ready, &port, sizeof(port)), sizeof(port));
+	assert_int_equal(read(go, &word, 1), 1);
+	send_all(client, 9);
+	receive_all(accepted, 9);
+	assert_int_equal(write(ready, &port, sizeof(port)), sizeof(port));
+	assert_int_equal(read(go, &word, 1), 0);
+	_exit(0);
+}
+
+static ino_t own_netns(void)
+{
+	struct stat status;
+
+	assert_int_equal(stat("/proc/thread-self/ns/net", &status), 0);
+	return status.st_ino;
+}
+
+static void what_is_older_elsewhere_is_adopted_too(void **state)
+{
+	struct harness *harness = harness_new();
+	int ready[2], go[2];
+	uint16_t port;
+	ino_t home = own_netns();
+
+	(void)state;
+	assert_true(!pipe2(ready, O_CLOEXEC) && !pipe2(go, O_CLOEXEC));
+	pid_t pid = fork();
+	if (!pid) {
+		close(go[1]);
+		live_elsewhere(ready[1], go[0]);
+	}
+	assert_int_equal(read(ready[0], &port, sizeof(port)), sizeof(port));
+	harness_open(harness, &collector_tcp);
+	assert_int_equal(own_netns(), home);
+	assert_int_equal(write(go[1], "x", 1), 1);
+	assert_int_equal(read(ready[0], &port, sizeof(port)), sizeof(port));
+	harness_tick(harness, &collector_tcp);
+	assert_int_equal(of_peer(&harness->snap, TCP_OUT, "127.0.0.1", port).sent_bytes, 9);
+	assert_int_equal(of_peer(&harness->snap, TCP_IN, "127.0.0.1", port).received_bytes, 9);
+	assert_non_null(listener_of(&harness->snap, port));
+	for (int i = 0; i < 2; i++) {
+		close(ready[i]);
+		close(go[i]);
+	}
+	reap(pid);
+	harness_close(harness, &collector_tcp);
+	harness_free(harness);
+}
+
 /* --- many peers, and those of the gone --------------------------------------------------------------------------------- */
 
 /* Each address of 127/8 is a peer. The totals do not care whether one found a row; and the silent make room. */
@@ -654,6 +715,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(retransmits_are_the_kernels, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_backlog_is_seen, setup, teardown),
 		cmocka_unit_test(what_is_older_is_adopted),
+		cmocka_unit_test(what_is_older_elsewhere_is_adopted_too),
 		cmocka_unit_test_setup_teardown(more_peers_than_rows_are_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_of_cgroups_that_are_gone_are_given_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(counts_alone_are_still_exact, setup, teardown),

@@ -9,7 +9,7 @@
 
 /*
  * From the connect or the end of the handshake to the destruction of the socket, so an address is never met again while its row
- * lives. On demand: 300 bytes a connection, where a full table ahead of time would be 5 MB. None of our hooks lies within the
+ * lives. On demand: 200 bytes a connection, where a full table ahead of time would be 3 MB. None of our hooks lies within the
  * allocator, so that allocating from a softirq is safe on kernels before 6.1, too.
  */
 struct {

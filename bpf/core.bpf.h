@@ -141,6 +141,32 @@ static __always_inline __s32 task_pid_seen(const struct task_struct *task)
 	return 0;
 }
 
+/* --- sockets ---------------------------------------------------------------------------------------------------------- */
+
+enum { FAMILY_INET = 2, FAMILY_INET6 = 10, SOCK_DONE_BIT = 1 };
+
+/* v5.15, 8520e224f547: bpf, cgroups: Fix cgroup v2 fallback on v1/v2 mixed mode. Before, one word held either the pointer with two
+ * tags in its low bits, or v1's numbers, which the lowest bit tells. */
+struct sock_cgroup_data___before_5_15 {
+	__u64 val;
+} __attribute__((preserve_access_index));
+
+/* Of whoever made the socket; an accepted one has its listener's. 0 where the kernel does not keep it. */
+static __always_inline __u64 sock_cgroup_id(const struct sock *sk)
+{
+	const struct cgroup *cgroup = NULL;
+
+	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup)) {
+		cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	} else if (bpf_core_field_exists(sk->sk_cgrp_data)) {
+		const struct sock_cgroup_data___before_5_15 *data = (const void *)sk + bpf_core_field_offset(sk->sk_cgrp_data);
+		__u64 word = BPF_CORE_READ(data, val);
+
+		cgroup = word & 1 ? NULL : (const void *)(word & ~3ULL);
+	}
+	return cgroup ? BPF_CORE_READ(cgroup, kn, id) : 0;
+}
+
 /* --- memory ----------------------------------------------------------------------------------------------------------- */
 
 enum { COUNTER_FILE, COUNTER_ANON, COUNTER_SWAP, COUNTER_SHMEM }; /* MM_FILEPAGES … since v4.5 */

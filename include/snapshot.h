@@ -14,6 +14,10 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "signals/dns.h"
+#include "signals/drop.h"
+#include "signals/socket.h"
+#include "signals/tcp.h"
 #include "wire.h"
 
 #define UNKNOWN UINT64_MAX
@@ -286,6 +290,14 @@ struct snapshot {
 	struct self_section self;
 	struct engine_section engine;
 	struct event_section events;
+	struct socket_section sockets;
+	struct socket_cgroup_section socket_cgroups;
+	struct tcp_section tcp;
+	struct peer_section peers;
+	struct listener_section listeners;
+	struct drop_section drops;
+	struct drop_device_section drop_devices;
+	struct dns_section dns;
 	struct cgroup_section cgroups;
 	struct process_section processes;
 };

@@ -162,6 +162,26 @@ bool object_has_member(const struct collector_env *env, const char *type, const 
 	return found;
 }
 
+/*
+ * The memory through which a skeleton reaches .data and .rodata becomes the loaded maps' own, as bpf_object__load_skeleton() does it, which
+ * we do not call: without it, what the agent writes to skel->data after loading would never reach a program.
+ */
+static int map_globals(const struct bpf_object *object)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object) {
+		size_t size;
+		void *memory = bpf_map__is_internal(map) ? (void *)bpf_map__initial_value(map, &size) : NULL; /* const in libbpf 1.1 */
+		int protection = bpf_map__map_flags(map) & BPF_F_RDONLY_PROG ? PROT_READ : PROT_READ | PROT_WRITE;
+
+		if (memory && bpf_map__map_flags(map) & BPF_F_MMAPABLE && bpf_map__fd(map) >= 0 &&
+		    mmap(memory, size, protection, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), 0) == MAP_FAILED)
+			return -errno;
+	}
+	return 0;
+}
+
 int object_load(struct bpf_object *object, char *why, size_t why_size)
 {
 	int free_slot = 0, error;
@@ -177,6 +197,8 @@ int object_load(struct bpf_object *object, char *why, size_t why_size)
 	if (!error)
 		error = bpf_object__load(object);
 	heap_reuse_end();
+	if (!error)
+		error = map_globals(object);
 	if (error)
 		return explain(error, why, why_size);
 	loaded[free_slot] = object;

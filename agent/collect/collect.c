@@ -12,6 +12,10 @@ extern const struct collector collector_interface;
 extern const struct collector collector_syscall;
 extern const struct collector collector_task;
 extern const struct collector collector_fswrite;
+extern const struct collector collector_tcp;
+extern const struct collector collector_socket;
+extern const struct collector collector_drop;
+extern const struct collector collector_dns;
 extern const struct collector collector_process;
 extern const struct collector collector_cgroup;
 extern const struct collector collector_unit;
@@ -26,6 +30,10 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_SYSCALL] = &collector_syscall,
 	[COLLECTOR_TASK] = &collector_task,
 	[COLLECTOR_FSWRITE] = &collector_fswrite,
+	[COLLECTOR_TCP] = &collector_tcp,
+	[COLLECTOR_SOCKET] = &collector_socket,
+	[COLLECTOR_DROP] = &collector_drop,
+	[COLLECTOR_DNS] = &collector_dns,
 	[COLLECTOR_PROCESS] = &collector_process,
 	[COLLECTOR_CGROUP] = &collector_cgroup,
 	[COLLECTOR_UNIT] = &collector_unit,

@@ -46,6 +46,7 @@ int psi_parse(const char *text, size_t size, struct psi_line *ret_some, struct p
 /* Fills the counters of at most MAX_DISKS whole disks; busy_permille is the collector's. */
 int disk_parse(const char *text, size_t size, struct disk_section *ret);
 int interface_parse(const char *text, size_t size, struct interface_section *ret); /* /proc/net/dev */
+int netstat_parse(const char *text, size_t size, struct tcp_section *ret); /* the two listen_ counters only */
 
 /* systemd's unit and the container of a cgroup path; "" where there is none. */
 void cgroup_unit_of(const char *path, char *ret, size_t size);

@@ -41,6 +41,14 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	to->self = from->self;
 	to->engine = from->engine;
 	copy_events(&to->events, &from->events);
+	COPY_SECTION(sockets);
+	COPY_SECTION(socket_cgroups);
+	COPY_SECTION(tcp);
+	COPY_SECTION(peers);
+	COPY_SECTION(listeners);
+	COPY_SECTION(drops);
+	COPY_SECTION(drop_devices);
+	COPY_SECTION(dns);
 	COPY_SECTION(cgroups);
 
 	/* The totals stand behind the array. */

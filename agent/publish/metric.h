@@ -97,7 +97,13 @@ struct metric_table {
 	const struct metric *each;
 	size_t count;
 };
-extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_agent;
+extern const struct metric_table metrics_of_host;
+extern const struct metric_table metrics_of_kernel;
+extern const struct metric_table metrics_of_socket;
+extern const struct metric_table metrics_of_tcp;
+extern const struct metric_table metrics_of_drop;
+extern const struct metric_table metrics_of_dns;
+extern const struct metric_table metrics_of_agent;
 /* All of them, in the order of the outputs; NULL ends the list. */
 extern const struct metric_table *const metric_tables[];
 

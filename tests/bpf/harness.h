@@ -26,6 +26,7 @@
 #include "core/clock.h"
 
 extern const struct collector collector_syscall, collector_task, collector_fswrite, collector_process;
+extern const struct collector collector_tcp, collector_socket, collector_drop, collector_dns;
 
 struct harness {
 	struct config config;

@@ -113,6 +113,41 @@ static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t sys
 	snap->writers.each[1] = (struct writer){ .dev = 0x700001, .pid = 2, .cgroup_id = 5, .comm = "dd", .bytes_total = 900 };
 }
 
+static inline void fill_network(struct snapshot *snap, uint64_t now)
+{
+	struct peer_key peer = { .cgroup_id = 77, .address = { [10] = 0xff, 0xff, 10, 1, 2, 3 }, .port = 5432, .direction = TCP_OUT };
+	struct tcp_counts counts = { .connections = 4, .failures[TCP_END_REFUSED] = 1, .ends[TCP_END_FIN] = 3, .sent_bytes = 900,
+		.received_bytes = 8000, .retransmits = 2, .rtt_sum_us = 1500, .rtt_count = 3, .connect_sum_ns = 2000000, .connect_count = 4 };
+
+	snap->sockets = (struct socket_section){ .measured_ns = now, .count = 1, .total.bytes[SOCKET_TCP_SENT] = 1000 };
+	snap->sockets.each[0] = (struct socket_process){ .pid = 2, .cgroup_id = 77, .counts.bytes[SOCKET_TCP_SENT] = 900, .comm = HOSTILE_COMM };
+	snap->socket_cgroups.measured_ns = now;
+	snap->socket_cgroups.count = 1;
+	snap->socket_cgroups.each[0] = (struct socket_cgroup){ .id = 77, .counts.bytes[SOCKET_TCP_SENT] = 900 };
+
+	snap->tcp.measured_ns = snap->peers.measured_ns = snap->listeners.measured_ns = now;
+	snap->tcp.count = snap->peers.count = snap->listeners.count = 1;
+	snap->tcp.total[TCP_OUT] = counts;
+	snap->tcp.total[TCP_OUT].connections = 10;
+	snap->tcp.listen_overflows = 5;
+	snap->tcp.listen_drops = UNKNOWN;
+	snap->tcp.histograms[TCP_HISTOGRAM_RTT].buckets[histogram_bucket(500000)] = 3;
+	snap->tcp.each[0] = (struct tcp_cgroup){ .key = { .cgroup_id = 77, .direction = TCP_OUT }, .counts = counts };
+	snap->peers.each[0] = (struct peer){ .key = peer, .counts = counts };
+	snap->listeners.each[0] = (struct listener){ .cgroup_id = 77, .port = 80, .sockets = 1, .backlog = 3, .limit = 128 };
+
+	snap->drops.measured_ns = snap->drop_devices.measured_ns = now;
+	snap->drops.count = snap->drop_devices.count = 1;
+	snap->drops.each[0] = (struct drop_reason){ .name = "NO_SOCKET", .counts.packets[DROP_IPV6] = 9 };
+	snap->drop_devices.each[0] = (struct drop_device){ .index = 1, .name = "lo", .packets = 7 };
+
+	snap->dns.measured_ns = now;
+	snap->dns.count = 1;
+	snap->dns.total[3] = (struct dns_counts){ .requests = 6, .sum_ns = 60000000 };
+	snap->dns.each[0] = (struct dns_row){ .key = { .cgroup_id = 77, .server = { [15] = 1 }, .result = 3 },
+					      .counts = { .requests = 4, .sum_ns = 50000000 } };
+}
+
 static inline void fill_self(struct snapshot *snap, uint64_t now)
 {
 	snap->self = (struct self_section){ .measured_ns = now, .cpu_ns = 1200000000, .resident_bytes = 9 << 20,
@@ -149,6 +184,7 @@ static inline void fill_snapshot(struct snapshot *snap, uint64_t seq, uint64_t n
 	fill_collectors(snap);
 	fill_host(snap, now);
 	fill_kernel(snap, now, syscalls, processes);
+	fill_network(snap, now);
 	fill_self(snap, now);
 }
 

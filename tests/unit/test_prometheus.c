@@ -152,6 +152,40 @@ static void numbers_stand_under_their_names(void **state)
 		"nodemend_cgroup_memory_current_bytes{cgroup=\"/system.slice/app.service\",unit=\"app.service\",container=\"\"} 8192");
 }
 
+static void the_network_adds_up(void **state)
+{
+	const char *page = render(*state, &prometheus_writer, 0);
+	const char app[] = "cgroup=\"/system.slice/app.service\"";
+	char line[256];
+
+	(void)snprintf(line, sizeof(line), "nodemend_socket_bytes_total{%s,protocol=\"tcp\",direction=\"sent\"} 900", app);
+	assert_line(page, line);
+	assert_line(page, "nodemend_socket_bytes_total{cgroup=\"other\",protocol=\"tcp\",direction=\"sent\"} 100");
+	(void)snprintf(line, sizeof(line), "nodemend_connections_total{%s,direction=\"out\",peer=\"10.1.2.3\",port=\"5432\"} 4", app);
+	assert_line(page, line);
+	assert_line(page, "nodemend_connections_total{cgroup=\"other\",direction=\"out\",peer=\"other\",port=\"other\"} 6");
+	(void)snprintf(line, sizeof(line), "nodemend_connections_failed_total{%s,direction=\"out\",peer=\"10.1.2.3\",port=\"5432\",end=\"refused\"} 1",
+		       app);
+	assert_line(page, line);
+	(void)snprintf(line, sizeof(line), "nodemend_connections_rtt_seconds_total{%s,direction=\"out\",peer=\"10.1.2.3\",port=\"5432\"} 0.0015", app);
+	assert_line(page, line);
+	(void)snprintf(line, sizeof(line), "nodemend_tcp_retransmits_total{%s,direction=\"out\"} 2", app);
+	assert_line(page, line);
+	assert_line(page, "nodemend_tcp_retransmits_total{cgroup=\"other\",direction=\"out\"} 0");
+	assert_line(page, "nodemend_tcp_rtt_seconds_count 3");
+	(void)snprintf(line, sizeof(line), "nodemend_listen_backlog{%s,port=\"80\"} 3", app);
+	assert_line(page, line);
+	assert_line(page, "node_netstat_TcpExt_ListenOverflows 5");
+	assert_no(page, "node_netstat_TcpExt_ListenDrops");
+	assert_line(page, "nodemend_packet_drops_total{reason=\"NO_SOCKET\",protocol=\"ipv6\"} 9");
+	assert_line(page, "nodemend_device_packet_drops_total{device=\"lo\"} 7");
+	assert_line(page, "nodemend_device_packet_drops_total{device=\"other\"} 2");
+	(void)snprintf(line, sizeof(line), "nodemend_dns_requests_total{%s,server=\"::1\",rcode=\"NXDOMAIN\"} 4", app);
+	assert_line(page, line);
+	assert_line(page, "nodemend_dns_requests_total{cgroup=\"other\",server=\"other\",rcode=\"NXDOMAIN\"} 2");
+	assert_line(page, "nodemend_dns_request_seconds_total{cgroup=\"other\",server=\"other\",rcode=\"NXDOMAIN\"} 0.01");
+}
+
 static void unknown_is_absent(void **state)
 {
 	const char *page = render(*state, &prometheus_writer, 0);
@@ -442,6 +476,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(decimals_are_exact),
 		cmocka_unit_test(names_are_escaped),
 		TEST(numbers_stand_under_their_names),
+		TEST(the_network_adds_up),
 		TEST(unknown_is_absent),
 		TEST(what_is_stale_is_absent),
 		TEST(without_a_snapshot_only_the_publisher_speaks),

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The ledger of TCP: what a connection does is added to the node's totals, to its cgroup's row and to the row of its peer service.
+ * The totals are exact; rows that found no room are counted.
+ */
+#ifndef NODEMEND_TCP_BPF_H
+#define NODEMEND_TCP_BPF_H
+
+#include "connections.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TCP_DIRECTION_COUNT);
+	__type(key, __u32);
+	__type(value, struct tcp_counts);
+} tcp_totals SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024);
+	__type(key, struct tcp_cgroup_key);
+	__type(value, struct tcp_counts);
+} tcp_cgroups SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024);
+	__type(key, struct peer_key);
+	__type(value, struct tcp_counts);
+} peers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64[TCP_NOTE_COUNT]);
+} tcp_notes SEC(".maps");
+
+static const struct tcp_counts no_counts;
+
+static __always_inline void note(enum tcp_note what)
+{
+	__u32 zero = 0;
+	__u64 *notes = bpf_map_lookup_elem(&tcp_notes, &zero);
+
+	if (notes)
+		bump(notes[what], 1);
+}
+
+static __always_inline struct tcp_counts *row_of(void *map, const void *key, enum tcp_note loss)
+{
+	struct tcp_counts *row = bpf_map_lookup_elem(map, key);
+
+	if (row)
+		return row;
+	bpf_map_update_elem(map, key, &no_counts, BPF_NOEXIST);
+	row = bpf_map_lookup_elem(map, key);
+	if (!row)
+		note(loss);
+	return row;
+}
+
+/* Where a connection is counted; a row that found no room is NULL. */
+struct places {
+	struct tcp_counts *node, *cgroup, *peer;
+};
+
+static __always_inline struct places places_of(const struct tcp_connection *connection)
+{
+	struct tcp_cgroup_key cgroup = { .cgroup_id = connection->peer.cgroup_id, .direction = connection->peer.direction };
+	struct peer_key peer = connection->peer;
+	__u32 direction = connection->peer.direction;
+
+	return (struct places){
+		.node = bpf_map_lookup_elem(&tcp_totals, &direction),
+		.cgroup = row_of(&tcp_cgroups, &cgroup, TCP_LOSS_CGROUP),
+		.peer = row_of(&peers, &peer, TCP_LOSS_PEER),
+	};
+}
+
+#define add_to(places, field, by)                                                                                                          \
+	do {                                                                                                                               \
+		if ((places)->node)                                                                                                        \
+			bump((places)->node->field, by);                                                                                   \
+		if ((places)->cgroup)                                                                                                      \
+			bump((places)->cgroup->field, by);                                                                                 \
+		if ((places)->peer)                                                                                                        \
+			bump((places)->peer->field, by);                                                                                   \
+	} while (0)
+
+/* The socket's own counters: payload only, each byte once. The peer's FIN is counted among bytes_received. */
+static __always_inline void read_flows(const struct sock *sk, __u64 flows[TCP_FLOW_COUNT])
+{
+	const struct tcp_sock *tp = (const void *)sk;
+	__u64 sent = BPF_CORE_READ(tp, bytes_sent), again = BPF_CORE_READ(tp, bytes_retrans), received = BPF_CORE_READ(tp, bytes_received);
+
+	flows[TCP_SENT_BYTES] = sent > again ? sent - again : 0;
+	flows[TCP_RECEIVED_BYTES] = received && BPF_CORE_READ(sk, __sk_common.skc_flags) >> SOCK_DONE_BIT & 1 ? received - 1 : received;
+	flows[TCP_SENT_SEGMENTS] = BPF_CORE_READ(tp, segs_out);
+	flows[TCP_RECEIVED_SEGMENTS] = BPF_CORE_READ(tp, segs_in);
+	flows[TCP_RETRANSMITS] = BPF_CORE_READ(tp, total_retrans);
+}
+
+/*
+ * What came since the last time, for the one who may add it: the walk over living connections holds no socket lock, so that it can
+ * meet a retransmit or the end, but only once, hence the second try. `walked`: is there such a walk? Below v5.12 (5ffa25502b5a) there
+ * is neither a compare and exchange nor, therefore, a walk, and the socket's own lock is enough.
+ */
+static __always_inline __u64 claim(__u64 *told, __u64 now, bool is_32_bit, bool walked)
+{
+	for (int try = 0; try < 2; try++) {
+		__u64 before = *(volatile __u64 *)told, more = is_32_bit ? (__u32)((__u32)now - (__u32)before) : now - before;
+
+		if (!more || (is_32_bit ? more >> 31 : more >> 63)) /* the other has seen a newer number than we */
+			return 0;
+		if (!walked) {
+			*told = before + more;
+			return more;
+		}
+		if (__sync_val_compare_and_swap(told, before, before + more) == before)
+			return more;
+	}
+	return 0;
+}
+
+static __always_inline void add_flows(struct tcp_connection *connection, const struct sock *sk, const struct places *places, bool walked)
+{
+	__u64 flows[TCP_FLOW_COUNT], more;
+
+	read_flows(sk, flows);
+	more = claim(&connection->flows[TCP_SENT_BYTES], flows[TCP_SENT_BYTES], false, walked);
+	add_to(places, sent_bytes, more);
+	more = claim(&connection->flows[TCP_RECEIVED_BYTES], flows[TCP_RECEIVED_BYTES], false, walked);
+	add_to(places, received_bytes, more);
+	more = claim(&connection->flows[TCP_SENT_SEGMENTS], flows[TCP_SENT_SEGMENTS], true, walked);
+	add_to(places, sent_segments, more);
+	more = claim(&connection->flows[TCP_RECEIVED_SEGMENTS], flows[TCP_RECEIVED_SEGMENTS], true, walked);
+	add_to(places, received_segments, more);
+	more = claim(&connection->flows[TCP_RETRANSMITS], flows[TCP_RETRANSMITS], true, walked);
+	add_to(places, retransmits, more);
+}
+
+#endif

@@ -12,8 +12,12 @@ extern const struct collector collector_interface;
 extern const struct collector collector_syscall;
 extern const struct collector collector_task;
 extern const struct collector collector_fswrite;
+extern const struct collector collector_oom;
 extern const struct collector collector_process;
 extern const struct collector collector_cgroup;
+extern const struct collector collector_kill;
+extern const struct collector collector_reclaim;
+extern const struct collector collector_pagecache;
 extern const struct collector collector_unit;
 
 const struct collector *const collectors[COLLECTOR_COUNT] = {
@@ -26,8 +30,12 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_SYSCALL] = &collector_syscall,
 	[COLLECTOR_TASK] = &collector_task,
 	[COLLECTOR_FSWRITE] = &collector_fswrite,
+	[COLLECTOR_OOM] = &collector_oom,
 	[COLLECTOR_PROCESS] = &collector_process,
 	[COLLECTOR_CGROUP] = &collector_cgroup,
+	[COLLECTOR_KILL] = &collector_kill,
+	[COLLECTOR_RECLAIM] = &collector_reclaim,
+	[COLLECTOR_PAGECACHE] = &collector_pagecache,
 	[COLLECTOR_UNIT] = &collector_unit,
 };
 /* clang-format on */

@@ -34,8 +34,12 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 	[COLLECTOR_SYSCALL] = "syscall",
 	[COLLECTOR_TASK] = "task",
 	[COLLECTOR_FSWRITE] = "fswrite",
+	[COLLECTOR_OOM] = "oom",
 	[COLLECTOR_PROCESS] = "process",
 	[COLLECTOR_CGROUP] = "cgroup",
+	[COLLECTOR_KILL] = "kill",
+	[COLLECTOR_RECLAIM] = "reclaim",
+	[COLLECTOR_PAGECACHE] = "pagecache",
 	[COLLECTOR_UNIT] = "unit",
 };
 /* clang-format on */

@@ -21,7 +21,8 @@
 #include "collector.h"
 #include "core/clock.h"
 
-extern const struct collector collector_syscall, collector_task, collector_fswrite, collector_process;
+extern const struct collector collector_syscall, collector_task, collector_fswrite, collector_process, collector_oom, collector_kill, collector_reclaim,
+	collector_pagecache;
 
 struct harness {
 	struct config config;

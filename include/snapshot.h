@@ -200,6 +200,7 @@ struct cgroup {
 	uint64_t rss_bytes;         /* sum of the members; shared pages counted in each */
 	int64_t rss_growth_bytes;
 	int64_t memory_growth_bytes; /* of memory_current against 14 to 16 s ago; INT64_MIN unknown */
+	uint64_t refaults;          /* pages, of memory.stat (v2), some seconds old; UNKNOWN without */
 	uint64_t memory_current, memory_max; /* of the memory controller; UNKNOWN without one; max UNKNOWN = no limit */
 	uint64_t written_recent_bytes;
 };

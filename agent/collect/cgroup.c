@@ -232,6 +232,23 @@ static uint64_t read_value(const struct cgroup_state *state, const struct cgroup
 	return value;
 }
 
+/* Of anonymous and file pages together. UNKNOWN without such a line. */
+static uint64_t read_refaults(struct cgroup_state *state, const struct cgroup *row)
+{
+	char path[PATH_LEN + NAME_LEN];
+	struct span whole, line, word;
+	uint64_t value, sum = UNKNOWN;
+
+	snprintf(path, sizeof(path), "%s/memory.stat", row->path + 1);
+	ssize_t length = procfs_read_at(state->memory.fd, path, state->buffer, sizeof(state->buffer));
+	if (length < 0 || span_of(state->buffer, (size_t)length, &whole))
+		return UNKNOWN;
+	while (span_line(&whole, &line))
+		if (span_word(&line, &word) && span_starts(&word, "workingset_refault_") && span_next_number(&line, &value))
+			sum = (sum == UNKNOWN ? 0 : sum) + value;
+	return sum;
+}
+
 static int64_t growth_of(struct seen *seen, uint64_t charged, uint64_t now_ns)
 {
 	if (charged == UNKNOWN) {
@@ -259,6 +276,7 @@ static void read_memory(struct cgroup_state *state, struct snapshot *snap)
 		if (state->memory.fd < 0 || !row->path[0] || !row->path[1] || !row->processes) {
 			row->memory_current = row->memory_max = UNKNOWN;
 			row->memory_growth_bytes = INT64_MIN;
+			row->refaults = UNKNOWN;
 			seen->charged_count = 0;
 			seen->limit_ns = 0;
 			continue;
@@ -269,6 +287,7 @@ static void read_memory(struct cgroup_state *state, struct snapshot *snap)
 			continue;
 		seen->limit_ns = snap->boot_ns + LIMIT_NS;
 		row->memory_max = read_value(state, row, state->memory_v1 ? "memory.limit_in_bytes" : "memory.max");
+		row->refaults = state->memory_v1 ? UNKNOWN : read_refaults(state, row);
 		if (row->memory_max >= 1ULL << 62) /* v1 says "none" by the largest number of pages */
 			row->memory_max = UNKNOWN;
 	}

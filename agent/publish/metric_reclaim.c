@@ -163,6 +163,20 @@ static void emit_refaults(const struct metric *metric, const struct metric_conte
 	}
 }
 
+static void emit_cgroup_refaults(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
+{
+	const struct snapshot *snap = context->snap;
+
+	if (!snap || !context_fresh(context, snap->cgroups.measured_ns))
+		return;
+	for (uint32_t i = 0; i < context->shown->cgroup_count; i++) {
+		const struct cgroup *cgroup = &snap->cgroups.each[context->shown->cgroups[i]];
+		struct label labels[] = { { "cgroup", cgroup->path }, { "unit", cgroup->unit }, { "container", cgroup->container } };
+
+		sink_field(sink, metric, labels, LABEL_COUNT(labels), cgroup);
+	}
+}
+
 /* --- growth ----------------------------------------------------------------------------------------------------------- */
 
 static uint64_t per_second(int64_t growth, uint64_t window_ns)
@@ -252,6 +266,10 @@ static const struct metric rows[] = {
 		emit_cgroup_cache),
 	{ .name = "nodemend_memory_refaults_total", .type = METRIC_COUNTER, .unit = "", .source = COLLECTOR_MEMORY, .emit = emit_refaults,
 	  .help = "Pages that were read again soon after they had been reclaimed: memory is too small for what is in use." },
+
+	{ .name = "nodemend_cgroup_refaults_total", .type = METRIC_COUNTER, .unit = "", .source = COLLECTOR_CGROUP,
+	  .emit = emit_cgroup_refaults, .field = offsetof(struct cgroup, refaults), .value = VALUE_U64,
+	  .help = "The same by cgroup, with those below it, from cgroup v2's memory.stat; absent without one." },
 
 	{ .name = "nodemend_process_growth_bytes_per_second", .type = METRIC_GAUGE, .unit = "bytes_per_second", .source = COLLECTOR_PROCESS,
 	  .emit = emit_process_growth,

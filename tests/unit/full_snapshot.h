@@ -129,7 +129,7 @@ static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t sys
 	snap->cgroups.measured_ns = now;
 	snap->cgroups.count = 1;
 	snap->cgroups.each[0] = (struct cgroup){ .id = 77, .path = "/system.slice/app.service", .unit = "app.service", .processes = 3,
-						 .rss_bytes = 4096, .rss_growth_bytes = 1500, .memory_growth_bytes = INT64_MIN, .memory_current = 8192, .memory_max = UNKNOWN };
+						 .rss_bytes = 4096, .rss_growth_bytes = 1500, .memory_growth_bytes = INT64_MIN, .refaults = 12, .memory_current = 8192, .memory_max = UNKNOWN };
 
 	fill_memory_trouble(snap, now);
 

@@ -45,9 +45,10 @@ static __always_inline void count(enum pagecache_count what, __u64 by)
 		bump(counts[what], by);
 }
 
+/* The helper is a quarter of the price of reading the way there. */
 static __always_inline struct pagecache_use *use_of_current(void)
 {
-	__u64 id = task_cgroup_id((void *)bpf_get_current_task());
+	__u64 id = bpf_get_current_cgroup_id();
 	struct pagecache_use none = {}, *use = bpf_map_lookup_elem(&cache_users, &id);
 
 	if (!use) {
@@ -59,21 +60,17 @@ static __always_inline struct pagecache_use *use_of_current(void)
 	return use;
 }
 
-static __always_inline bool is_regular(const struct inode *host)
-{
-	return host && (BPF_CORE_READ(host, i_mode) & FMT_MASK) == FMT_REGULAR;
-}
-
 static __always_inline void access_pages(struct address_space *mapping, __u64 pages)
 {
 	struct pagecache_use *use;
 
-	if (!is_regular(BPF_CORE_READ(mapping, host)))
+	if ((mapping->host->i_mode & FMT_MASK) != FMT_REGULAR)
 		return;
-	count(PAGECACHE_ACCESSED, pages << page_shift);
 	use = use_of_current();
 	if (use)
 		bump(use->accessed_bytes, pages << page_shift);
+	else
+		count(PAGECACHE_ACCESSED, pages << page_shift);
 }
 
 /*
@@ -145,13 +142,14 @@ int BPF_PROG(on_add, void *folio)
 	struct pagecache_use *use;
 	__u64 bytes;
 
-	if (!is_regular(host) || is_written_by_current(host))
+	if (!host || (BPF_CORE_READ(host, i_mode) & FMT_MASK) != FMT_REGULAR || is_written_by_current(host))
 		return 0;
 	bytes = folio_bytes(folio);
-	count(PAGECACHE_FILLED, bytes);
 	use = use_of_current();
 	if (use)
 		bump(use->filled_bytes, bytes);
+	else
+		count(PAGECACHE_FILLED, bytes);
 	return 0;
 }
 

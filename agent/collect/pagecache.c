@@ -126,17 +126,24 @@ static void retire_gone(struct pagecache_state *state, const struct snapshot *sn
 		if (row.quiet_ticks < QUIET_TICKS || snapshot_cgroup(snap, row.key.a))
 			continue;
 		(void)bpf_map_delete_elem(fd, &row.key.a);
-		tally_retire(state->tally, i); /* the node's sums are kept apart and stay exact */
+		tally_retire(state->tally, i); /* goes on in the rest, and so in the node's sum */
 	}
 }
 
-static void fill_users(const struct pagecache_state *state, struct pagecache_section *section)
+/* The node is its cgroups, those that are gone, and what found no room. */
+static void fill_section(const struct pagecache_state *state, const uint64_t *unnamed, struct pagecache_section *section)
 {
+	const uint64_t *gone = tally_rest(state->tally);
+
+	section->node.accessed_bytes = unnamed[PAGECACHE_ACCESSED] + gone[0];
+	section->node.filled_bytes = unnamed[PAGECACHE_FILLED] + gone[1];
 	section->count = tally_count(state->tally);
 	for (uint32_t i = 0; i < section->count; i++) {
 		struct tally_row row = tally_row(state->tally, i);
 
 		section->each[i] = (struct cache_user){ row.key.a, { row.total[0], row.total[1] } };
+		section->node.accessed_bytes += row.total[0];
+		section->node.filled_bytes += row.total[1];
 	}
 }
 
@@ -156,10 +163,9 @@ static int collect_pagecache(void *state_, struct snapshot *snap, bool full, str
 	if (error)
 		return error;
 
-	fill_users(state, section);
+	fill_section(state, counts, section);
 	retire_gone(state, snap);
 	section->tells_accesses = bpf_program__autoload(state->skel->progs.on_get_pages);
-	section->node = (struct pagecache_use){ counts[PAGECACHE_ACCESSED], counts[PAGECACHE_FILLED] };
 	section->measured_ns = snap->boot_ns;
 	status->events_lost = counts[PAGECACHE_LOST] + tally_cut(state->tally);
 	return 0;

@@ -14,6 +14,7 @@ struct pagecache_use {
 	__u64 accessed_bytes, filled_bytes;
 };
 
+/* Bytes that no cgroup has, for want of room, and how often that was. */
 enum pagecache_count { PAGECACHE_ACCESSED, PAGECACHE_FILLED, PAGECACHE_LOST, PAGECACHE_COUNTS };
 
 #ifndef __bpf__

@@ -138,7 +138,8 @@ static void a_limit_is_not_the_node(void **state)
 
 	struct stalls stalls = of_cgroup(harness, id);
 	assert_true(met != UNKNOWN && met > 0);
-	assert_int_equal(stalls.of[STALL_RECLAIM_LIMIT].count, met);
+	/* A charge that is let through all the same counts there, too, without a reclaim. */
+	assert_in_range(stalls.of[STALL_RECLAIM_LIMIT].count, met - met / 4 - 1, met);
 	assert_true(stalls.of[STALL_RECLAIM_LIMIT].ns > 0);
 	assert_int_equal(stalls.of[STALL_RECLAIM_NODE].count, 0);
 	check_sums(harness);

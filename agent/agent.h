@@ -42,6 +42,7 @@ struct agent {
 	void *collector_state[COLLECTOR_COUNT];
 	struct snapshot *snap;         /* the agent's own; const outside of collecting */
 	struct forecaster *forecaster;
+	struct recorder *recorder;
 	uint64_t last_full_ns, fast_cost_ns;
 	struct sd_event_source *full_timer, *fast_timer;
 

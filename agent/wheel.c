@@ -16,6 +16,7 @@
 #include "core/heap.h"
 #include "core/log.h"
 #include "keep/scribe.h"
+#include "measure/recorder.h"
 
 /*
  * Between two full ticks memory can fill: while something is near its threshold the cheap collectors run again. 50 ms keeps the
@@ -32,11 +33,12 @@ int wheel_allocate(struct agent *agent)
 	agent->changes = calloc(1, sizeof(*agent->changes));
 	agent->detector = detector_new();
 	agent->forecaster = forecaster_new();
+	agent->recorder = recorder_new();
 	agent->env.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	agent->env.sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (agent->env.proc_fd < 0 || agent->env.sys_fd < 0)
 		return -errno;
-	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster)
+	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster || !agent->recorder)
 		return -ENOMEM;
 
 	struct snapshot *snap = agent->snap;
@@ -51,6 +53,7 @@ void wheel_free(struct agent *agent)
 {
 	detector_free(agent->detector);
 	forecaster_free(agent->forecaster);
+	recorder_free(agent->recorder);
 	free(agent->changes);
 	free(agent->findings);
 	free(agent->snap);
@@ -199,6 +202,7 @@ void wheel_collect(struct agent *agent, bool full)
 		forecast(agent->forecaster, &snap->filesystems, snap->boot_ns);
 		measure_self(agent);
 	}
+	recorder_tick(agent->recorder, snap, &snap->recordings);
 }
 
 void wheel_circumstances(const struct agent *agent, struct circumstances *ret)

@@ -16,6 +16,9 @@
 #include "event.h"
 #include "signals/dns.h"
 #include "signals/drop.h"
+#include "signals/pagecache.h"
+#include "signals/reclaim.h"
+#include "signals/recording.h"
 #include "signals/socket.h"
 #include "signals/tcp.h"
 #include "wire.h"
@@ -83,7 +86,7 @@ struct memory_section { /* /proc/meminfo and /proc/vmstat, bytes; UNKNOWN where 
 	uint64_t measured_ns;
 	uint64_t total, free, available, buffers, cached, swap_total, swap_free, dirty, writeback, anon, mapped, shmem,
 		slab, sreclaimable, sunreclaim, kernel_stack, page_tables, committed_as, commit_limit, active, inactive;
-	uint64_t pgfault, pgmajfault, pswpin, pswpout, oom_kill; /* events */
+	uint64_t pgfault, pgmajfault, pswpin, pswpout, oom_kill, refault_anon, refault_file; /* events; refaults of v5.9 and later */
 };
 
 struct psi_line {
@@ -200,6 +203,8 @@ struct cgroup {
 	uint64_t cpu_ns, cpu_delta_ns, cpu_recent_ns; /* live members plus what members that ended had used */
 	uint64_t rss_bytes;         /* sum of the members; shared pages counted in each */
 	int64_t rss_growth_bytes;
+	int64_t memory_growth_bytes; /* of memory_current against 14 to 16 s ago; INT64_MIN unknown */
+	uint64_t refaults;          /* pages, of memory.stat (v2), some seconds old; UNKNOWN without */
 	uint64_t memory_current, memory_max; /* of the memory controller; UNKNOWN without one; max UNKNOWN = no limit */
 	uint64_t written_recent_bytes;
 };
@@ -289,6 +294,11 @@ struct snapshot {
 	struct unit_section units;
 	struct self_section self;
 	struct engine_section engine;
+	struct oom_section oom;
+	struct kill_section kills;
+	struct reclaim_section reclaim;
+	struct pagecache_section pagecache;
+	struct recording_section recordings;
 	struct event_section events;
 	struct socket_section sockets;
 	struct socket_cgroup_section socket_cgroups;

@@ -18,15 +18,19 @@
 
 #define KEEP_EMPTY_NS (60 * NSEC_PER_SEC)
 #define RETRY_NS (10 * NSEC_PER_SEC)
+#define CHARGE_SAMPLE_NS (2 * NSEC_PER_SEC)
 #define LIMIT_NS (10 * NSEC_PER_SEC) /* limits change rarely, and a file a cgroup and tick is what this collector costs */
 
 enum {
 	KERNFS_HANDLE_TYPE = 0xfe,   /* FILEID_KERNFS; the handle is the id */
 	MAX_FAST_NAMES = 64,         /* new rows named at a fast tick; the rest wait for the next full one */
+	CHARGE_SAMPLES = 8,          /* 2 s apart: the base of the growth is 14 to 16 s old, as for processes */
 };
 
 struct seen { /* what is known of a row, by id, ascending */
 	uint64_t id, occupied_ns, retry_ns, limit_ns;
+	uint64_t charged[CHARGE_SAMPLES], sampled_ns; /* memory.current, oldest first from charged_first */
+	uint32_t charged_first, charged_count;
 	bool counted;            /* as nameless */
 };
 
@@ -229,6 +233,40 @@ static uint64_t read_value(const struct cgroup_state *state, const struct cgroup
 	return value;
 }
 
+/* Of anonymous and file pages together. UNKNOWN without such a line. */
+static uint64_t read_refaults(struct cgroup_state *state, const struct cgroup *row)
+{
+	char path[PATH_LEN + NAME_LEN];
+	struct span whole, line, word;
+	uint64_t value, sum = UNKNOWN;
+
+	snprintf(path, sizeof(path), "%s/memory.stat", row->path + 1);
+	ssize_t length = procfs_read_at(state->memory.fd, path, state->buffer, sizeof(state->buffer));
+	if (length < 0 || span_of(state->buffer, (size_t)length, &whole))
+		return UNKNOWN;
+	while (span_line(&whole, &line))
+		if (span_word(&line, &word) && span_starts(&word, "workingset_refault_") && span_next_number(&line, &value))
+			sum = (sum == UNKNOWN ? 0 : sum) + value;
+	return sum;
+}
+
+static int64_t growth_of(struct seen *seen, uint64_t charged, uint64_t now_ns)
+{
+	if (charged == UNKNOWN) {
+		seen->charged_count = 0;
+		return INT64_MIN;
+	}
+	if (!seen->charged_count || now_ns - seen->sampled_ns >= CHARGE_SAMPLE_NS) {
+		seen->sampled_ns = now_ns;
+		seen->charged[(seen->charged_first + seen->charged_count) % CHARGE_SAMPLES] = charged;
+		if (seen->charged_count < CHARGE_SAMPLES)
+			seen->charged_count++;
+		else
+			seen->charged_first = (seen->charged_first + 1) % CHARGE_SAMPLES;
+	}
+	return (int64_t)charged - (int64_t)seen->charged[seen->charged_first];
+}
+
 static void read_memory(struct cgroup_state *state, struct snapshot *snap)
 {
 	for (uint32_t i = 0; i < snap->cgroups.count; i++) {
@@ -238,14 +276,19 @@ static void read_memory(struct cgroup_state *state, struct snapshot *snap)
 		/* The root has no limit, and its usage is the node's: meminfo says that better. */
 		if (state->memory.fd < 0 || !row->path[0] || !row->path[1] || !row->processes) {
 			row->memory_current = row->memory_max = UNKNOWN;
+			row->memory_growth_bytes = INT64_MIN;
+			row->refaults = UNKNOWN;
+			seen->charged_count = 0;
 			seen->limit_ns = 0;
 			continue;
 		}
 		row->memory_current = read_value(state, row, state->memory_v1 ? "memory.usage_in_bytes" : "memory.current");
+		row->memory_growth_bytes = growth_of(seen, row->memory_current, snap->boot_ns);
 		if (snap->boot_ns < seen->limit_ns)
 			continue;
 		seen->limit_ns = snap->boot_ns + LIMIT_NS;
 		row->memory_max = read_value(state, row, state->memory_v1 ? "memory.limit_in_bytes" : "memory.max");
+		row->refaults = state->memory_v1 ? UNKNOWN : read_refaults(state, row);
 		if (row->memory_max >= 1ULL << 62) /* v1 says "none" by the largest number of pages */
 			row->memory_max = UNKNOWN;
 	}

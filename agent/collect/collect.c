@@ -16,8 +16,12 @@ extern const struct collector collector_tcp;
 extern const struct collector collector_socket;
 extern const struct collector collector_drop;
 extern const struct collector collector_dns;
+extern const struct collector collector_oom;
 extern const struct collector collector_process;
 extern const struct collector collector_cgroup;
+extern const struct collector collector_kill;
+extern const struct collector collector_reclaim;
+extern const struct collector collector_pagecache;
 extern const struct collector collector_unit;
 
 const struct collector *const collectors[COLLECTOR_COUNT] = {
@@ -34,8 +38,12 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_SOCKET] = &collector_socket,
 	[COLLECTOR_DROP] = &collector_drop,
 	[COLLECTOR_DNS] = &collector_dns,
+	[COLLECTOR_OOM] = &collector_oom,
 	[COLLECTOR_PROCESS] = &collector_process,
 	[COLLECTOR_CGROUP] = &collector_cgroup,
+	[COLLECTOR_KILL] = &collector_kill,
+	[COLLECTOR_RECLAIM] = &collector_reclaim,
+	[COLLECTOR_PAGECACHE] = &collector_pagecache,
 	[COLLECTOR_UNIT] = &collector_unit,
 };
 /* clang-format on */

@@ -43,6 +43,8 @@ static const struct field meminfo_fields[] = {
 static const struct field vmstat_fields[] = {
 	{ "oom_kill", FIELD(oom_kill) }, { "pgfault", FIELD(pgfault) }, { "pgmajfault", FIELD(pgmajfault) },
 	{ "pswpin", FIELD(pswpin) },	 { "pswpout", FIELD(pswpout) },
+	{ "workingset_refault_anon", FIELD(refault_anon) },
+	{ "workingset_refault_file", FIELD(refault_file) },
 };
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -148,6 +150,7 @@ static int memory_collect(void *opaque, struct snapshot *snap, bool full, struct
 	struct memory_state *state = opaque;
 	struct memory_section next = {
 		.pgfault = UNKNOWN, .pgmajfault = UNKNOWN, .pswpin = UNKNOWN, .pswpout = UNKNOWN, .oom_kill = UNKNOWN,
+		.refault_anon = UNKNOWN, .refault_file = UNKNOWN,
 	};
 
 	ssize_t length = procfs_read(state->meminfo_fd, state->buffer, sizeof(state->buffer));

@@ -378,7 +378,8 @@ static void add_row(struct cgroup_section *section, uint64_t id)
 	while (at && section->each[at - 1].id > id)
 		at--;
 	memmove(&section->each[at + 1], &section->each[at], (section->count - at) * sizeof(section->each[0]));
-	section->each[at] = (struct cgroup){ .id = id, .memory_current = UNKNOWN, .memory_max = UNKNOWN };
+	section->each[at] = (struct cgroup){ .id = id, .memory_current = UNKNOWN, .memory_max = UNKNOWN, .memory_growth_bytes = INT64_MIN,
+						 .refaults = UNKNOWN };
 	section->count++;
 }
 

@@ -38,8 +38,12 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 	[COLLECTOR_SOCKET] = "socket",
 	[COLLECTOR_DROP] = "drop",
 	[COLLECTOR_DNS] = "dns",
+	[COLLECTOR_OOM] = "oom",
 	[COLLECTOR_PROCESS] = "process",
 	[COLLECTOR_CGROUP] = "cgroup",
+	[COLLECTOR_KILL] = "kill",
+	[COLLECTOR_RECLAIM] = "reclaim",
+	[COLLECTOR_PAGECACHE] = "pagecache",
 	[COLLECTOR_UNIT] = "unit",
 };
 /* clang-format on */

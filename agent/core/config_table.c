@@ -37,8 +37,12 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_SOCKET, "socket", "bytes through TCP and UDP sockets by process and cgroup (BPF)"),
 	COLLECTOR(COLLECTOR_DROP, "drop", "packets dropped, by the kernel's reason (BPF)"),
 	COLLECTOR(COLLECTOR_DNS, "dns", "DNS requests with latency and result (BPF)"),
+	COLLECTOR(COLLECTOR_OOM, "oom", "OOM kills: the victim, who asked, whose limit it was (BPF)"),
 	COLLECTOR(COLLECTOR_PROCESS, "process", "all processes"),
 	COLLECTOR(COLLECTOR_CGROUP, "cgroup", "names and limits of cgroups"),
+	COLLECTOR(COLLECTOR_KILL, "kill", "fatal signals: who ends whom (BPF)"),
+	COLLECTOR(COLLECTOR_RECLAIM, "reclaim", "stalls to find memory: direct reclaim, a cgroup's own limit, compaction (BPF)"),
+	COLLECTOR(COLLECTOR_PAGECACHE, "pagecache", "what is asked of the page cache, and what it did not have (BPF)"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name"),
 };
 const struct section collectors_section = SECTION("collectors",

@@ -29,6 +29,22 @@ static void copy_events(struct event_section *to, const struct event_section *fr
 	memcpy(to, from, offsetof(struct event_section, each) + used * sizeof(from->each[0]));
 }
 
+/* The ticks of those that were ever made. */
+static void copy_recordings(struct recording_section *to, const struct recording_section *from)
+{
+	uint64_t total = *(const volatile uint64_t *)&from->total;
+
+	to->total = total;
+	for (uint32_t i = 0; i < MAX_RECORDINGS && i < total; i++) {
+		const struct recording *recording = &from->each[i];
+		uint32_t count = *(const volatile uint32_t *)&recording->count;
+
+		count = count < RECORDED_TICKS ? count : RECORDED_TICKS;
+		memcpy(&to->each[i], recording, offsetof(struct recording, each) + count * sizeof(recording->each[0]));
+		to->each[i].count = count;
+	}
+}
+
 void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 {
 	memcpy(to, from, offsetof(struct snapshot, filesystems));
@@ -40,6 +56,11 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(units);
 	to->self = from->self;
 	to->engine = from->engine;
+	COPY_SECTION(oom);
+	to->kills = from->kills;
+	COPY_SECTION(reclaim);
+	COPY_SECTION(pagecache);
+	copy_recordings(&to->recordings, &from->recordings);
 	copy_events(&to->events, &from->events);
 	COPY_SECTION(sockets);
 	COPY_SECTION(socket_cgroups);

@@ -309,8 +309,6 @@ static const struct metric rows[] = {
 	VMSTAT(pgmajfault),
 	VMSTAT(pswpin),
 	VMSTAT(pswpout),
-	{ .name = "nodemend_oom_kills_total", .type = METRIC_COUNTER, .unit = "", .source = COLLECTOR_MEMORY, .emit = emit_memory,
-	  .help = "Processes that the kernel killed for want of memory.", .field = offsetof(struct memory_section, oom_kill) },
 
 	NETWORK("mtu_bytes", METRIC_GAUGE, "bytes", "Largest packet that the interface takes.", mtu, VALUE_U32),
 	RECEIVED("bytes", "bytes", rx_bytes),

@@ -4,18 +4,23 @@
 #define NODEMEND_SIGNALS_EVENTS_H
 
 #include "signals/tcp.h"
+#include "signals/kill.h"
+#include "signals/oom.h"
 
 enum event_kind {
 	EVENT_SLOW_CALL,             /* a system call that took longer than its own threshold */
 	EVENT_CONNECTION,            /* a TCP connection that ended, or a summary of one that lives */
 	EVENT_USAGE,                 /* a process that ended, or has used another slice of CPU, I/O or memory */
-	EVENT_OOM_KILL,
-	EVENT_FATAL_SIGNAL,
+	EVENT_OOM_KILL,              /* the event's pid, comm, uid and cgroup are the victim's */
+	EVENT_FATAL_SIGNAL,          /* …the target's */
 	EVENT_KIND_COUNT,
 };
 
 union event_payload {
 	struct tcp_record connection;
+	char none;
+	struct oom_record oom;
+	struct fatal_signal fatal;
 };
 
 #endif

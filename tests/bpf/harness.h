@@ -25,8 +25,8 @@
 #include "collector.h"
 #include "core/clock.h"
 
-extern const struct collector collector_syscall, collector_task, collector_fswrite, collector_process;
-extern const struct collector collector_tcp, collector_socket, collector_drop, collector_dns;
+extern const struct collector collector_syscall, collector_task, collector_fswrite, collector_process, collector_tcp, collector_socket;
+extern const struct collector collector_drop, collector_dns, collector_oom, collector_kill, collector_reclaim, collector_pagecache;
 
 struct harness {
 	struct config config;

@@ -75,6 +75,30 @@ static inline void fill_host(struct snapshot *snap, uint64_t now)
 	snap->interfaces.each[1] = (struct interface){ .name = "eth0", .up = true, .speed_bits = 1000000000, .mtu = 1400 };
 }
 
+static inline void fill_memory_trouble(struct snapshot *snap, uint64_t now)
+{
+	snap->oom.measured_ns = snap->kills.measured_ns = snap->reclaim.measured_ns = snap->pagecache.measured_ns = now;
+	snap->oom.count = 2;
+	snap->oom.lost[OOM_SCOPE_NODE] = 1;
+	snap->oom.each[0] = (struct oom_row){ .cgroup_id = 77, .kills = 3, .scope = OOM_SCOPE_CGROUP, .path = "/system.slice/app.service" };
+	snap->oom.each[1] = (struct oom_row){ .cgroup_id = 99, .kills = 2, .scope = OOM_SCOPE_CGROUP, .path = "/system.slice/app.service" };
+	snap->kills.ended[KILLER_KERNEL_OOM][9] = 5;
+	snap->kills.ended[KILLER_SELF][40] = 1;
+	for (int kind = 0; kind < STALL_KINDS; kind++) {
+		struct stall_node *node = &snap->reclaim.node[kind];
+		node->sums = (struct stall){ .count = 4, .ns = 8000000, .pages = 10 };
+		node->latency.sum_ns = 8000000;
+		node->latency.buckets[histogram_bucket(2000000)] = 4;
+	}
+	snap->reclaim.count = 1;
+	snap->reclaim.each[0].id = 77;
+	snap->reclaim.each[0].stalls.of[STALL_RECLAIM_LIMIT] = (struct stall){ .count = 3, .ns = 6000000, .pages = 8 };
+	snap->pagecache.tells_accesses = true;
+	snap->pagecache.node = (struct pagecache_use){ .accessed_bytes = 40960, .filled_bytes = 8192 };
+	snap->pagecache.count = 1;
+	snap->pagecache.each[0] = (struct cache_user){ .id = 77, .use = { .accessed_bytes = 4096, .filled_bytes = 4096 } };
+}
+
 static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t syscalls, uint32_t processes)
 {
 	snap->syscalls.measured_ns = now;
@@ -105,7 +129,9 @@ static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t sys
 	snap->cgroups.measured_ns = now;
 	snap->cgroups.count = 1;
 	snap->cgroups.each[0] = (struct cgroup){ .id = 77, .path = "/system.slice/app.service", .unit = "app.service", .processes = 3,
-						 .rss_bytes = 4096, .memory_current = 8192, .memory_max = UNKNOWN };
+						 .rss_bytes = 4096, .rss_growth_bytes = 1500, .memory_growth_bytes = INT64_MIN, .refaults = 12, .memory_current = 8192, .memory_max = UNKNOWN };
+
+	fill_memory_trouble(snap, now);
 
 	snap->writers.measured_ns = now;
 	snap->writers.count = 2;

@@ -230,6 +230,7 @@ static void memory_of_v2(void **given)
 	bench_say(bench, "v2/cgroup.controllers", "cpu io memory pids\n");
 	bench_say(bench, "v2/a.service/memory.current", "4096\n");
 	bench_say(bench, "v2/a.service/memory.max", "max\n");
+	bench_say(bench, "v2/a.service/memory.stat", "anon 4096\nworkingset_refault_anon 5\nworkingset_refault_file 7\nworkingset_activate_file 9\n");
 	bench_say(bench, "v2/b.service/memory.current", "8192\n");
 	bench_say(bench, "v2/b.service/memory.max", "1048576\n");
 	assert_int_equal(bench_open(bench, &collector_cgroup), 0);
@@ -241,9 +242,36 @@ static void memory_of_v2(void **given)
 	assert_int_equal(b->memory_max, 1048576);
 	assert_true(root->memory_current == UNKNOWN);
 
+	assert_int_equal(a->memory_growth_bytes, 0);
+	assert_true(root->memory_growth_bytes == INT64_MIN); /* unknown */
+	assert_int_equal(a->refaults, 12);
+	assert_true(b->refaults == UNKNOWN);
+
 	bench_say(bench, "v2/a.service/memory.current", "5000\n");
 	assert_int_equal(tick(bench, NSEC_PER_SEC), 0);
 	assert_int_equal(a->memory_current, 5000);
+	assert_int_equal(a->memory_growth_bytes, 904);
+}
+
+/* A hundred bytes a second, for a minute: the base follows 14 to 16 s behind. */
+static void memory_grows_against_some_seconds_ago(void **given)
+{
+	struct bench *bench = *given;
+	say_hierarchies(bench, "31 22 0:27 / @/v2 rw - cgroup2 cgroup2 rw\n");
+	bench_say(bench, "v2/cgroup.controllers", "memory\n");
+	assert_int_equal(bench_open(bench, &collector_cgroup), 0);
+	struct cgroup *a = named_row(bench, 1, "/a.service");
+	for (int second = 0; second < 60; second++) {
+		char text[16];
+
+		snprintf(text, sizeof(text), "%d\n", 10000 + 100 * second);
+		bench_say(bench, "v2/a.service/memory.current", text);
+		assert_int_equal(tick(bench, NSEC_PER_SEC), 0);
+	}
+	assert_in_range(a->memory_growth_bytes, 1400, 1600);
+	bench_say(bench, "v2/a.service/memory.current", "100\n");
+	assert_int_equal(tick(bench, NSEC_PER_SEC), 0);
+	assert_true(a->memory_growth_bytes < -14000);
 }
 
 static void memory_of_v1_beside_v2(void **given)
@@ -284,6 +312,7 @@ int main(void)
 		BENCH_TEST(members_name_what_handles_cannot),
 		BENCH_TEST(the_empty_go_after_a_minute),
 		BENCH_TEST(memory_of_v2),
+		BENCH_TEST(memory_grows_against_some_seconds_ago),
 		BENCH_TEST(memory_of_v1_beside_v2),
 		BENCH_TEST(v1_alone_is_degraded_and_none_is_down),
 	};

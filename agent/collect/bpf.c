@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,24 +61,55 @@ uint32_t object_page_shift(void)
 	return (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 }
 
-int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
+static int arguments_in(const struct btf *btf, const char *tracepoint)
 {
-	struct btf *btf = env->btf_path ? btf__parse(env->btf_path, NULL) : btf__load_vmlinux_btf();
 	char name[NAME_LEN + 16];
 	const struct btf_type *type;
-	int id, arguments = -ENOENT;
 
-	if (!btf)
-		return -ENOENT;
 	snprintf(name, sizeof(name), "btf_trace_%s", tracepoint);
-	id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
 	type = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
 	while (type && (btf_is_typedef(type) || btf_is_ptr(type)))
 		type = btf__type_by_id(btf, type->type);
-	if (type && btf_is_func_proto(type))
-		arguments = btf_vlen(type) - 1; /* the first is the tracepoint's own void * */
+	/* The first is the tracepoint's own void *. */
+	return type && btf_is_func_proto(type) ? btf_vlen(type) - 1 : -ENOENT;
+}
+
+int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
+{
+	struct btf *btf = env->btf_path ? btf__parse(env->btf_path, NULL) : btf__load_vmlinux_btf(), *of_module;
+	char path[NAME_LEN + 32], module[NAME_LEN];
+
+	if (!btf)
+		return -ENOENT;
+	int arguments = arguments_in(btf, tracepoint);
+	snprintf(module, sizeof(module), "%.*s", (int)strcspn(tracepoint, "_"), tracepoint);
+	snprintf(path, sizeof(path), "/sys/kernel/btf/%s", module);
+	if (arguments == -ENOENT && !env->btf_path && !access(path, R_OK) && (of_module = btf__load_module_btf(module, btf))) {
+		arguments = arguments_in(of_module, tracepoint);
+		btf__free(of_module);
+	}
 	btf__free(btf);
 	return arguments;
+}
+
+/*
+ * What skel->data and skel->bss point to is libbpf's own copy of the variables until it is mapped over by the kernel's, which only
+ * the skeleton's load does (and libbpf's since v1.6: once more does no harm).
+ */
+static int map_variables(const struct bpf_object *object)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object) {
+		size_t size;
+		void *variables = bpf_map__map_flags(map) & BPF_F_MMAPABLE ? (void *)bpf_map__initial_value(map, &size) : NULL;
+		int access = bpf_map__map_flags(map) & BPF_F_RDONLY_PROG ? PROT_READ : PROT_READ | PROT_WRITE;
+
+		if (variables && mmap(variables, size, access, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), 0) == MAP_FAILED)
+			return -errno;
+	}
+	return 0;
 }
 
 int object_load(struct bpf_object *object, char *why, size_t why_size)
@@ -91,6 +123,8 @@ int object_load(struct bpf_object *object, char *why, size_t why_size)
 
 	complaint[0] = '\0';
 	error = bpf_object__load(object);
+	if (!error)
+		error = map_variables(object);
 	if (error)
 		return explain(error, why, why_size);
 	loaded[free_slot] = object;

@@ -17,7 +17,8 @@ struct bpf_object_open_opts object_options(const struct collector_env *env);
 uint32_t object_pidns(const struct collector_env *env);
 uint32_t object_page_shift(void);
 
-/* Whether the kernel has this tracepoint in its BTF, and the number of its arguments: -ENOENT where it has not. */
+/* Whether the kernel, or a loaded module of the name before the first underscore ("nfs_lookup_enter"), has this tracepoint in its BTF,
+ * and the number of its arguments: -ENOENT where it has not. */
 int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint);
 
 /* 0, or -errno with the verifier's or libbpf's own words in `why`. A loaded object is listed until it is forgotten. */

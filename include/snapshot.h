@@ -14,6 +14,10 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "signals/block.h"
+#include "signals/deleted.h"
+#include "signals/fsop.h"
+#include "signals/growth.h"
 #include "wire.h"
 
 #define UNKNOWN UINT64_MAX
@@ -279,6 +283,13 @@ struct snapshot {
 	struct psi_section psi;
 	struct filesystem_section filesystems;
 	struct writer_section writers;
+	struct growth_section growth;
+	struct block_device_section block_devices;
+	struct block_stat_section block_stats;
+	struct block_group_section block_groups;
+	struct fsop_section fsops;
+	struct fsop_group_section fsop_groups;
+	struct deleted_section deleted;
 	struct disk_section disks;
 	struct interface_section interfaces;
 	struct syscall_section syscalls;

@@ -7,7 +7,7 @@ set -eu
 build='gcc make clang pkg-config libc6-dev libbpf-dev libelf-dev zlib1g-dev bpftool libnl-3-dev libnl-genl-3-dev libnl-route-3-dev
 libcjson-dev libyaml-dev libsystemd-dev libmicrohttpd-dev libcap-dev libseccomp-dev nettle-dev'
 test='libcmocka-dev gcc-multilib clang-tidy cppcheck libclang-rt-14-dev llvm git curl jq python3 python3-jsonschema python3-yaml prometheus
-prometheus-node-exporter mmdebstrap systemd-container dbus systemd procps util-linux e2fsprogs iproute2'
+prometheus-node-exporter mmdebstrap systemd-container dbus systemd procps util-linux e2fsprogs xfsprogs btrfs-progs iproute2'
 bench='libbpf-tools prometheus-process-exporter'
 
 list=

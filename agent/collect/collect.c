@@ -12,6 +12,9 @@ extern const struct collector collector_interface;
 extern const struct collector collector_syscall;
 extern const struct collector collector_task;
 extern const struct collector collector_fswrite;
+extern const struct collector collector_block;
+extern const struct collector collector_fsop;
+extern const struct collector collector_deleted;
 extern const struct collector collector_process;
 extern const struct collector collector_cgroup;
 extern const struct collector collector_unit;
@@ -26,6 +29,9 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_SYSCALL] = &collector_syscall,
 	[COLLECTOR_TASK] = &collector_task,
 	[COLLECTOR_FSWRITE] = &collector_fswrite,
+	[COLLECTOR_BLOCK] = &collector_block,
+	[COLLECTOR_FSOP] = &collector_fsop,
+	[COLLECTOR_DELETED] = &collector_deleted,
 	[COLLECTOR_PROCESS] = &collector_process,
 	[COLLECTOR_CGROUP] = &collector_cgroup,
 	[COLLECTOR_UNIT] = &collector_unit,

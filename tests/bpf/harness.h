@@ -21,7 +21,8 @@
 #include "collector.h"
 #include "core/clock.h"
 
-extern const struct collector collector_syscall, collector_task, collector_fswrite, collector_process;
+extern const struct collector collector_syscall, collector_task, collector_fswrite, collector_block, collector_fsop, collector_deleted,
+	collector_process;
 
 struct harness {
 	struct config config;

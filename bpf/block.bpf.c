@@ -162,7 +162,7 @@ static __always_inline void issue(const struct request *rq)
 	request.dev = dev;
 	request.op = request_op(rq);
 	request.issued_ns = now;
-	own_by_bio(&request, BPF_CORE_READ(rq, bio));
+	own_by_bio(&request, rq->bio);
 	if (bpf_map_update_elem(&requests, &address, &request, BPF_ANY)) {
 		lose(BLOCK_LOSS_START);
 		return;
@@ -195,7 +195,7 @@ static __always_inline void complete(const struct request *rq, int status, __u32
 		bpf_map_delete_elem(&requests, &address);
 		return;
 	}
-	bool ends = bytes >= BPF_CORE_READ(rq, __data_len);
+	bool ends = bytes >= rq->__data_len;
 	/* Before the row of the device: once it is gone, a second completion finds nothing. */
 	if (ends && bpf_map_delete_elem(&requests, &address))
 		return;

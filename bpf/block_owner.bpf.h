@@ -17,7 +17,7 @@ enum { REQUEST_OP_MASK = 0xff };
 
 static __always_inline __u8 request_op(const struct request *rq)
 {
-	switch (BPF_CORE_READ(rq, cmd_flags) & REQUEST_OP_MASK) {
+	switch (rq->cmd_flags & REQUEST_OP_MASK) {
 	case 0: return BLOCK_OP_READ;
 	case 1: return BLOCK_OP_WRITE;
 	case 2: return BLOCK_OP_FLUSH;
@@ -87,7 +87,7 @@ static __always_inline void own_by_bio(struct block_request *request, const stru
 	if (!bio)
 		return;
 	if (bpf_core_field_exists(bio->bi_blkg)) {
-		const struct blkcg *blkcg = BPF_CORE_READ(bio, bi_blkg, blkcg);
+		const struct blkcg *blkcg = bio->bi_blkg->blkcg; /* NULL on the way reads as NULL */
 
 		cgroup_id = blkcg ? css_cgroup_id(__builtin_preserve_access_index(&blkcg->css)) : 0;
 		if (cgroup_id) {

@@ -272,19 +272,13 @@ static __always_inline __u32 request_dev(const struct request *rq)
 	return disk ? (__u32)BPF_CORE_READ(disk, major) << 20 | (__u32)BPF_CORE_READ(disk, first_minor) : 0;
 }
 
-/* v6.12: block: Use enum to define RQF_x bit indexes; before, the bit was 13 all along. */
-enum rqf_flags___since_6_12 {
-	__RQF_IO_STAT___since_6_12,
-};
+/* RQF_IO_STAT's place; it was 13 until the flags became an enum (v6.12), which the agent looks up: in v6.12 it had no name yet. */
+const volatile __u32 io_stat_bit = 13;
 
 /* When the request was made (CLOCK_MONOTONIC); 0: not noted. The field keeps an older request's time where the kernel notes none. */
 static __always_inline __u64 request_arrived_ns(const struct request *rq)
 {
-	__u32 bit = 13;
-
-	if (bpf_core_enum_value_exists(enum rqf_flags___since_6_12, __RQF_IO_STAT___since_6_12))
-		bit = bpf_core_enum_value(enum rqf_flags___since_6_12, __RQF_IO_STAT___since_6_12);
-	return (__u32)BPF_CORE_READ(rq, rq_flags) >> bit & 1 ? BPF_CORE_READ(rq, start_time_ns) : 0;
+	return (__u32)rq->rq_flags >> io_stat_bit & 1 ? rq->start_time_ns : 0;
 }
 
 /* --- cgroups of other controllers ------------------------------------------------------------------------------------- */

@@ -90,6 +90,7 @@ static void choose_programs(struct block_bpf *skel, const struct collector_env *
 	bool files = share_files(skel);
 	int cpus = libbpf_num_possible_cpus();
 	int requests = cpus * REQUESTS_A_CPU;
+	uint32_t io_stat_bit;
 
 	bpf_program__set_autoload(skel->progs.on_issue, !with_queue);
 	bpf_program__set_autoload(skel->progs.on_issue_from_queue, with_queue);
@@ -98,6 +99,8 @@ static void choose_programs(struct block_bpf *skel, const struct collector_env *
 	bpf_program__set_autoload(skel->progs.on_io_start, handed_in);
 	bpf_program__set_autoload(skel->progs.on_merge, handed_in);
 	skel->rodata->knows_files = files;
+	if (!object_enumerator(env, "__RQF_IO_STAT", &io_stat_bit))
+		skel->rodata->io_stat_bit = io_stat_bit;
 	bpf_map__set_autocreate(skel->maps.files, files);
 	requests = requests < REQUESTS_LEAST ? REQUESTS_LEAST : requests > REQUESTS_MOST ? REQUESTS_MOST : requests;
 	bpf_map__set_max_entries(skel->maps.requests, (uint32_t)requests);

@@ -15,11 +15,12 @@
 enum { MAX_OBJECTS = 24, INITIAL_PIDNS = (int)0xEFFFFFFC, BATCH_DEPTH = 256 };
 
 /*
- * libbpf's printer takes no argument of ours, and what is loaded is a fact of the process: so these two are globals. The agent's
+ * libbpf's printer takes no argument of ours, and what is loaded is a fact of the process: so these are globals. The agent's
  * collectors open, run and close on one thread.
  */
 static char complaint[WHY_LEN];
 static const struct bpf_object *loaded[MAX_OBJECTS];
+static struct btf *probed;
 
 /* The first warning names the cause; those after it only say what else fell over. */
 __attribute__((format(printf, 2, 0))) static int hear(enum libbpf_print_level level, const char *format, va_list args)
@@ -75,22 +76,62 @@ static int arguments_in(const struct btf *btf, const char *tracepoint)
 	return type && btf_is_func_proto(type) ? btf_vlen(type) - 1 : -ENOENT;
 }
 
-int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
+/* Parsing it takes 10 ms, and an opening collector asks many times: kept from the first question to the load, which ends them. */
+static const struct btf *kernel_btf(const struct collector_env *env)
 {
-	struct btf *btf = env->btf_path ? btf__parse(env->btf_path, NULL) : btf__load_vmlinux_btf(), *of_module;
-	char path[NAME_LEN + 32], module[NAME_LEN];
+	if (!probed)
+		probed = env->btf_path ? btf__parse(env->btf_path, NULL) : btf__load_vmlinux_btf();
+	return probed;
+}
 
-	if (!btf)
-		return -ENOENT;
-	int arguments = arguments_in(btf, tracepoint);
+static void forget_kernel_btf(void)
+{
+	btf__free(probed);
+	probed = NULL;
+}
+
+static int arguments_in_module(struct btf *kernel, const char *tracepoint)
+{
+	char path[NAME_LEN + 32], module[NAME_LEN];
+	struct btf *of_module;
+
 	snprintf(module, sizeof(module), "%.*s", (int)strcspn(tracepoint, "_"), tracepoint);
 	snprintf(path, sizeof(path), "/sys/kernel/btf/%s", module);
-	if (arguments == -ENOENT && !env->btf_path && !access(path, R_OK) && (of_module = btf__load_module_btf(module, btf))) {
-		arguments = arguments_in(of_module, tracepoint);
-		btf__free(of_module);
-	}
-	btf__free(btf);
+	if (access(path, R_OK))
+		return -ENOENT;
+	of_module = btf__load_module_btf(module, kernel);
+	if (!of_module)
+		return -ENOENT;
+	int arguments = arguments_in(of_module, tracepoint);
+	btf__free(of_module);
 	return arguments;
+}
+
+int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
+{
+	if (!kernel_btf(env))
+		return -ENOENT;
+	int arguments = arguments_in(probed, tracepoint);
+	return arguments == -ENOENT && !env->btf_path ? arguments_in_module(probed, tracepoint) : arguments;
+}
+
+int object_enumerator(const struct collector_env *env, const char *name, uint32_t *ret_value)
+{
+	const struct btf *btf = kernel_btf(env);
+
+	for (uint32_t id = 1; btf && id < btf__type_cnt(btf); id++) {
+		const struct btf_type *type = btf__type_by_id(btf, id);
+
+		if (!btf_is_enum(type))
+			continue;
+		for (uint32_t i = 0; i < btf_vlen(type); i++) {
+			if (strcmp(btf__name_by_offset(btf, btf_enum(type)[i].name_off), name) != 0)
+				continue;
+			*ret_value = (uint32_t)btf_enum(type)[i].val;
+			return 0;
+		}
+	}
+	return -ENOENT;
 }
 
 /*
@@ -122,6 +163,7 @@ int object_load(struct bpf_object *object, char *why, size_t why_size)
 		return explain(-ENOSPC, why, why_size);
 
 	complaint[0] = '\0';
+	forget_kernel_btf();
 	error = bpf_object__load(object);
 	if (!error)
 		error = map_variables(object);

@@ -21,6 +21,9 @@ uint32_t object_page_shift(void);
  * and the number of its arguments: -ENOENT where it has not. */
 int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint);
 
+/* The value of an enumerator, also of an enum without a name, which CO-RE cannot find; -ENOENT where the kernel has it not. */
+int object_enumerator(const struct collector_env *env, const char *name, uint32_t *ret_value);
+
 /* 0, or -errno with the verifier's or libbpf's own words in `why`. A loaded object is listed until it is forgotten. */
 int object_load(struct bpf_object *object, char *why, size_t why_size);
 void object_forget(struct bpf_object *object); /* before it is closed; NULL is fine */

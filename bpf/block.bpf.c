@@ -196,9 +196,9 @@ static __always_inline void complete(const struct request *rq, int status, __u32
 		return;
 	}
 	bool ends = bytes >= rq->__data_len;
-	/* Before the row of the device: once it is gone, a second completion finds nothing. */
+	/* Before it is counted: once it is gone, a second completion finds nothing. A table whose lock this CPU holds already refuses. */
 	if (ends && bpf_map_delete_elem(&requests, &address))
-		return;
+		known->issued_ns = 0;
 	if (ends)
 		lower_depth(request.dev);
 

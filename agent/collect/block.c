@@ -391,7 +391,7 @@ static int collect_block(void *state_, struct snapshot *snap, bool full, struct 
 		return error;
 
 	status->events_lost = lost[BLOCK_LOSS_START] + lost[BLOCK_LOSS_DEVICE] + lost[BLOCK_LOSS_GROUP] + snap->block_devices.cut +
-		snap->block_stats.cut + block_groups_cut(state->groups);
+		snap->block_stats.cut + block_groups_cut(state->groups) + object_missed_runs(state->skel->obj);
 	snap->block_stats.has_histograms = state->depth >= DEPTH_HISTOGRAMS;
 	snap->block_devices.measured_ns = snap->block_stats.measured_ns = snap->block_groups.measured_ns = snap->boot_ns;
 	return 0;

@@ -250,6 +250,21 @@ uint64_t object_map_bytes(const struct bpf_object *object)
 	return bytes;
 }
 
+uint64_t object_missed_runs(const struct bpf_object *object)
+{
+	struct bpf_program *program;
+	uint64_t missed = 0;
+
+	bpf_object__for_each_program(program, object) {
+		struct bpf_prog_info info = { 0 };
+		uint32_t size = sizeof(info);
+
+		if (bpf_program__fd(program) >= 0 && !bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+			missed += info.recursion_misses;
+	}
+	return missed;
+}
+
 static void fill_program(struct bpf_program_stat *stat, const struct bpf_object *object, const struct bpf_program *program)
 {
 	struct bpf_prog_info info = { 0 };

@@ -34,6 +34,8 @@ int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char 
 int object_shared_map(const char *name);
 /* Kernel memory of its maps, by the kernel's own account; a shared one counts where it was made. */
 uint64_t object_map_bytes(const struct bpf_object *object);
+/* How often a program of it did not run because it was at work on that CPU already (v5.12): what it would have seen is lost. */
+uint64_t object_missed_runs(const struct bpf_object *object);
 /* The programs of all loaded objects with what the kernel counted: zeros while nobody switched BPF statistics on. */
 uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity);
 

@@ -359,7 +359,7 @@ static int collect_fsop(void *state_, struct snapshot *snap, bool full, struct c
 		sweep_calls(state, false);
 
 	status->events_lost = lost[FSOP_LOSS_START] + lost[FSOP_LOSS_FILESYSTEM] + lost[FSOP_LOSS_GROUP] + snap->fsops.cut +
-		snap->fsop_groups.cut + tally_cut(state->groups);
+		snap->fsop_groups.cut + tally_cut(state->groups) + object_missed_runs(skel->obj);
 	snap->fsops.has_histograms = state->depth >= DEPTH_HISTOGRAMS;
 	snap->fsops.measured_ns = snap->fsop_groups.measured_ns = snap->boot_ns;
 	return 0;

@@ -55,7 +55,7 @@ static uint32_t look_at_process(int proc_fd, const char *pid, uint32_t left, voi
 		return 0; /* it has ended */
 	}
 	for (struct dirent *entry; used < left && (entry = readdir(folder)); used++) {
-		struct deleted_record record = { .pid = atoi(pid) };
+		struct deleted_record record = { .pid = (int32_t)strtol(pid, NULL, 10) };
 
 		if (entry->d_name[0] == '.' || !fill(dirfd(folder), entry->d_name, &record))
 			continue;

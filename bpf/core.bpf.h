@@ -141,6 +141,16 @@ static __always_inline __s32 task_pid_seen(const struct task_struct *task)
 	return 0;
 }
 
+static __always_inline struct inode *inode_of_descriptor(const struct task_struct *task, __u32 number)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **slots = BPF_CORE_READ(table, fd), *file = NULL;
+
+	if (number >= BPF_CORE_READ(table, max_fds) || bpf_probe_read_kernel(&file, sizeof(file), slots + number))
+		return NULL;
+	return file ? BPF_CORE_READ(file, f_inode) : NULL;
+}
+
 /* --- sockets ---------------------------------------------------------------------------------------------------------- */
 
 enum { FAMILY_INET = 2, FAMILY_INET6 = 10, SOCK_DONE_BIT = 1 };
@@ -287,6 +297,51 @@ static __always_inline __u64 folio_bytes(const void *folio)
 	else if (bpf_core_field_exists(second->compound_nr))
 		bpf_core_read(&pages, sizeof(pages), &second->compound_nr);
 	return (__u64)(pages ? pages : 1) << page_shift;
+}
+
+/* --- block ------------------------------------------------------------------------------------------------------------ */
+
+/* v5.15, d152c682f03c: block: add an explicit ->disk backpointer to the request_queue; v5.17, f3fa33acca9f took rq_disk away. */
+struct request_queue___since_5_15 {
+	struct gendisk *disk;
+} __attribute__((preserve_access_index));
+struct request___before_5_17 {
+	struct gendisk *rq_disk;
+} __attribute__((preserve_access_index));
+
+/* The whole disk's number; 0 for a queue without one. */
+static __always_inline __u32 request_dev(const struct request *rq)
+{
+	const struct request_queue___since_5_15 *queue = (const void *)BPF_CORE_READ(rq, q);
+	const struct request___before_5_17 *old = (const void *)rq;
+	const struct gendisk *disk = NULL;
+
+	if (bpf_core_field_exists(queue->disk))
+		bpf_core_read(&disk, sizeof(disk), &queue->disk);
+	else
+		bpf_core_read(&disk, sizeof(disk), &old->rq_disk);
+	return disk ? (__u32)BPF_CORE_READ(disk, major) << 20 | (__u32)BPF_CORE_READ(disk, first_minor) : 0;
+}
+
+/* RQF_IO_STAT's place; it was 13 until the flags became an enum (v6.12), which the agent looks up: in v6.12 it had no name yet. */
+const volatile __u32 io_stat_bit = 13;
+
+/* When the request was made (CLOCK_MONOTONIC); 0: not noted. The field keeps an older request's time where the kernel notes none. */
+static __always_inline __u64 request_arrived_ns(const struct request *rq)
+{
+	return (__u32)rq->rq_flags >> io_stat_bit & 1 ? rq->start_time_ns : 0;
+}
+
+/* --- cgroups of other controllers ------------------------------------------------------------------------------------- */
+
+/* Of a controller's state: its cgroup's id where it is in the unified hierarchy, whose number is 0, and below its root; else 0. */
+static __always_inline __u64 css_cgroup_id(const struct cgroup_subsys_state *css)
+{
+	const struct cgroup *cgroup = css ? BPF_CORE_READ(css, cgroup) : NULL;
+
+	if (!cgroup || BPF_CORE_READ(cgroup, root, hierarchy_id) || !BPF_CORE_READ(cgroup, level))
+		return 0;
+	return BPF_CORE_READ(cgroup, kn, id);
 }
 
 #endif

@@ -14,8 +14,12 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "signals/block.h"
+#include "signals/deleted.h"
 #include "signals/dns.h"
 #include "signals/drop.h"
+#include "signals/fsop.h"
+#include "signals/growth.h"
 #include "signals/pagecache.h"
 #include "signals/reclaim.h"
 #include "signals/recording.h"
@@ -288,6 +292,13 @@ struct snapshot {
 	struct psi_section psi;
 	struct filesystem_section filesystems;
 	struct writer_section writers;
+	struct growth_section growth;
+	struct block_device_section block_devices;
+	struct block_stat_section block_stats;
+	struct block_group_section block_groups;
+	struct fsop_section fsops;
+	struct fsop_group_section fsop_groups;
+	struct deleted_section deleted;
 	struct disk_section disks;
 	struct interface_section interfaces;
 	struct syscall_section syscalls;

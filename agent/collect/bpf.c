@@ -18,7 +18,7 @@
 enum { MAX_OBJECTS = 24, INITIAL_PIDNS = (int)0xEFFFFFFC, BATCH_DEPTH = 256 };
 
 /*
- * libbpf's printer takes no argument of ours, and what is loaded is a fact of the process: so these two are globals. The agent's
+ * libbpf's printer takes no argument of ours, and what is loaded is a fact of the process: so these are globals. The agent's
  * collectors open, run and close on one thread.
  */
 static char complaint[WHY_LEN];
@@ -123,29 +123,51 @@ uint32_t object_page_shift(void)
 	return (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 }
 
-static const struct btf *kernel_types(const struct collector_env *env)
+static struct btf *kernel_types(const struct collector_env *env)
 {
 	(void)read_types(env); /* without an index the types are there all the same */
 	return types.whole;
 }
 
-int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
+static int arguments_in(const struct btf *btf, const char *tracepoint)
 {
-	const struct btf *btf = kernel_types(env);
 	char name[NAME_LEN + 16];
 	const struct btf_type *type;
-	int id, arguments = -ENOENT;
 
-	if (!btf)
-		return -ENOENT;
 	snprintf(name, sizeof(name), "btf_trace_%s", tracepoint);
-	id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
 	type = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
 	while (type && (btf_is_typedef(type) || btf_is_ptr(type)))
 		type = btf__type_by_id(btf, type->type);
-	if (type && btf_is_func_proto(type))
-		arguments = btf_vlen(type) - 1; /* the first is the tracepoint's own void * */
+	/* The first is the tracepoint's own void *. */
+	return type && btf_is_func_proto(type) ? btf_vlen(type) - 1 : -ENOENT;
+}
+
+static int arguments_in_module(struct btf *kernel, const char *tracepoint)
+{
+	char path[NAME_LEN + 32], module[NAME_LEN];
+	struct btf *of_module;
+
+	snprintf(module, sizeof(module), "%.*s", (int)strcspn(tracepoint, "_"), tracepoint);
+	snprintf(path, sizeof(path), "/sys/kernel/btf/%s", module);
+	if (access(path, R_OK))
+		return -ENOENT;
+	of_module = btf__load_module_btf(module, kernel);
+	if (!of_module)
+		return -ENOENT;
+	int arguments = arguments_in(of_module, tracepoint);
+	btf__free(of_module);
 	return arguments;
+}
+
+int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
+{
+	struct btf *btf = kernel_types(env);
+
+	if (!btf)
+		return -ENOENT;
+	int arguments = arguments_in(btf, tracepoint);
+	return arguments == -ENOENT && !env->btf_path ? arguments_in_module(btf, tracepoint) : arguments;
 }
 
 bool object_has_member(const struct collector_env *env, const char *type, const char *member)
@@ -162,21 +184,40 @@ bool object_has_member(const struct collector_env *env, const char *type, const 
 	return found;
 }
 
+int object_enumerator(const struct collector_env *env, const char *name, uint32_t *ret_value)
+{
+	const struct btf *btf = kernel_types(env);
+
+	for (uint32_t id = 1; btf && id < btf__type_cnt(btf); id++) {
+		const struct btf_type *type = btf__type_by_id(btf, id);
+
+		if (!btf_is_enum(type))
+			continue;
+		for (uint32_t i = 0; i < btf_vlen(type); i++) {
+			if (strcmp(btf__name_by_offset(btf, btf_enum(type)[i].name_off), name) != 0)
+				continue;
+			*ret_value = (uint32_t)btf_enum(type)[i].val;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
 /*
- * The memory through which a skeleton reaches .data and .rodata becomes the loaded maps' own, as bpf_object__load_skeleton() does it, which
- * we do not call: without it, what the agent writes to skel->data after loading would never reach a program.
+ * What skel->data and skel->bss point to is libbpf's own copy of the variables until it is mapped over by the kernel's, which only
+ * the skeleton's load does (and libbpf's since v1.6: once more does no harm).
  */
-static int map_globals(const struct bpf_object *object)
+static int map_variables(const struct bpf_object *object)
 {
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, object) {
 		size_t size;
-		void *memory = bpf_map__is_internal(map) ? (void *)bpf_map__initial_value(map, &size) : NULL; /* const in libbpf 1.1 */
-		int protection = bpf_map__map_flags(map) & BPF_F_RDONLY_PROG ? PROT_READ : PROT_READ | PROT_WRITE;
+		void *variables = bpf_map__map_flags(map) & BPF_F_MMAPABLE ? (void *)bpf_map__initial_value(map, &size) : NULL;
+		int access = bpf_map__map_flags(map) & BPF_F_RDONLY_PROG ? PROT_READ : PROT_READ | PROT_WRITE;
 
-		if (memory && bpf_map__map_flags(map) & BPF_F_MMAPABLE && bpf_map__fd(map) >= 0 &&
-		    mmap(memory, size, protection, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), 0) == MAP_FAILED)
+		if (variables && bpf_map__fd(map) >= 0 &&
+		    mmap(variables, size, access, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), 0) == MAP_FAILED)
 			return -errno;
 	}
 	return 0;
@@ -198,7 +239,7 @@ int object_load(struct bpf_object *object, char *why, size_t why_size)
 		error = bpf_object__load(object);
 	heap_reuse_end();
 	if (!error)
-		error = map_globals(object);
+		error = map_variables(object);
 	if (error)
 		return explain(error, why, why_size);
 	loaded[free_slot] = object;

@@ -19,11 +19,14 @@ void object_types_release(void);
 uint32_t object_pidns(const struct collector_env *env);
 uint32_t object_page_shift(void);
 
-/* Whether the kernel has this tracepoint in its BTF, and the number of its arguments: -ENOENT where it has not. */
+/* Whether the kernel, or a loaded module of the name before the first underscore ("nfs_lookup_enter"), has this tracepoint in its BTF,
+ * and the number of its arguments: -ENOENT where it has not. */
 int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint);
 
 /* Whether the kernel's struct has this member, by its BTF. */
 bool object_has_member(const struct collector_env *env, const char *type, const char *member);
+/* The value of an enumerator, also of an enum without a name, which CO-RE cannot find; -ENOENT where the kernel has it not. */
+int object_enumerator(const struct collector_env *env, const char *name, uint32_t *ret_value);
 
 /* 0, or -errno with the verifier's or libbpf's own words in `why`. A loaded object is listed until it is forgotten. */
 int object_load(struct bpf_object *object, char *why, size_t why_size);

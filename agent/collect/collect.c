@@ -17,6 +17,9 @@ extern const struct collector collector_socket;
 extern const struct collector collector_drop;
 extern const struct collector collector_dns;
 extern const struct collector collector_oom;
+extern const struct collector collector_block;
+extern const struct collector collector_fsop;
+extern const struct collector collector_deleted;
 extern const struct collector collector_process;
 extern const struct collector collector_cgroup;
 extern const struct collector collector_kill;
@@ -39,6 +42,9 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_DROP] = &collector_drop,
 	[COLLECTOR_DNS] = &collector_dns,
 	[COLLECTOR_OOM] = &collector_oom,
+	[COLLECTOR_BLOCK] = &collector_block,
+	[COLLECTOR_FSOP] = &collector_fsop,
+	[COLLECTOR_DELETED] = &collector_deleted,
 	[COLLECTOR_PROCESS] = &collector_process,
 	[COLLECTOR_CGROUP] = &collector_cgroup,
 	[COLLECTOR_KILL] = &collector_kill,

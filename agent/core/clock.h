@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 uint64_t clock_boot_ns(void);  /* CLOCK_BOOTTIME */
+uint64_t clock_monotonic_ns(void); /* CLOCK_MONOTONIC: only to compare with stamps that the kernel made so */
 int64_t clock_wall_ns(void);   /* CLOCK_REALTIME */
 /* "2026-11-23T10:00:00.000Z"; `size` at least 25. Returns `buffer`. */
 char *clock_format(int64_t wall_ns, char *buffer, size_t size);

@@ -50,6 +50,13 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	memcpy(to, from, offsetof(struct snapshot, filesystems));
 	COPY_SECTION(filesystems);
 	COPY_SECTION(writers);
+	COPY_SECTION(growth);
+	COPY_SECTION(block_devices);
+	COPY_SECTION(block_stats);
+	COPY_SECTION(block_groups);
+	COPY_SECTION(fsops);
+	COPY_SECTION(fsop_groups);
+	COPY_SECTION(deleted);
 	COPY_SECTION(disks);
 	COPY_SECTION(interfaces);
 	COPY_SECTION(syscalls);

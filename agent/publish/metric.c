@@ -15,6 +15,8 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_dns,
 	&metrics_of_reclaim,
 	&metrics_of_kills,
+	&metrics_of_block,
+	&metrics_of_file,
 	&metrics_of_agent,
 	NULL,
 };

@@ -105,6 +105,8 @@ extern const struct metric_table metrics_of_drop;
 extern const struct metric_table metrics_of_dns;
 extern const struct metric_table metrics_of_reclaim;
 extern const struct metric_table metrics_of_kills;
+extern const struct metric_table metrics_of_block;
+extern const struct metric_table metrics_of_file;
 extern const struct metric_table metrics_of_agent;
 /* All of them, in the order of the outputs; NULL ends the list. */
 extern const struct metric_table *const metric_tables[];

@@ -27,6 +27,7 @@
 
 extern const struct collector collector_syscall, collector_task, collector_fswrite, collector_process, collector_tcp, collector_socket;
 extern const struct collector collector_drop, collector_dns, collector_oom, collector_kill, collector_reclaim, collector_pagecache;
+extern const struct collector collector_block, collector_fsop, collector_deleted;
 
 struct harness {
 	struct config config;

@@ -174,6 +174,48 @@ static inline void fill_network(struct snapshot *snap, uint64_t now)
 					      .counts = { .requests = 4, .sum_ns = 50000000 } };
 }
 
+static inline void fill_storage(struct snapshot *snap, uint64_t now)
+{
+	snap->block_devices = (struct block_device_section){ .measured_ns = now, .count = 1 };
+	snap->block_devices.each[0] = (struct block_device_state){ .dev = 0xfe00000, .name = "vda", .in_flight = 1, .max_in_flight = 3,
+		.mean_in_flight_milli = 1500, .oldest_ns = 2500000 };
+	snap->block_stats.measured_ns = now;
+	snap->block_stats.has_histograms = true;
+	snap->block_stats.count = 1;
+	struct block_counts *counts = &snap->block_stats.each[0].counts;
+	snap->block_stats.each[0] = (struct block_stat){ .dev = 0xfe00000, .op = BLOCK_OP_WRITE };
+	*counts = (struct block_counts){ .ops = 5, .bytes = 20480, .device_ns = 5000000, .queued = 5, .queue_ns = 50000, .requeues = 1 };
+	counts->errors[BLOCK_ERROR_EIO] = 2;
+	counts->latency.sum_ns = 5000000;
+	counts->latency.buckets[histogram_bucket(1000000)] = 5;
+	counts->queue.sum_ns = 50000;
+	counts->queue.buckets[histogram_bucket(10000)] = 5;
+	snap->block_groups.measured_ns = now;
+	snap->block_groups.count = 3;
+	snap->block_groups.each[0] = (struct block_group){ .dev = 0xfe00000, .op = BLOCK_OP_WRITE, .bytes = 4096, .ops = 1, .device_ns = 1000000 };
+	snap->block_groups.each[1] = (struct block_group){ .cgroup_id = 5, .dev = 0xfe00000, .op = BLOCK_OP_WRITE, .bytes = 8192, .ops = 2,
+		.device_ns = 2000000 };
+	snap->block_groups.each[2] = (struct block_group){ .cgroup_id = 77, .dev = 0xfe00000, .op = BLOCK_OP_WRITE, .bytes = 8192, .ops = 2,
+		.device_ns = 2000000, .source = BLOCK_SOURCE_WRITEBACK };
+
+	snap->growth = (struct growth_section){ .measured_ns = now, .filesystem_count = 1, .count = 1 };
+	snap->growth.filesystems[0] = (struct grown_filesystem){ .dev = 0x700001, .grown_total = 10000 };
+	snap->growth.each[0] = (struct grown_file){ .ino = 12, .dev = 0x700001, .pid = 1, .cgroup_id = 77, .comm = HOSTILE_COMM,
+		.path = "…/log \"x\"\\\n/\xff.log", .grown_total = 9000, .grown_recent = 900 };
+	snap->deleted = (struct deleted_section){ .measured_ns = now, .looked_ns = 230000, .filesystem_count = 1, .count = 1 };
+	snap->deleted.filesystems[0] = (struct deleted_filesystem){ .dev = 0x700001, .files = 1, .bytes = 1 << 20 };
+	snap->deleted.each[0] = (struct deleted_holder){ .cgroup_id = 77, .dev = 0x700001, .pid = 1, .comm = HOSTILE_COMM, .bytes = 1 << 20,
+		.files = 1 };
+	snap->fsops = (struct fsop_section){ .measured_ns = now, .has_histograms = true, .count = 2 };
+	snap->fsops.each[0] = (struct fsop_stat){ .op = FSOP_MSYNC, .counts = { .count = 1, .total_ns = 1000 } };
+	snap->fsops.each[0].counts.latency.buckets[histogram_bucket(1000)] = 1;
+	snap->fsops.each[1] = (struct fsop_stat){ .dev = 0x700001, .op = FSOP_FSYNC, .counts = { .count = 3, .errors = 1, .total_ns = 30000 } };
+	snap->fsops.each[1].counts.latency.buckets[histogram_bucket(10000)] = 3;
+	snap->fsop_groups = (struct fsop_group_section){ .measured_ns = now, .count = 2 };
+	snap->fsop_groups.each[0] = (struct fsop_group){ .op = FSOP_FSYNC, .count = 1, .total_ns = 10000 };
+	snap->fsop_groups.each[1] = (struct fsop_group){ .cgroup_id = 77, .op = FSOP_FSYNC, .count = 2, .total_ns = 20000 };
+}
+
 static inline void fill_self(struct snapshot *snap, uint64_t now)
 {
 	snap->self = (struct self_section){ .measured_ns = now, .cpu_ns = 1200000000, .resident_bytes = 9 << 20,
@@ -211,6 +253,7 @@ static inline void fill_snapshot(struct snapshot *snap, uint64_t seq, uint64_t n
 	fill_host(snap, now);
 	fill_kernel(snap, now, syscalls, processes);
 	fill_network(snap, now);
+	fill_storage(snap, now);
 	fill_self(snap, now);
 }
 

@@ -248,6 +248,37 @@ static void named_writers_and_the_rest_add_up(void **state)
 	assert_line(page, "nodemend_filesystem_dirtied_all_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\"} 5000");
 }
 
+/* Cgroups with a series and all others together are what the device did; likewise files and filesystems. */
+static void storage_and_its_rests_add_up(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *page = render(fixture, &prometheus_writer, 0);
+	assert_line(page, "nodemend_block_bytes_total{device=\"vda\",op=\"write\"} 20480");
+	assert_line(page, "nodemend_cgroup_block_bytes_total{cgroup=\"/system.slice/app.service\",device=\"vda\",op=\"write\",source=\"writeback\"} 8192");
+	assert_line(page, "nodemend_cgroup_block_bytes_total{cgroup=\"other\",device=\"vda\",op=\"write\"} 12288");
+	assert_line(page, "nodemend_cgroup_block_device_seconds_total{cgroup=\"other\",device=\"vda\",op=\"write\"} 0.003");
+	assert_line(page, "nodemend_block_errors_total{device=\"vda\",op=\"write\",errno=\"EIO\"} 2");
+	assert_line(page, "nodemend_block_latency_seconds_count{device=\"vda\",op=\"write\"} 5");
+	assert_line(page, "nodemend_block_in_flight_mean{device=\"vda\"} 1.5");
+	assert_line(page, "nodemend_file_growth_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\"} 1000");
+	assert_line(page, "nodemend_filesystem_grown_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\"} 10000");
+	assert_line(page, "nodemend_filesystem_deleted_bytes{device=\"/dev/loop0\",mountpoint=\"/data\"} 1048576");
+	assert_line(page, "nodemend_filesystem_operations_total{op=\"msync\"} 1");
+	assert_line(page, "nodemend_filesystem_operations_total{device=\"/dev/loop0\",mountpoint=\"/data\",op=\"fsync\"} 3");
+	assert_line(page, "nodemend_cgroup_filesystem_operations_total{cgroup=\"other\",op=\"fsync\"} 1");
+	assert_line(page, "nodemend_cgroup_filesystem_operations_total{cgroup=\"/system.slice/app.service\",op=\"fsync\"} 2");
+
+	/* Less deep: the histograms are gone, and only they. */
+	fixture->snap->block_stats.has_histograms = fixture->snap->fsops.has_histograms = false;
+	fixture->snap->block_devices.each[0].mean_in_flight_milli = UINT32_MAX;
+	page = render(fixture, &prometheus_writer, 0);
+	assert_no(page, "nodemend_block_latency_seconds");
+	assert_no(page, "nodemend_block_queue_seconds");
+	assert_no(page, "nodemend_filesystem_operation_latency_seconds");
+	assert_no(page, "nodemend_block_in_flight_mean");
+	assert_line(page, "nodemend_block_requests_total{device=\"vda\",op=\"write\"} 5");
+}
+
 static void histograms_are_cumulative_and_constant(void **state)
 {
 	struct fixture *fixture = *state;
@@ -516,6 +547,7 @@ int main(int argc, char **argv)
 		TEST(without_a_snapshot_only_the_publisher_speaks),
 		TEST(a_down_collector_takes_its_metrics_along),
 		TEST(named_writers_and_the_rest_add_up),
+		TEST(storage_and_its_rests_add_up),
 		TEST(histograms_are_cumulative_and_constant),
 		TEST(protobuf_says_the_same_with_native_buckets),
 		TEST(rows_are_bounded_and_counted),

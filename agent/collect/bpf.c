@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,6 +81,25 @@ int object_tracepoint_arguments(const struct collector_env *env, const char *tra
 	return arguments;
 }
 
+/*
+ * What skel->data and skel->bss point to is libbpf's own copy of the variables until it is mapped over by the kernel's, which only
+ * the skeleton's load does (and libbpf's since v1.6: once more does no harm).
+ */
+static int map_variables(const struct bpf_object *object)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object) {
+		size_t size;
+		void *variables = bpf_map__map_flags(map) & BPF_F_MMAPABLE ? (void *)bpf_map__initial_value(map, &size) : NULL;
+		int access = bpf_map__map_flags(map) & BPF_F_RDONLY_PROG ? PROT_READ : PROT_READ | PROT_WRITE;
+
+		if (variables && mmap(variables, size, access, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), 0) == MAP_FAILED)
+			return -errno;
+	}
+	return 0;
+}
+
 int object_load(struct bpf_object *object, char *why, size_t why_size)
 {
 	int free_slot = 0, error;
@@ -91,6 +111,8 @@ int object_load(struct bpf_object *object, char *why, size_t why_size)
 
 	complaint[0] = '\0';
 	error = bpf_object__load(object);
+	if (!error)
+		error = map_variables(object);
 	if (error)
 		return explain(error, why, why_size);
 	loaded[free_slot] = object;

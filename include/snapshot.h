@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "signals/irq.h"
+#include "signals/sched.h"
 #include "wire.h"
 
 #define UNKNOWN UINT64_MAX
@@ -282,6 +284,11 @@ struct snapshot {
 	struct disk_section disks;
 	struct interface_section interfaces;
 	struct syscall_section syscalls;
+	struct sched_section sched;
+	struct preemption_section preemptions;
+	struct deep_wait_section deep_waits;
+	struct bandwidth_section bandwidths;
+	struct irq_section irqs;
 	struct unit_section units;
 	struct self_section self;
 	struct engine_section engine;

@@ -14,6 +14,8 @@ extern const struct collector collector_task;
 extern const struct collector collector_fswrite;
 extern const struct collector collector_process;
 extern const struct collector collector_cgroup;
+extern const struct collector collector_sched;
+extern const struct collector collector_irq;
 extern const struct collector collector_unit;
 
 const struct collector *const collectors[COLLECTOR_COUNT] = {
@@ -28,6 +30,8 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_FSWRITE] = &collector_fswrite,
 	[COLLECTOR_PROCESS] = &collector_process,
 	[COLLECTOR_CGROUP] = &collector_cgroup,
+	[COLLECTOR_SCHED] = &collector_sched,
+	[COLLECTOR_IRQ] = &collector_irq,
 	[COLLECTOR_UNIT] = &collector_unit,
 };
 /* clang-format on */

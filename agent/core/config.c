@@ -36,6 +36,8 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 	[COLLECTOR_FSWRITE] = "fswrite",
 	[COLLECTOR_PROCESS] = "process",
 	[COLLECTOR_CGROUP] = "cgroup",
+	[COLLECTOR_SCHED] = "sched",
+	[COLLECTOR_IRQ] = "irq",
 	[COLLECTOR_UNIT] = "unit",
 };
 /* clang-format on */

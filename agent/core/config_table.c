@@ -35,6 +35,8 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_FSWRITE, "fswrite", "who fills which filesystem (BPF)"),
 	COLLECTOR(COLLECTOR_PROCESS, "process", "all processes"),
 	COLLECTOR(COLLECTOR_CGROUP, "cgroup", "names and limits of cgroups"),
+	COLLECTOR(COLLECTOR_SCHED, "sched", "where the time of threads goes, waits for a CPU, who preempted whom (BPF)"),
+	COLLECTOR(COLLECTOR_IRQ, "irq", "time in soft interrupts and in device handlers (BPF)"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name"),
 };
 const struct section collectors_section = SECTION("collectors",

@@ -56,9 +56,9 @@ static int compare_name(const void *name, const void *row)
 void call_classes_fill(uint8_t ret[SYSCALL_ABI_COUNT][SYSCALL_NR_MAX])
 {
 	for (int abi = 0; abi < SYSCALL_ABI_COUNT; abi++) {
-		for (uint16_t nr = 0; nr < SYSCALL_NR_MAX; nr++) {
+		for (int nr = 0; nr < SYSCALL_NR_MAX; nr++) {
 			char buffer[24];
-			const char *name = syscall_name((enum syscall_abi)abi, nr, buffer, sizeof(buffer));
+			const char *name = syscall_name((enum syscall_abi)abi, (uint16_t)nr, buffer, sizeof(buffer));
 			const struct named_class *found = bsearch(name, named, sizeof(named) / sizeof(named[0]), sizeof(named[0]),
 								  compare_name);
 

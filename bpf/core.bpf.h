@@ -177,6 +177,38 @@ static __always_inline __u64 sock_cgroup_id(const struct sock *sk)
 	return cgroup ? BPF_CORE_READ(cgroup, kn, id) : 0;
 }
 
+/* --- scheduler -------------------------------------------------------------------------------------------------------- */
+
+enum {
+	TASK_INTERRUPTIBLE_BIT = 0x1, TASK_UNINTERRUPTIBLE_BIT = 0x2, TASK_DEAD_BIT = 0x80, TASK_NOLOAD_BIT = 0x400, /* since v4.14 */
+	PF_IO_WORKER_BIT = 0x10, PF_MEMALLOC_BIT = 0x800,
+};
+
+/*
+ * The clock that sched_info is kept by, of the CPU that the task runs on or ran on last. The scheduler brings it up to date before it
+ * switches; else each tick does. By way of the task, since kernels without KALLSYMS_ALL do not give the address of `runqueues`.
+ */
+static __always_inline __u64 runqueue_clock(const struct task_struct *task)
+{
+	return task->se.cfs_rq->rq->clock;
+}
+
+/* The system call that a thread is in; -1: none, or not known: bpf_task_pt_regs came with v5.15 (dd6e10fbd9fb). */
+static __always_inline long task_syscall_nr(struct task_struct *task)
+{
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return -1;
+	return syscall_nr_of((const struct pt_regs *)bpf_task_pt_regs(task));
+}
+
+/* Whether bandwidth control holds the run queue that the task stands in, or one above it. */
+static __always_inline bool task_is_throttled(const struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->se.cfs_rq->throttle_count))
+		return false;
+	return task->se.cfs_rq->throttle_count > 0;
+}
+
 /* --- memory ----------------------------------------------------------------------------------------------------------- */
 
 enum { COUNTER_FILE, COUNTER_ANON, COUNTER_SWAP, COUNTER_SHMEM }; /* MM_FILEPAGES … since v4.5 */

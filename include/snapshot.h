@@ -20,9 +20,11 @@
 #include "signals/drop.h"
 #include "signals/fsop.h"
 #include "signals/growth.h"
+#include "signals/irq.h"
 #include "signals/pagecache.h"
 #include "signals/reclaim.h"
 #include "signals/recording.h"
+#include "signals/sched.h"
 #include "signals/socket.h"
 #include "signals/tcp.h"
 #include "wire.h"
@@ -302,6 +304,11 @@ struct snapshot {
 	struct disk_section disks;
 	struct interface_section interfaces;
 	struct syscall_section syscalls;
+	struct sched_section sched;
+	struct preemption_section preemptions;
+	struct deep_wait_section deep_waits;
+	struct bandwidth_section bandwidths;
+	struct irq_section irqs;
 	struct unit_section units;
 	struct self_section self;
 	struct engine_section engine;

@@ -25,6 +25,8 @@ extern const struct collector collector_cgroup;
 extern const struct collector collector_kill;
 extern const struct collector collector_reclaim;
 extern const struct collector collector_pagecache;
+extern const struct collector collector_sched;
+extern const struct collector collector_irq;
 extern const struct collector collector_unit;
 
 const struct collector *const collectors[COLLECTOR_COUNT] = {
@@ -50,6 +52,8 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_KILL] = &collector_kill,
 	[COLLECTOR_RECLAIM] = &collector_reclaim,
 	[COLLECTOR_PAGECACHE] = &collector_pagecache,
+	[COLLECTOR_SCHED] = &collector_sched,
+	[COLLECTOR_IRQ] = &collector_irq,
 	[COLLECTOR_UNIT] = &collector_unit,
 };
 /* clang-format on */

@@ -47,6 +47,8 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 	[COLLECTOR_KILL] = "kill",
 	[COLLECTOR_RECLAIM] = "reclaim",
 	[COLLECTOR_PAGECACHE] = "pagecache",
+	[COLLECTOR_SCHED] = "sched",
+	[COLLECTOR_IRQ] = "irq",
 	[COLLECTOR_UNIT] = "unit",
 };
 /* clang-format on */

@@ -32,7 +32,6 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_INTERFACE, "interface", "network interfaces"),
 	COLLECTOR(COLLECTOR_SYSCALL, "syscall", "system calls: counts, errors, latency (BPF)"),
 	COLLECTOR(COLLECTOR_TASK, "task", "processes that start and end, with what their whole life cost (BPF)"),
-	COLLECTOR(COLLECTOR_FSWRITE, "fswrite", "who fills which filesystem (BPF)"),
 	COLLECTOR(COLLECTOR_TCP, "tcp", "TCP connections: peers, failures, latency, retransmits, resets, listen backlog (BPF)"),
 	COLLECTOR(COLLECTOR_SOCKET, "socket", "bytes through TCP and UDP sockets by process and cgroup (BPF)"),
 	COLLECTOR(COLLECTOR_DROP, "drop", "packets dropped, by the kernel's reason (BPF)"),
@@ -47,6 +46,8 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_KILL, "kill", "fatal signals: who ends whom (BPF)"),
 	COLLECTOR(COLLECTOR_RECLAIM, "reclaim", "stalls to find memory: direct reclaim, a cgroup's own limit, compaction (BPF)"),
 	COLLECTOR(COLLECTOR_PAGECACHE, "pagecache", "what is asked of the page cache, and what it did not have (BPF)"),
+	COLLECTOR(COLLECTOR_SCHED, "sched", "where the time of threads goes, waits for a CPU, who preempted whom (BPF)"),
+	COLLECTOR(COLLECTOR_IRQ, "irq", "time in soft interrupts and in device handlers (BPF)"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name"),
 };
 const struct section collectors_section = SECTION("collectors",

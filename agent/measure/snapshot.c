@@ -60,6 +60,11 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(disks);
 	COPY_SECTION(interfaces);
 	COPY_SECTION(syscalls);
+	COPY_SECTION(sched);
+	COPY_SECTION(preemptions);
+	COPY_SECTION(deep_waits);
+	COPY_SECTION(bandwidths);
+	COPY_SECTION(irqs);
 	COPY_SECTION(units);
 	to->self = from->self;
 	to->engine = from->engine;

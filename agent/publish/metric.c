@@ -17,6 +17,8 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_kills,
 	&metrics_of_block,
 	&metrics_of_file,
+	&metrics_of_sched,
+	&metrics_of_irq,
 	&metrics_of_agent,
 	NULL,
 };

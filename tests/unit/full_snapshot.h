@@ -216,6 +216,33 @@ static inline void fill_storage(struct snapshot *snap, uint64_t now)
 	snap->fsop_groups.each[1] = (struct fsop_group){ .cgroup_id = 77, .op = FSOP_FSYNC, .count = 2, .total_ns = 20000 };
 }
 
+static inline void fill_sched(struct snapshot *snap, uint64_t now)
+{
+	struct sched_section *section = &snap->sched;
+
+	section->measured_ns = section->histograms_ns = now;
+	section->histograms.wait.sum_ns = 4000;
+	section->histograms.wait.buckets[histogram_bucket(1000)] = 4;
+	section->cpus = 2;
+	section->burst_permille[0] = 935;
+	section->burst_permille[1] = UINT16_MAX;
+	section->has_threads = true;
+	section->rest.voluntary = 5;
+	section->count = 2;
+	section->each[0] = (struct blame_group){ .cgroup_id = 5, .sums.ns[BLAME_SLEEP] = 1000000, .sums.voluntary = 7 };
+	section->each[1] = (struct blame_group){ .cgroup_id = 77, .sums.ns[BLAME_ON_CPU] = 2500000000, .sums.migrations = 3 };
+	snap->preemptions = (struct preemption_section){ .measured_ns = now, .total = 12, .total_wait_ns = 9000, .count = 1 };
+	snap->preemptions.each[0] = (struct preemption){ .victim = 77, .aggressor = 77, .count = 4, .wait_ns = 4000 };
+	snap->deep_waits = (struct deep_wait_section){ .measured_ns = now, .count = 1 };
+	snap->deep_waits.each[0].cgroup_id = 77;
+	snap->deep_waits.each[0].wait.buckets[histogram_bucket(1000)] = 2;
+	snap->bandwidths = (struct bandwidth_section){ .measured_ns = now, .count = 1 };
+	snap->bandwidths.each[0] = (struct bandwidth){ .cgroup_id = 77, .periods = 10, .throttled = 4, .throttled_ns = 250000000 };
+	snap->irqs = (struct irq_section){ .measured_ns = now, .count = 1 };
+	snap->irqs.softirqs[3] = (struct irq_cost){ .count = 9, .ns = 12000 };
+	snap->irqs.each[0] = (struct irq){ .irq = 41, .name = HOSTILE_COMM, .cost = { .count = 2, .ns = 3000 } };
+}
+
 static inline void fill_self(struct snapshot *snap, uint64_t now)
 {
 	snap->self = (struct self_section){ .measured_ns = now, .cpu_ns = 1200000000, .resident_bytes = 9 << 20,
@@ -254,6 +281,7 @@ static inline void fill_snapshot(struct snapshot *snap, uint64_t seq, uint64_t n
 	fill_kernel(snap, now, syscalls, processes);
 	fill_network(snap, now);
 	fill_storage(snap, now);
+	fill_sched(snap, now);
 	fill_self(snap, now);
 }
 

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_agent };
+static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_syscall, &metrics_of_kernel, &metrics_of_agent };
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
 
 const char *metric_source_name(uint32_t source)

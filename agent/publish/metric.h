@@ -95,7 +95,7 @@ struct metric_table {
 	const struct metric *each;
 	size_t count;
 };
-extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_agent;
+extern const struct metric_table metrics_of_host, metrics_of_syscall, metrics_of_kernel, metrics_of_agent;
 
 /* For emitters. */
 bool context_fresh(const struct metric_context *context, uint64_t measured_ns);

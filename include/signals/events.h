@@ -3,6 +3,8 @@
 #ifndef NODEMEND_SIGNALS_EVENTS_H
 #define NODEMEND_SIGNALS_EVENTS_H
 
+#include "signals/syscall.h"
+
 enum event_kind {
 	EVENT_SLOW_CALL,             /* a system call that took longer than its own threshold */
 	EVENT_CONNECTION,            /* a TCP connection that ended, or a summary of one that lives */
@@ -13,7 +15,7 @@ enum event_kind {
 };
 
 union event_payload {
-	char none;
+	struct slow_call slow_call;
 };
 
 #endif

@@ -217,21 +217,57 @@ static void histograms_are_cumulative_and_constant(void **state)
 {
 	struct fixture *fixture = *state;
 	memset(&fixture->snap->syscalls.each[2], 0, sizeof(fixture->snap->syscalls.each[2]));
-	fixture->snap->syscalls.each[2].nr = 2; /* never called: the same buckets */
+	fixture->snap->syscalls.each[2].nr = 2; /* one call, longer than all buckets: the same buckets */
+	fixture->snap->syscalls.each[2].timed = fixture->snap->syscalls.each[2].count = 1;
+	fixture->snap->syscalls.each[2].latency.buckets[HISTOGRAM_BUCKETS - 1] = 1;
 	const char *page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"0.000000256\"} 3");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"0.000000512\"} 9");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"17.179869184\"} 9");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"+Inf\"} 12");
-	assert_line(page, "nodemend_syscall_latency_seconds_sum{syscall=\"read\",abi=\"64\"} 0.004");
-	assert_line(page, "nodemend_syscall_latency_seconds_count{syscall=\"read\",abi=\"64\"} 12");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"0.000000256\"} 0");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"17.179869184\"} 0");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"0.000000256\"} 3");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"0.000000512\"} 9");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"17.179869184\"} 9");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"+Inf\"} 12");
+	assert_line(page, "nodemend_syscall_latency_seconds_sum{syscall=\"read\",abi=\"64\",class=\"working\"} 0.004");
+	assert_line(page, "nodemend_syscall_latency_seconds_count{syscall=\"read\",abi=\"64\",class=\"working\"} 12");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",class=\"working\",le=\"0.000000256\"} 0");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",class=\"working\",le=\"17.179869184\"} 0");
 
 	page = render(fixture, &prometheus_writer, 1u << METRIC_OF_AGENT);
 	assert_line(page, "nodemend_tick_seconds_bucket{le=\"0.000524288\"} 0");
 	assert_line(page, "nodemend_tick_seconds_bucket{le=\"0.001048576\"} 5");
 	assert_line(page, "nodemend_tick_seconds_count 5");
+}
+
+static void calls_are_told_by_cgroup_and_class(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
+
+	assert_line(page, "nodemend_cgroup_syscalls_total{cgroup=\"/system.slice/app.service\",syscall=\"read\",abi=\"64\",class=\"waiting\"} 7");
+	assert_line(page, "nodemend_cgroup_syscalls_total{cgroup=\"other\",syscall=\"read\",abi=\"64\",class=\"working\"} 5");
+	assert_line(page, "nodemend_cgroup_syscall_errors_total{cgroup=\"other\",syscall=\"read\",abi=\"64\",class=\"working\"} 1");
+	assert_line(page, "nodemend_cgroup_syscall_seconds_total{cgroup=\"other\",syscall=\"read\",abi=\"64\",class=\"working\"} 0.002");
+	assert_line(page, "nodemend_syscall_seconds_total{class=\"waiting\"} 0");
+	assert_line(page, "nodemend_syscall_in_flight{cgroup=\"other\",syscall=\"poll\",abi=\"64\",class=\"waiting\"} 4");
+	assert_line(page, "nodemend_syscall_in_flight_oldest_seconds{cgroup=\"/system.slice/app.service\",syscall=\"fsync\",abi=\"64\",class=\"working\"} 600");
+	assert_line(page, "nodemend_cgroup_syscall_latency_seconds_count{cgroup=\"/system.slice/app.service\",syscall=\"read\",abi=\"64\",class=\"working\"} 1");
+	assert_line(page, "nodemend_slow_syscalls_total 7");
+	assert_line(page, "nodemend_syscall_errors_total{syscall=\"close\",errno=\"RESTART\",abi=\"64\"} 1");
+	assert_line(page, "nodemend_syscall_coverage_ratio 1");
+
+	/* Two classes of one call are one series of what is not told by class; an error without a name is one of the others. */
+	struct syscall_stat *each = fixture->snap->syscalls.each;
+	each[1] = each[0];
+	each[1].class = SYSCALL_WAITING;
+	each[1].errors = 3;
+	page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
+	assert_line(page, "nodemend_syscalls_total{syscall=\"read\",abi=\"64\"} 24");
+	assert_line(page, "nodemend_syscall_errors_total{syscall=\"read\",errno=\"other\",abi=\"64\"} 3");
+	assert_line(page, "nodemend_syscall_seconds_total{class=\"waiting\"} 0.004");
+
+	/* Without an enter hook there are no times: absent, not zero. */
+	for (uint32_t i = 0; i < fixture->snap->syscalls.count; i++)
+		each[i].timed = 0;
+	page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
+	assert_no(page, "nodemend_syscall_latency_seconds");
 }
 
 static void rows_are_bounded_and_counted(void **state)
@@ -368,6 +404,7 @@ int main(int argc, char **argv)
 		TEST(a_down_collector_takes_its_metrics_along),
 		TEST(named_writers_and_the_rest_add_up),
 		TEST(histograms_are_cumulative_and_constant),
+		TEST(calls_are_told_by_cgroup_and_class),
 		TEST(rows_are_bounded_and_counted),
 		TEST(the_filter_keeps_only_its_collectors),
 		TEST(openmetrics_differs_where_it_must),

@@ -77,7 +77,7 @@ static __always_inline long syscall_nr_of(const struct pt_regs *regs)
 #endif
 }
 
-/* x32 numbers are those of the 64-bit table with a bit set; the few of its own (512…547) end in the last slot. */
+/* x32 numbers are those of the 64-bit table with a bit set; the few of its own (512…547) are beyond the table. */
 static __always_inline __u32 syscall_slot(long nr)
 {
 #if defined(__TARGET_ARCH_x86)

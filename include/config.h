@@ -51,6 +51,7 @@ struct config {
 	double budget_cpu_percent;
 	uint64_t budget_memory_bytes;
 	bool collectors[COLLECTOR_COUNT];
+	uint64_t slow_syscall_ns;          /* a working system call beyond this has a record; 0 = a second */
 	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */
 	char publisher_user[NAME_LEN];     /* "nodemend"; falls back to nobody where it does not exist */
 	uint32_t max_processes_shown;      /* per-process series in the outputs */

@@ -44,7 +44,6 @@ enum {
 	MAX_PROCESSES = 16384,
 	MAX_CGROUPS = 2048,
 	MAX_WRITERS = 1024,
-	MAX_SYSCALLS = 512,
 	MAX_UNITS = 64,
 	MAX_COLLECTORS = 32,
 	MAX_BPF_PROGRAMS = 128,
@@ -221,20 +220,6 @@ struct cgroup_section {
 	struct cgroup each[MAX_CGROUPS]; /* by id, ascending */
 };
 
-struct syscall_stat {
-	uint16_t nr;
-	uint8_t abi;                           /* SYSCALL_ABI_64 or _32 */
-	uint64_t count;                        /* returned */
-	uint64_t errors[ERRNO_CLASS_COUNT];
-	struct histogram latency;
-};
-
-struct syscall_section {
-	uint64_t measured_ns;
-	uint32_t count, cut;
-	struct syscall_stat each[MAX_SYSCALLS]; /* those that occurred, by (abi, nr) */
-};
-
 enum unit_state { UNIT_UNKNOWN, UNIT_ACTIVE, UNIT_RELOADING, UNIT_INACTIVE, UNIT_FAILED, UNIT_ACTIVATING, UNIT_DEACTIVATING, UNIT_MISSING, UNIT_STATE_COUNT };
 enum probe_state { PROBE_NONE, PROBE_UNKNOWN, PROBE_PASSING, PROBE_FAILING };
 
@@ -309,6 +294,10 @@ struct snapshot {
 	struct deep_wait_section deep_waits;
 	struct bandwidth_section bandwidths;
 	struct irq_section irqs;
+	struct syscall_error_section syscall_errors;
+	struct syscall_cgroup_section syscall_cgroups;
+	struct syscall_in_flight_section syscall_in_flight;
+	struct syscall_deep_section syscall_deep;
 	struct unit_section units;
 	struct self_section self;
 	struct engine_section engine;

@@ -65,6 +65,10 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(deep_waits);
 	COPY_SECTION(bandwidths);
 	COPY_SECTION(irqs);
+	COPY_SECTION(syscall_errors);
+	COPY_SECTION(syscall_cgroups);
+	COPY_SECTION(syscall_in_flight);
+	COPY_SECTION(syscall_deep);
 	COPY_SECTION(units);
 	to->self = from->self;
 	to->engine = from->engine;

@@ -19,6 +19,7 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_file,
 	&metrics_of_sched,
 	&metrics_of_irq,
+	&metrics_of_syscall,
 	&metrics_of_agent,
 	NULL,
 };

@@ -109,6 +109,7 @@ extern const struct metric_table metrics_of_block;
 extern const struct metric_table metrics_of_file;
 extern const struct metric_table metrics_of_sched;
 extern const struct metric_table metrics_of_irq;
+extern const struct metric_table metrics_of_syscall;
 extern const struct metric_table metrics_of_agent;
 /* All of them, in the order of the outputs; NULL ends the list. */
 extern const struct metric_table *const metric_tables[];

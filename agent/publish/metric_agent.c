@@ -243,7 +243,9 @@ static void emit_cut(const struct metric *metric, const struct metric_context *c
 	const struct { const char *entity; uint32_t cut; } bounds[] = {
 		{ "cgroup", snap->cgroups.cut }, { "disk", snap->disks.cut }, { "filesystem", snap->filesystems.cut }, { "interface",
 			snap->interfaces.cut },
-		{ "process", snap->processes.cut }, { "syscall", snap->syscalls.cut }, { "writer", snap->writers.cut },
+		{ "process", snap->processes.cut }, { "syscall", snap->syscalls.cut }, { "syscall_deep", snap->syscall_deep.cut },
+		{ "syscall_error", snap->syscall_errors.cut }, { "syscall_in_flight", snap->syscall_in_flight.cut },
+		{ "writer", snap->writers.cut },
 	};
 	for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
 		struct label label = { "entity", bounds[i].entity };

@@ -1,69 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the BPF side and the walk over all tasks see: system calls, exits, writers, processes and cgroups. */
+/* What the BPF side and the walk over all tasks see: exits, writers, processes and cgroups. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "publish/metric.h"
-#include "syscall_name.h"
 
 #define LABEL_COUNT(labels) ((uint32_t)(sizeof(labels) / sizeof((labels)[0])))
-
-/* --- system calls ----------------------------------------------------------------------------------------------------- */
-
-static const char *abi_name(const struct syscall_stat *stat)
-{
-	return stat->abi == SYSCALL_ABI_32 ? "32" : "64";
-}
-
-/* "other" is the slot of all numbers beyond the kernel-side table. */
-static const char *name_of(const struct syscall_stat *stat, char buffer[24])
-{
-	return stat->nr >= SYSCALL_NR_MAX - 1 ? "other" : syscall_name(stat->abi, stat->nr, buffer, 24);
-}
-
-static const struct syscall_section *fresh_syscalls(const struct metric_context *context)
-{
-	return context->snap && context_fresh(context, context->snap->syscalls.measured_ns) ? &context->snap->syscalls : NULL;
-}
-
-static void emit_syscalls(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
-{
-	const struct syscall_section *section = fresh_syscalls(context);
-	for (uint32_t i = 0; section && i < section->count; i++) {
-		const struct syscall_stat *stat = &section->each[i];
-		char buffer[24];
-		struct label labels[] = { { "syscall", name_of(stat, buffer) }, { "abi", abi_name(stat) } };
-		sink_sample(sink, labels, LABEL_COUNT(labels), stat->count, 0);
-	}
-}
-
-static void emit_syscall_errors(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
-{
-	const struct syscall_section *section = fresh_syscalls(context);
-	for (uint32_t i = 0; section && i < section->count; i++) {
-		const struct syscall_stat *stat = &section->each[i];
-		for (int class = 0; class < ERRNO_CLASS_COUNT; class++) {
-			char buffer[24];
-			struct label labels[] = {
-				{ "syscall", name_of(stat, buffer) }, { "errno", errno_class_names[class] }, { "abi", abi_name(stat) },
-			};
-			if (stat->errors[class])
-				sink_sample(sink, labels, LABEL_COUNT(labels), stat->errors[class], 0);
-		}
-	}
-}
-
-static void emit_syscall_latency(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
-{
-	const struct syscall_section *section = fresh_syscalls(context);
-	for (uint32_t i = 0; section && i < section->count; i++) {
-		const struct syscall_stat *stat = &section->each[i];
-		char buffer[24];
-		struct label labels[] = { { "syscall", name_of(stat, buffer) }, { "abi", abi_name(stat) } };
-		sink_histogram(sink, labels, LABEL_COUNT(labels), &stat->latency);
-	}
-}
 
 /* --- tasks: births and deaths ----------------------------------------------------------------------------------------- */
 
@@ -216,15 +159,6 @@ static void emit_cgroup(const struct metric *metric, const struct metric_context
 
 /* clang-format off */
 static const struct metric rows[] = {
-	{ .name = "nodemend_syscall_errors_total", .type = METRIC_COUNTER, .unit = "", .source = COLLECTOR_SYSCALL,
-		.emit = emit_syscall_errors,
-	  .help = "System calls that returned an error, by class; RESTART: interrupted and resumed by the kernel." },
-	{ .name = "nodemend_syscall_latency_seconds", .type = METRIC_HISTOGRAM, .unit = "seconds", .source = COLLECTOR_SYSCALL,
-		.emit = emit_syscall_latency,
-	  .help = "Time from the entry of a system call to its return." },
-	{ .name = "nodemend_syscalls_total", .type = METRIC_COUNTER, .unit = "", .source = COLLECTOR_SYSCALL, .emit = emit_syscalls,
-	  .help = "System calls that returned." },
-
 	TASK("exited_cpu_seconds_total", "seconds", "Processor time of all processes that ended, over their whole lives.", exited_cpu_ns,
 		VALUE_NS),
 	TASK("exited_read_bytes_total", "bytes", "Bytes read from storage by all processes that ended.", exited_read_bytes, VALUE_U64),

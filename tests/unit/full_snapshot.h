@@ -99,18 +99,40 @@ static inline void fill_memory_trouble(struct snapshot *snap, uint64_t now)
 	snap->pagecache.each[0] = (struct cache_user){ .id = 77, .use = { .accessed_bytes = 4096, .filled_bytes = 4096 } };
 }
 
+/* Cgroup 77 is shown; 0 is the rest, and 5 one that has no name any more. */
+static inline void fill_syscall_rows(struct snapshot *snap, uint64_t now)
+{
+	snap->syscalls.slow_total = 7;
+	snap->syscalls.slow_lost = 1;
+	snap->syscall_errors = (struct syscall_error_section){ .measured_ns = now, .count = 2 };
+	snap->syscall_errors.each[0] = (struct syscall_error){ .nr = 1, .error = 2, .count = 1 };
+	snap->syscall_errors.each[1] = (struct syscall_error){ .nr = 3, .error = SYSCALL_ERRNO_RESTART, .count = 1 };
+	snap->syscall_cgroups = (struct syscall_cgroup_section){ .measured_ns = now, .count = 3 };
+	snap->syscall_cgroups.each[0] = (struct syscall_cgroup_row){ .nr = 0, .count = 2, .sum_ns = 1000000 };
+	snap->syscall_cgroups.each[1] = (struct syscall_cgroup_row){ .cgroup_id = 5, .nr = 0, .count = 3, .errors = 1, .sum_ns = 1000000 };
+	snap->syscall_cgroups.each[2] = (struct syscall_cgroup_row){ .cgroup_id = 77, .nr = 0, .class = SYSCALL_WAITING, .count = 7, .sum_ns = 2000000 };
+	snap->syscall_in_flight = (struct syscall_in_flight_section){ .measured_ns = now, .count = 2 };
+	snap->syscall_in_flight.each[0] = (struct syscall_in_flight){ .cgroup_id = 5, .nr = 7, .class = SYSCALL_WAITING, .threads = 4, .oldest_ns = 5000000000 };
+	snap->syscall_in_flight.each[1] = (struct syscall_in_flight){ .cgroup_id = 77, .nr = 74, .threads = 1, .oldest_ns = 600000000000 };
+	snap->syscall_deep = (struct syscall_deep_section){ .measured_ns = now, .count = 1 };
+	snap->syscall_deep.each[0] = (struct syscall_deep_row){ .cgroup_id = 77, .nr = 0, .latency.sum_ns = 300 };
+	snap->syscall_deep.each[0].latency.buckets[histogram_bucket(300)] = 1;
+}
+
 static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t syscalls, uint32_t processes)
 {
 	snap->syscalls.measured_ns = now;
 	snap->syscalls.count = syscalls;
 	for (uint32_t i = 0; i < syscalls; i++) {
 		struct syscall_stat *stat = &snap->syscalls.each[i];
-		*stat = (struct syscall_stat){ .nr = (uint16_t)i, .abi = SYSCALL_ABI_64, .count = 12, .latency.sum_ns = 4000000 };
-		stat->errors[ERRNO_CLASS_ENOENT] = i % 2;
+		*stat = (struct syscall_stat){ .nr = (uint16_t)i, .abi = SYSCALL_ABI_64, .count = 12, .errors = i % 2, .timed = 12,
+						 .latency.sum_ns = 4000000 };
 		stat->latency.buckets[histogram_bucket(200)] = 3;
 		stat->latency.buckets[histogram_bucket(300)] = 6;
 		stat->latency.buckets[HISTOGRAM_BUCKETS - 1] = 3;
 	}
+
+	fill_syscall_rows(snap, now);
 
 	struct process_section *section = &snap->processes;
 	section->measured_ns = now;

@@ -283,16 +283,18 @@ static void histograms_are_cumulative_and_constant(void **state)
 {
 	struct fixture *fixture = *state;
 	memset(&fixture->snap->syscalls.each[2], 0, sizeof(fixture->snap->syscalls.each[2]));
-	fixture->snap->syscalls.each[2].nr = 2; /* never called: the same buckets */
+	fixture->snap->syscalls.each[2].nr = 2; /* one call, longer than all buckets: the same buckets */
+	fixture->snap->syscalls.each[2].timed = fixture->snap->syscalls.each[2].count = 1;
+	fixture->snap->syscalls.each[2].latency.buckets[HISTOGRAM_BUCKETS - 1] = 1;
 	const char *page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"2.384185791015625e-07\"} 3");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"4.76837158203125e-07\"} 9");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"16\"} 9");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"+Inf\"} 12");
-	assert_line(page, "nodemend_syscall_latency_seconds_sum{syscall=\"read\",abi=\"64\"} 0.004");
-	assert_line(page, "nodemend_syscall_latency_seconds_count{syscall=\"read\",abi=\"64\"} 12");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"2.384185791015625e-07\"} 0");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"16\"} 0");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"2.384185791015625e-07\"} 3");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"4.76837158203125e-07\"} 9");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"16\"} 9");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"+Inf\"} 12");
+	assert_line(page, "nodemend_syscall_latency_seconds_sum{syscall=\"read\",abi=\"64\",class=\"working\"} 0.004");
+	assert_line(page, "nodemend_syscall_latency_seconds_count{syscall=\"read\",abi=\"64\",class=\"working\"} 12");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",class=\"working\",le=\"2.384185791015625e-07\"} 0");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",class=\"working\",le=\"16\"} 0");
 
 	page = render(fixture, &prometheus_writer, 1u << METRIC_OF_AGENT);
 	assert_line(page, "nodemend_tick_seconds_bucket{le=\"0.0009765625\"} 0");
@@ -374,6 +376,40 @@ static void protobuf_says_the_same_with_native_buckets(void **state)
 	}
 	assert_true(seen && families > 50);
 	assert_int_equal(samples, lines);
+}
+
+static void calls_are_told_by_cgroup_and_class(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
+
+	assert_line(page, "nodemend_cgroup_syscalls_total{cgroup=\"/system.slice/app.service\",syscall=\"read\",abi=\"64\",class=\"waiting\"} 7");
+	assert_line(page, "nodemend_cgroup_syscalls_total{cgroup=\"other\",syscall=\"read\",abi=\"64\",class=\"working\"} 5");
+	assert_line(page, "nodemend_cgroup_syscall_errors_total{cgroup=\"other\",syscall=\"read\",abi=\"64\",class=\"working\"} 1");
+	assert_line(page, "nodemend_cgroup_syscall_seconds_total{cgroup=\"other\",syscall=\"read\",abi=\"64\",class=\"working\"} 0.002");
+	assert_line(page, "nodemend_syscall_seconds_total{class=\"waiting\"} 0");
+	assert_line(page, "nodemend_syscall_in_flight{cgroup=\"other\",syscall=\"poll\",abi=\"64\",class=\"waiting\"} 4");
+	assert_line(page, "nodemend_syscall_in_flight_oldest_seconds{cgroup=\"/system.slice/app.service\",syscall=\"fsync\",abi=\"64\",class=\"working\"} 600");
+	assert_line(page, "nodemend_cgroup_syscall_latency_seconds_count{cgroup=\"/system.slice/app.service\",syscall=\"read\",abi=\"64\",class=\"working\"} 1");
+	assert_line(page, "nodemend_slow_syscalls_total 7");
+	assert_line(page, "nodemend_syscall_errors_total{syscall=\"close\",errno=\"RESTART\",abi=\"64\"} 1");
+	assert_line(page, "nodemend_syscall_coverage_ratio 1");
+
+	/* Two classes of one call are one series of what is not told by class; an error without a name is one of the others. */
+	struct syscall_stat *each = fixture->snap->syscalls.each;
+	each[1] = each[0];
+	each[1].class = SYSCALL_WAITING;
+	each[1].errors = 3;
+	page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
+	assert_line(page, "nodemend_syscalls_total{syscall=\"read\",abi=\"64\"} 24");
+	assert_line(page, "nodemend_syscall_errors_total{syscall=\"read\",errno=\"other\",abi=\"64\"} 3");
+	assert_line(page, "nodemend_syscall_seconds_total{class=\"waiting\"} 0.004");
+
+	/* Without an enter hook there are no times: absent, not zero. */
+	for (uint32_t i = 0; i < fixture->snap->syscalls.count; i++)
+		each[i].timed = 0;
+	page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
+	assert_no(page, "nodemend_syscall_latency_seconds");
 }
 
 static void rows_are_bounded_and_counted(void **state)
@@ -550,6 +586,7 @@ int main(int argc, char **argv)
 		TEST(storage_and_its_rests_add_up),
 		TEST(histograms_are_cumulative_and_constant),
 		TEST(protobuf_says_the_same_with_native_buckets),
+		TEST(calls_are_told_by_cgroup_and_class),
 		TEST(rows_are_bounded_and_counted),
 		TEST(the_filter_keeps_only_its_collectors),
 		TEST(openmetrics_differs_where_it_must),

@@ -99,6 +99,21 @@ void wheel_open_collectors(struct agent *agent)
 	heap_keep_small();
 }
 
+/* Those that share maps, up to the first COLLECTOR_COUNT: which has the hooks, or the table, is settled when they open. */
+static const enum collector_id sharing[][5] = {
+	{ COLLECTOR_SYSCALL, COLLECTOR_FSWRITE, COLLECTOR_FSOP, COLLECTOR_BLOCK, COLLECTOR_COUNT },
+	{ COLLECTOR_TCP, COLLECTOR_SOCKET, COLLECTOR_COUNT },
+};
+
+static void reopen_together(bool again[COLLECTOR_COUNT], const enum collector_id *group)
+{
+	bool any = false;
+	for (const enum collector_id *id = group; *id != COLLECTOR_COUNT; id++)
+		any |= again[*id];
+	for (const enum collector_id *id = group; *id != COLLECTOR_COUNT; id++)
+		again[*id] = any;
+}
+
 void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 {
 	const struct config *new = agent->config;
@@ -106,8 +121,8 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
 		again[id] = old->collectors[id] != new->collectors[id];
 	again[COLLECTOR_UNIT] = again[COLLECTOR_FILESYSTEM] = true; /* what they watch is named by policies */
-	/* These two share a map: the one that has the syscall hooks writes fallocate's bytes for the other. */
-	again[COLLECTOR_SYSCALL] = again[COLLECTOR_FSWRITE] = again[COLLECTOR_SYSCALL] || again[COLLECTOR_FSWRITE];
+	for (size_t i = 0; i < sizeof(sharing) / sizeof(sharing[0]); i++)
+		reopen_together(again, sharing[i]);
 
 	agent->env.config = new;
 	for (enum collector_id id = COLLECTOR_COUNT; id-- > 0;)

@@ -19,24 +19,6 @@ static __always_inline __u32 inode_dev(const struct inode *inode)
 
 /* --- ext4 ------------------------------------------------------------------------------------------------------------- */
 
-SEC("tp_btf/ext4_sync_file_enter")
-int BPF_PROG(on_ext4_sync_enter, struct file *file, int datasync)
-{
-	if (!file)
-		return 0;
-	fsop_begin(this_thread(), datasync ? FSOP_FDATASYNC : FSOP_FSYNC, inode_dev(BPF_CORE_READ(file, f_inode)));
-	return 0;
-}
-
-/* The exit does not say which it was. A thread is in one of them. */
-SEC("tp_btf/ext4_sync_file_exit")
-int BPF_PROG(on_ext4_sync_exit, struct inode *inode, int result)
-{
-	fsop_end(this_thread(), FSOP_FSYNC, result < 0);
-	fsop_end(this_thread(), FSOP_FDATASYNC, result < 0);
-	return 0;
-}
-
 SEC("tp_btf/ext4_unlink_enter")
 int BPF_PROG(on_ext4_unlink_enter, struct inode *parent)
 {

@@ -7,6 +7,7 @@
 #include "core.bpf.h"
 #include "depth.bpf.h"
 #include "fallocate.bpf.h"
+#include "fsync.bpf.h"
 #include "slow_call.bpf.h"
 #include "syscall_lower.bpf.h"
 #include "syscall_number.bpf.h"
@@ -69,15 +70,22 @@ static __noinline int on_last_call(struct task_struct *task, __u32 number)
 	return 0;
 }
 
-static __noinline int on_fallocate_enter(struct task_struct *task, struct pt_regs *regs, __u32 number)
+/* The calls whose ends other collectors want to see, since each hot point is hooked once. */
+static __noinline int on_watched_enter(struct task_struct *task, struct pt_regs *regs, __u32 number)
 {
-	fallocate_begin(regs, task, slot_of(number), table_of(number));
+	if (watch_fallocate)
+		fallocate_begin(regs, task, slot_of(number), table_of(number));
+	if (watch_fsync)
+		fsync_begin(regs, task, slot_of(number), table_of(number));
 	return 0;
 }
 
-static __noinline int on_fallocate_exit(struct task_struct *task, __u32 number)
+static __noinline int on_watched_exit(struct task_struct *task, __u32 number, long result)
 {
-	fallocate_end(task, slot_of(number), table_of(number));
+	if (watch_fallocate)
+		fallocate_end(task, slot_of(number), table_of(number));
+	if (watch_fsync)
+		fsync_end(slot_of(number), table_of(number), result);
 	return 0;
 }
 
@@ -98,8 +106,8 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long nr)
 
 	if (unlikely(never_returns(number)))
 		return on_last_call(task, number);
-	if (watch_fallocate && unlikely(is_fallocate(slot_of(number), table_of(number))))
-		on_fallocate_enter(task, regs, number);
+	if ((watch_fallocate || watch_fsync) && unlikely(traits_of(number) & SYSCALL_TRAIT_WATCHED))
+		on_watched_enter(task, regs, number);
 
 	struct call *call = bpf_task_storage_get(&calls, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (unlikely(!call))
@@ -124,8 +132,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long result)
 	__u32 number = call->number;
 	__u64 start = call->start_ns, ns = bpf_ktime_get_ns() - start;
 	call->start_ns = 0;
-	if (watch_fallocate && unlikely(is_fallocate(slot_of(number), table_of(number))))
-		on_fallocate_exit(task, number);
+	if ((watch_fallocate || watch_fsync) && unlikely(traits_of(number) & SYSCALL_TRAIT_WATCHED))
+		on_watched_exit(task, number, result);
 
 	struct syscall_counters *mine = my_counters();
 	if (!mine)

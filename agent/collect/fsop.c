@@ -60,19 +60,17 @@ static void close_fsop(void *state_)
 
 /* --- opening ---------------------------------------------------------------------------------------------------------- */
 
-/* Who sees fsync: the syscall collector for us; our own hooks; ext4's tracepoints, where the first has the hooks and does not offer it. */
-enum fsync_by { BY_SYSCALL, BY_OWN_HOOKS, BY_EXT4 };
-
-static enum fsync_by share_with_syscall(struct fsop_bpf *skel, const struct collector_env *env)
+/* Whether the syscall collector, which has the hooks of system calls, sees fsync for us; else we bring our own. */
+static bool share_with_syscall(struct fsop_bpf *skel)
 {
 	struct bpf_map *maps[] = { skel->maps.fsops, skel->maps.fsop_groups, skel->maps.fsop_calls, skel->maps.fsop_losses };
 
 	if (object_shared_map("fsops") < 0)
-		return object_shared_map("counts_64") < 0 ? BY_OWN_HOOKS : BY_EXT4;
+		return false;
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
 		if (bpf_map__reuse_fd(maps[i], object_shared_map(bpf_map__name(maps[i]))))
-			return BY_EXT4;
-	return BY_SYSCALL;
+			return false;
+	return true;
 }
 
 /* "on_ext4_unlink_enter" is attached to "tp_btf/ext4_unlink_enter"; a pair stands or falls together. */
@@ -88,9 +86,8 @@ static void choose_pair(const struct collector_env *env, struct bpf_program *beg
 	bpf_program__set_autoload(end, have);
 }
 
-static void choose_programs(struct fsop_bpf *skel, const struct collector_env *env, enum fsync_by fsync_by, bool filesystems)
+static void choose_programs(struct fsop_bpf *skel, const struct collector_env *env, bool by_syscall, bool filesystems)
 {
-	choose_pair(env, skel->progs.on_ext4_sync_enter, skel->progs.on_ext4_sync_exit, filesystems && fsync_by == BY_EXT4);
 	choose_pair(env, skel->progs.on_ext4_unlink_enter, skel->progs.on_ext4_unlink_exit, filesystems);
 	choose_pair(env, skel->progs.on_ext4_truncate_enter, skel->progs.on_ext4_truncate_exit, filesystems);
 	choose_pair(env, skel->progs.on_ext4_fallocate_enter, skel->progs.on_ext4_fallocate_exit, filesystems);
@@ -98,8 +95,8 @@ static void choose_programs(struct fsop_bpf *skel, const struct collector_env *e
 	choose_pair(env, skel->progs.on_direct_begin, skel->progs.on_direct_complete, filesystems);
 	choose_pair(env, skel->progs.on_nfs_lookup_enter, skel->progs.on_nfs_lookup_exit, filesystems);
 	choose_pair(env, skel->progs.on_nfs_getattr_enter, skel->progs.on_nfs_getattr_exit, filesystems);
-	bpf_program__set_autoload(skel->progs.on_sys_enter, fsync_by == BY_OWN_HOOKS);
-	bpf_program__set_autoload(skel->progs.on_sys_exit, fsync_by == BY_OWN_HOOKS);
+	bpf_program__set_autoload(skel->progs.on_sys_enter, !by_syscall);
+	bpf_program__set_autoload(skel->progs.on_sys_exit, !by_syscall);
 }
 
 /* Ends before beginnings: programs stand in pairs, so in the reverse of their order. */
@@ -120,7 +117,7 @@ static int attach(struct fsop_state *state, char *why)
 	return 0;
 }
 
-static int open_rung(const struct collector_env *env, bool filesystems, struct fsop_state **ret, enum fsync_by *ret_by, char *why)
+static int open_rung(const struct collector_env *env, bool filesystems, struct fsop_state **ret, bool *ret_by_syscall, char *why)
 {
 	struct bpf_object_open_opts options = object_options(env);
 	struct fsop_state *state = calloc(1, sizeof(*state));
@@ -137,8 +134,8 @@ static int open_rung(const struct collector_env *env, bool filesystems, struct f
 	error = state->skel ? 0 : -errno;
 	if (error)
 		goto fail;
-	*ret_by = share_with_syscall(state->skel, env);
-	choose_programs(state->skel, env, *ret_by, filesystems);
+	*ret_by_syscall = share_with_syscall(state->skel);
+	choose_programs(state->skel, env, *ret_by_syscall, filesystems);
 	error = object_load(state->skel->obj, why, WHY_LEN);
 	if (!error)
 		error = attach(state, why);
@@ -154,17 +151,14 @@ fail:
 
 static int open_fsop(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	static const char *const sources[] = {
-		[BY_SYSCALL] = "tp_btf, fsync by syscall", [BY_OWN_HOOKS] = "tp_btf", [BY_EXT4] = "tp_btf, fsync of ext4 only",
-	};
 	struct fsop_state *state;
-	enum fsync_by fsync_by;
+	bool by_syscall;
 	char why[WHY_LEN] = "", bare[WHY_LEN] = "";
-	int error = open_rung(env, true, &state, &fsync_by, why);
+	int error = open_rung(env, true, &state, &by_syscall, why);
 
 	status->state = COLLECTOR_UP;
 	if (error) {
-		error = open_rung(env, false, &state, &fsync_by, bare);
+		error = open_rung(env, false, &state, &by_syscall, bare);
 		status->state = COLLECTOR_DEGRADED;
 		snprintf(status->why, sizeof(status->why), "fsync only: %.140s", why);
 	}
@@ -173,7 +167,7 @@ static int open_fsop(const struct collector_env *env, struct collector_status *s
 		snprintf(status->why, sizeof(status->why), "%s", bare[0] ? bare : strerror(-error));
 		return error;
 	}
-	snprintf(status->source, sizeof(status->source), "%s", sources[fsync_by]);
+	snprintf(status->source, sizeof(status->source), "%s", by_syscall ? "tp_btf, fsync by syscall" : "tp_btf");
 	status->map_bytes = object_map_bytes(state->skel->obj);
 	*ret_state = state;
 	return 0;

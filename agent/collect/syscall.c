@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "collect/bpf.h"
 #include "collect/syscall_gather.h"
@@ -22,8 +20,6 @@ enum { WALK_BYTES = 128 * 1024 };
 
 struct syscall_state {
 	struct syscall_bpf *skel;
-	struct syscall_bpf__data *data; /* the kernel's, mapped: libbpf before 1.4 maps it only for whole skeletons */
-	size_t data_size;
 	struct bpf_link *enter, *exit;
 	struct syscall_rows *rows;      /* NULL on the lower rung */
 	struct syscall_slow *slow;
@@ -50,8 +46,6 @@ static void close_state(void *state_)
 	detach(&state->exit);
 	syscall_slow_free(state->slow);
 	syscall_rows_free(state->rows);
-	if (state->data)
-		munmap(state->data, state->data_size);
 	if (state->skel) {
 		object_forget(state->skel->obj);
 		syscall_bpf__destroy(state->skel);
@@ -62,7 +56,7 @@ static void close_state(void *state_)
 
 /* --- opening ---------------------------------------------------------------------------------------------------------- */
 
-static void choose_programs(struct syscall_bpf *skel, enum rung rung, bool watch_fallocate)
+static void choose_programs(struct syscall_bpf *skel, enum rung rung, bool watch_fallocate, bool watch_fsync)
 {
 	bool latency = rung == RUNG_LATENCY;
 
@@ -79,7 +73,12 @@ static void choose_programs(struct syscall_bpf *skel, enum rung rung, bool watch
 	bpf_map__set_autocreate(skel->maps.counts, !latency);
 	bpf_map__set_autocreate(skel->maps.counts_lost, !latency);
 
-	/* Without the enter hook there is no "before" to compare with: fswrite then brings its own pair. */
+	/* Without the enter hook there is no "before" to compare with: fswrite and fsop then bring their own pairs. */
+	skel->rodata->watch_fsync = latency && watch_fsync;
+	bpf_map__set_autocreate(skel->maps.fsops, latency && watch_fsync);
+	bpf_map__set_autocreate(skel->maps.fsop_groups, latency && watch_fsync);
+	bpf_map__set_autocreate(skel->maps.fsop_calls, latency && watch_fsync);
+	bpf_map__set_autocreate(skel->maps.fsop_losses, latency && watch_fsync);
 	skel->rodata->watch_fallocate = latency && watch_fallocate;
 	bpf_map__set_autocreate(skel->maps.writes, latency && watch_fallocate);
 	bpf_map__set_autocreate(skel->maps.written, latency && watch_fallocate);
@@ -96,18 +95,6 @@ static void fill_rodata(struct syscall_bpf *skel, const struct collector_env *en
 		skel->rodata->traits[number] = syscall_traits_of(number);
 	for (uint32_t ns = 0; ns < sizeof(skel->rodata->short_buckets); ns++)
 		skel->rodata->short_buckets[ns] = (uint8_t)histogram_bucket(ns);
-}
-
-static int map_data(struct syscall_state *state)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	state->data_size = (sizeof(*state->data) + page - 1) / page * page;
-	state->data = mmap(NULL, state->data_size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(state->skel->maps.data), 0);
-	if (state->data != MAP_FAILED)
-		return 0;
-	state->data = NULL;
-	return -errno;
 }
 
 static int attach(struct syscall_state *state, char *why)
@@ -134,15 +121,13 @@ static int load(struct syscall_state *state, const struct collector_env *env, en
 	if (!state->skel)
 		return -errno;
 	fill_rodata(state->skel, env);
-	choose_programs(state->skel, rung, env->config->collectors[COLLECTOR_FSWRITE]);
+	choose_programs(state->skel, rung, env->config->collectors[COLLECTOR_FSWRITE], env->config->collectors[COLLECTOR_FSOP]);
 	error = syscall_rows_size(state->skel);
 	if (!error)
 		error = object_load(state->skel->obj, why, WHY_LEN);
 	if (error || rung == RUNG_COUNTS)
 		return error;
-	error = map_data(state);
-	if (!error)
-		error = syscall_rows_new(state->skel, &state->rows);
+	error = syscall_rows_new(state->skel, &state->rows);
 	return error ? error : syscall_slow_new(state->skel, env->proc_fd, &state->slow);
 }
 
@@ -230,8 +215,8 @@ static int set_depth(void *state_, enum depth depth)
 	if (state->rows) {
 		if (before < DEPTH_HISTOGRAMS && depth >= DEPTH_HISTOGRAMS)
 			state->epoch++;
-		__atomic_store_n(&state->data->epoch, depth >= DEPTH_HISTOGRAMS ? state->epoch : 0, __ATOMIC_RELEASE);
-		__atomic_store_n(&state->data->depth, (uint32_t)depth, __ATOMIC_RELEASE);
+		__atomic_store_n(&state->skel->data->epoch, depth >= DEPTH_HISTOGRAMS ? state->epoch : 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&state->skel->data->depth, (uint32_t)depth, __ATOMIC_RELEASE);
 		if (depth < DEPTH_HISTOGRAMS)
 			detach(&state->enter);
 	}

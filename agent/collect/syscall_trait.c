@@ -7,7 +7,7 @@
 
 #include "syscall_name.h"
 
-enum { WAITS = SYSCALL_TRAIT_WAITS, MAY_WAIT = SYSCALL_TRAIT_MAY_WAIT, ON = SYSCALL_TRAIT_DESCRIPTOR };
+enum { WAITS = SYSCALL_TRAIT_WAITS, MAY_WAIT = SYSCALL_TRAIT_MAY_WAIT, ON = SYSCALL_TRAIT_DESCRIPTOR, WATCHED = SYSCALL_TRAIT_WATCHED };
 
 /* Sorted. flock and fcntl are work: a lock that is not given is trouble. So is a write to a pipe that nobody empties. */
 static const struct trait {
@@ -24,13 +24,13 @@ static const struct trait {
 	{ "epoll_pwait", WAITS | ON },
 	{ "epoll_pwait2", WAITS | ON },
 	{ "epoll_wait", WAITS | ON },
-	{ "fallocate", ON },
+	{ "fallocate", WATCHED | ON },
 	{ "fcntl", ON },
 	{ "fcntl64", ON },
-	{ "fdatasync", ON },
+	{ "fdatasync", WATCHED | ON },
 	{ "flock", ON },
 	{ "fstat", ON },
-	{ "fsync", ON },
+	{ "fsync", WATCHED | ON },
 	{ "ftruncate", ON },
 	{ "futex", WAITS },
 	{ "futex_time64", WAITS },
@@ -47,6 +47,7 @@ static const struct trait {
 	{ "mq_timedreceive", WAITS | ON },
 	{ "mq_timedreceive_time64", WAITS | ON },
 	{ "msgrcv", WAITS },
+	{ "msync", WATCHED },
 	{ "nanosleep", WAITS },
 	{ "pause", WAITS },
 	{ "poll", WAITS },
@@ -82,7 +83,7 @@ static const struct trait {
 	{ "sendto", ON },
 	{ "sigsuspend", WAITS },
 	{ "splice", MAY_WAIT | ON },
-	{ "sync_file_range", ON },
+	{ "sync_file_range", WATCHED | ON },
 	{ "syncfs", ON },
 	{ "tee", MAY_WAIT | ON },
 	{ "wait4", WAITS },

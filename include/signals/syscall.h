@@ -43,6 +43,7 @@ enum syscall_trait {
 	SYSCALL_TRAIT_WAITS = 1,     /* its time is spent waiting for somebody else to do something */
 	SYSCALL_TRAIT_MAY_WAIT = 2,  /* so it is where the descriptor is a pipe, socket, terminal or the like */
 	SYSCALL_TRAIT_DESCRIPTOR = 4, /* its first argument is one */
+	SYSCALL_TRAIT_WATCHED = 8,   /* fallocate, fsync and its kin: fswrite and fsop want to see both ends */
 };
 
 /* Calls that returned, in one cgroup, on one CPU. 32 bits wrap: the agent adds up differences, and 2^32 calls take longer than a tick. */

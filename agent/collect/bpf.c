@@ -4,10 +4,12 @@
 
 #include <bpf/btf.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,6 +82,28 @@ int object_tracepoint_arguments(const struct collector_env *env, const char *tra
 	return arguments;
 }
 
+/*
+ * The skeleton's data and bss are, up to here, only the maps' first contents. bpf_object__load_skeleton() lays the maps themselves over
+ * them; bpf_object__load() does not before libbpf 1.6, and what was written there would never reach a program.
+ */
+static int map_variables(struct bpf_object *object)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct bpf_map *map;
+	size_t size;
+
+	bpf_object__for_each_map(map, object) {
+		void *at = (void *)bpf_map__initial_value(map, &size); /* const in some versions */
+
+		if (!at || !(bpf_map__map_flags(map) & BPF_F_MMAPABLE) || bpf_map__map_flags(map) & BPF_F_RDONLY_PROG)
+			continue;
+		size = (size + page - 1) / page * page;
+		if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), 0) == MAP_FAILED)
+			return -errno;
+	}
+	return 0;
+}
+
 int object_load(struct bpf_object *object, char *why, size_t why_size)
 {
 	int free_slot = 0, error;
@@ -91,6 +115,8 @@ int object_load(struct bpf_object *object, char *why, size_t why_size)
 
 	complaint[0] = '\0';
 	error = bpf_object__load(object);
+	if (!error)
+		error = map_variables(object);
 	if (error)
 		return explain(error, why, why_size);
 	loaded[free_slot] = object;

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_agent };
+static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_processes, &metrics_of_agent };
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
 
 const char *metric_source_name(uint32_t source)
@@ -37,6 +37,12 @@ bool context_collecting(const struct metric_context *context, enum collector_id 
 			return status->state == COLLECTOR_UP || status->state == COLLECTOR_DEGRADED;
 	}
 	return false;
+}
+
+const char *context_cgroup_path(const struct metric_context *context, uint64_t id)
+{
+	const struct cgroup *cgroup = id ? snapshot_cgroup(context->snap, id) : NULL;
+	return cgroup ? cgroup->path : "";
 }
 
 static void begin_family_once(struct metric_sink *sink)

@@ -34,6 +34,9 @@ struct shown {
 	uint32_t process_count, cgroup_count;
 	uint32_t processes[SHOWN_MAX], cgroups[SHOWN_MAX]; /* indexes into the snapshot, ascending */
 	uint32_t writers;                                       /* the first so many of snapshot.writers */
+	/* What those that are not shown add up to, exactly; for cgroups with the rest of rows that are gone. */
+	union usage other_processes, other_cgroups;
+	union lives other_lives;
 	uint64_t folded_processes, folded_cgroups, folded_writers; /* series left out, summed over all snapshots */
 };
 
@@ -95,12 +98,14 @@ struct metric_table {
 	const struct metric *each;
 	size_t count;
 };
-extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_agent;
+extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_processes, metrics_of_agent;
 
 /* For emitters. */
 bool context_fresh(const struct metric_context *context, uint64_t measured_ns);
 bool context_collecting(const struct metric_context *context, enum collector_id id); /* its collector is up or degraded,
 	and the snapshot fresh */
+/* "" for one without a row. */
+const char *context_cgroup_path(const struct metric_context *context, uint64_t id);
 void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);
 /* The number at `row` + metric->field in the way metric->value says; UNKNOWN is left out. */

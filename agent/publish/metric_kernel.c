@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the BPF side and the walk over all tasks see: system calls, exits, writers, processes and cgroups. */
+/* What the BPF side sees of system calls and writers. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,29 +62,6 @@ static void emit_syscall_latency(const struct metric *metric, const struct metri
 		char buffer[24];
 		struct label labels[] = { { "syscall", name_of(stat, buffer) }, { "abi", abi_name(stat) } };
 		sink_histogram(sink, labels, LABEL_COUNT(labels), &stat->latency);
-	}
-}
-
-/* --- tasks: births and deaths ----------------------------------------------------------------------------------------- */
-
-static void emit_task(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
-{
-	if (context_collecting(context, COLLECTOR_TASK))
-		sink_field(sink, metric, NULL, 0, &context->snap->processes);
-}
-
-static void emit_exits(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
-{
-	if (!context_collecting(context, COLLECTOR_TASK))
-		return;
-
-	const struct process_section *section = &context->snap->processes;
-	const struct { const char *cause; uint64_t count; } exits[] = {
-		{ "error", section->exits_error_total }, { "ok", section->exits_ok_total }, { "signal", section->exits_signal_total },
-	};
-	for (int i = 0; i < 3; i++) {
-		struct label label = { "cause", exits[i].cause };
-		sink_sample(sink, &label, 1, exits[i].count, 0);
 	}
 }
 
@@ -157,62 +134,7 @@ static void emit_dirtied_all(const struct metric *metric, const struct metric_co
 	}
 }
 
-/* --- processes and cgroups -------------------------------------------------------------------------------------------- */
-
-static const struct process_section *fresh_processes(const struct metric_context *context)
-{
-	return context->snap && context_fresh(context, context->snap->processes.measured_ns) ? &context->snap->processes : NULL;
-}
-
-static void emit_process_section(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
-{
-	const struct process_section *section = fresh_processes(context);
-	if (section)
-		sink_field(sink, metric, NULL, 0, section);
-}
-
-static void emit_process(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
-{
-	const struct process_section *section = fresh_processes(context);
-	if (!section)
-		return;
-
-	for (uint32_t i = 0; i < context->shown->process_count; i++) {
-		const struct process *process = &section->each[context->shown->processes[i]];
-		char pid[12];
-		snprintf(pid, sizeof(pid), "%d", process->pid);
-		struct label labels[] = { { "pid", pid }, { "comm", process->comm }, { "cgroup", cgroup_path(context->snap,
-			process->cgroup_id) } };
-		sink_field(sink, metric, labels, LABEL_COUNT(labels), process);
-	}
-}
-
-static void emit_cgroup(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
-{
-	if (!context->snap || !context_fresh(context, context->snap->cgroups.measured_ns))
-		return;
-
-	for (uint32_t i = 0; i < context->shown->cgroup_count; i++) {
-		const struct cgroup *cgroup = &context->snap->cgroups.each[context->shown->cgroups[i]];
-		struct label labels[] = { { "cgroup", cgroup->path }, { "unit", cgroup->unit }, { "container", cgroup->container } };
-		sink_field(sink, metric, labels, LABEL_COUNT(labels), cgroup);
-	}
-}
-
 /* --- the table -------------------------------------------------------------------------------------------------------- */
-
-#define TASK(name_, unit_, help_, field_, value_) \
-	{ .name = "nodemend_" name_, .type = METRIC_COUNTER, .unit = (unit_), .help = (help_), .source = COLLECTOR_TASK, \
-	  .emit = emit_task, .field = offsetof(struct process_section, field_), .value = (value_) }
-#define PROCESSES(name_, help_, field_) \
-	{ .name = "nodemend_" name_, .type = METRIC_GAUGE, .unit = "", .help = (help_), .source = COLLECTOR_PROCESS, \
-	  .emit = emit_process_section, .field = offsetof(struct process_section, field_), .value = VALUE_U32 }
-#define PROCESS(name_, type_, unit_, help_, field_, value_) \
-	{ .name = "nodemend_process_" name_, .type = (type_), .unit = (unit_), .help = (help_), .source = COLLECTOR_PROCESS, \
-	  .emit = emit_process, .field = offsetof(struct process, field_), .value = (value_) }
-#define CGROUP(name_, type_, unit_, help_, field_, value_) \
-	{ .name = "nodemend_cgroup_" name_, .type = (type_), .unit = (unit_), .help = (help_), .source = COLLECTOR_CGROUP, \
-	  .emit = emit_cgroup, .field = offsetof(struct cgroup, field_), .value = (value_) }
 
 /* clang-format off */
 static const struct metric rows[] = {
@@ -225,16 +147,6 @@ static const struct metric rows[] = {
 	{ .name = "nodemend_syscalls_total", .type = METRIC_COUNTER, .unit = "", .source = COLLECTOR_SYSCALL, .emit = emit_syscalls,
 	  .help = "System calls that returned." },
 
-	TASK("exited_cpu_seconds_total", "seconds", "Processor time of all processes that ended, over their whole lives.", exited_cpu_ns,
-		VALUE_NS),
-	TASK("exited_read_bytes_total", "bytes", "Bytes read from storage by all processes that ended.", exited_read_bytes, VALUE_U64),
-	TASK("exited_written_bytes_total", "bytes", "Bytes written towards storage by all processes that ended.", exited_written_bytes,
-		VALUE_U64),
-	TASK("process_execs_total", "", "Programs started by execve.", execs_total, VALUE_U64),
-	{ .name = "nodemend_process_exits_total", .type = METRIC_COUNTER, .unit = "", .source = COLLECTOR_TASK, .emit = emit_exits,
-	  .help = "Processes that ended: ok (status 0), error (another status), signal." },
-	TASK("process_forks_total", "", "Processes started by fork and its kin.", forks_total, VALUE_U64),
-
 	{ .name = "nodemend_filesystem_dirtied_bytes_total", .type = METRIC_COUNTER, .unit = "bytes", .source = COLLECTOR_FSWRITE,
 		.emit = emit_dirtied,
 	  .help = "Bytes made dirty since the agent started: one series a large writer, and one without a pid for the rest." },
@@ -242,28 +154,6 @@ static const struct metric rows[] = {
 		.emit = emit_dirtied_all,
 	  .help = "Bytes made dirty since the agent started, by everybody: never falls, unlike the rest above when a writer gets its name.",
 	  .field = offsetof(struct filesystem, dirtied_total) },
-
-	PROCESS("cpu_seconds_total", METRIC_COUNTER, "seconds", "Processor time of the process with all its threads.", cpu_ns, VALUE_NS),
-	PROCESS("read_bytes_total", METRIC_COUNTER, "bytes", "Bytes that the process read from storage.", read_bytes, VALUE_U64),
-	PROCESS("resident_bytes", METRIC_GAUGE, "bytes", "Memory of the process that is resident, shared pages included.", rss_bytes,
-		VALUE_U64),
-	PROCESS("run_delay_seconds_total", METRIC_COUNTER, "seconds", "Time that the process waited for a CPU while it could have run.",
-		run_delay_ns, VALUE_NS),
-	PROCESS("swap_bytes", METRIC_GAUGE, "bytes", "Memory of the process that is swapped out.", swap_bytes, VALUE_U64),
-	PROCESS("threads", METRIC_GAUGE, "", "Threads of the process.", threads, VALUE_U32),
-	PROCESS("written_bytes_total", METRIC_COUNTER, "bytes", "Bytes that the process sent towards storage.", written_bytes, VALUE_U64),
-	PROCESSES("processes", "Processes on the node.", count),
-	PROCESSES("threads", "Threads on the node.", threads),
-	PROCESSES("threads_blocked", "Threads in uninterruptible sleep.", blocked),
-
-	CGROUP("cpu_seconds_total", METRIC_COUNTER, "seconds", "Processor time of the members, those that ended included.", cpu_ns,
-		VALUE_NS),
-	CGROUP("memory_current_bytes", METRIC_GAUGE, "bytes", "Memory charged to the cgroup by its controller.", memory_current, VALUE_U64),
-	CGROUP("memory_max_bytes", METRIC_GAUGE, "bytes", "Limit of the memory controller; absent where there is none.", memory_max,
-		VALUE_U64),
-	CGROUP("processes", METRIC_GAUGE, "", "Processes in the cgroup.", processes, VALUE_U32),
-	CGROUP("resident_bytes", METRIC_GAUGE, "bytes", "Sum of the members' resident memory; shared pages count in each.", rss_bytes,
-		VALUE_U64),
 };
 /* clang-format on */
 

@@ -3,6 +3,8 @@
 #ifndef NODEMEND_SIGNALS_EVENTS_H
 #define NODEMEND_SIGNALS_EVENTS_H
 
+#include "signals/process.h"
+
 enum event_kind {
 	EVENT_SLOW_CALL,             /* a system call that took longer than its own threshold */
 	EVENT_CONNECTION,            /* a TCP connection that ended, or a summary of one that lives */
@@ -14,6 +16,7 @@ enum event_kind {
 
 union event_payload {
 	char none;
+	struct usage_event usage;    /* EVENT_USAGE */
 };
 
 #endif

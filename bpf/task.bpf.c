@@ -70,11 +70,11 @@ static __always_inline __s32 exit_code_of(const struct task_struct *leader)
 
 static __always_inline enum exit_cause count_exit(struct task_totals *sums, __s32 exit_code)
 {
-	__u32 number = exit_code & 0x7f;
+	__u32 number = exit_code & (EXIT_SIGNALS - 1);
 	enum exit_cause cause = number ? EXIT_SIGNAL : exit_code ? EXIT_ERROR : EXIT_OK;
 
 	bump(sums->lives.exits[cause], 1);
-	if (number && number < EXIT_SIGNALS)
+	if (number)
 		bump(sums->exit_signals[number], 1);
 	if (exit_code & 0x80)
 		bump(sums->core_dumps, 1);

@@ -9,7 +9,7 @@
 
 enum {
 	PROCESS_COMM_LEN = 16,
-	EXIT_SIGNALS = 65,              /* signals 1 … 64; slot 0 is not used */
+	EXIT_SIGNALS = 128,             /* all that the seven bits of an exit code can say; signals are 1 … 64 */
 	CGROUP_PATH_LEN = 256,
 };
 

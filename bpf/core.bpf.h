@@ -183,17 +183,15 @@ static __always_inline __u64 mm_pages(const struct mm_struct *mm, __u32 which)
 	return pages > 0 ? (__u64)pages : 0;
 }
 
-/* The same where the verifier knows the pointer. */
+/* The same where the verifier knows the pointer; before 6.2 it follows none into an array of atomics. */
 static __always_inline __u64 mm_pages_of(const struct mm_struct *mm, __u32 which)
 {
 	const struct mm_struct___before_6_2 *old = (const void *)mm;
 	const struct mm_struct___since_6_2 *now = (const void *)mm;
-	__s64 pages;
 
 	if (bpf_core_field_exists(old->rss_stat.count))
-		pages = old->rss_stat.count[which].counter;
-	else
-		pages = now->rss_stat[which].count;
+		return mm_pages(mm, which);
+	__s64 pages = now->rss_stat[which].count;
 	return pages > 0 ? (__u64)pages : 0;
 }
 

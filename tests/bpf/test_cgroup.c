@@ -174,7 +174,7 @@ static void churn_leaves_nothing(void **state)
 	assert_true(sum.forks <= harness->snap.processes.lives.forks + 200);
 }
 
-enum { WRITTEN = 1 << 20 };
+enum { WRITTEN = 1 << 20, METADATA = 1 << 16 }; /* the filesystem may dirty a page of its own */
 
 /* The kernel adds a child's bytes to the parent that waits for it, and shows them in /proc/PID/io: they must not count twice. */
 static void a_parent_has_not_written_what_its_children_wrote(void **state)
@@ -204,12 +204,12 @@ static void a_parent_has_not_written_what_its_children_wrote(void **state)
 	usleep(50000);
 	tick(harness);
 	assert_int_equal(snapshot_process(&harness->snap, pid)->written_bytes, 0);
-	assert_int_equal(snapshot_cgroup(&harness->snap, cgroup.id)->written_bytes, 3 * WRITTEN);
+	assert_in_range(snapshot_cgroup(&harness->snap, cgroup.id)->written_bytes, 3 * WRITTEN, 3 * WRITTEN + METADATA);
 	assert_int_equal(write(go[1], "x", 1), 1);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	usleep(50000);
 	tick(harness);
-	assert_int_equal(snapshot_cgroup(&harness->snap, cgroup.id)->written_bytes, 3 * WRITTEN);
+	assert_in_range(snapshot_cgroup(&harness->snap, cgroup.id)->written_bytes, 3 * WRITTEN, 3 * WRITTEN + METADATA);
 	for (int i = 0; i < 2; i++) {
 		close(done[i]);
 		close(go[i]);

@@ -6,7 +6,7 @@
 
 #include "collect/task.h"
 
-enum { PAGE = 1 << 20, WRITES = 6, GROWN = 48 << 20, MAX_RECORDS = 256 };
+enum { PAGE = 1 << 20, WRITES = 6, GROWN = 48 << 20, METADATA = 1 << 16 };
 
 static const struct collector *const all[] = { &collector_task, &collector_process };
 
@@ -123,7 +123,8 @@ static void slices_add_up_to_the_whole(void **state)
 	assert_int_equal(told.ends, 1);
 	for (int word = 0; word < USAGE_COUNT; word++)
 		assert_int_equal(told.sum.each[word], told.last.used.each[word]);
-	assert_int_equal(told.last.used.written_bytes, WRITES * PAGE);
+	/* The filesystem may dirty a page of its own. */
+	assert_in_range(told.last.used.written_bytes, WRITES * PAGE, WRITES * PAGE + METADATA);
 	assert_true(told.last.used.cpu_ns >= 230 * NSEC_PER_MSEC);
 	assert_true(harness->snap.events.by_kind[EVENT_USAGE] >= events + 5);
 
@@ -134,7 +135,7 @@ static void slices_add_up_to_the_whole(void **state)
 		tick(harness, pid, &told);
 		row = snapshot_cgroup(&harness->snap, cgroup.id);
 	}
-	assert_int_equal(row->written_bytes, WRITES * PAGE);
+	assert_in_range(row->written_bytes, told.last.used.written_bytes, told.last.used.written_bytes + METADATA);
 	assert_true(row->voluntary_switches >= told.last.used.voluntary_switches);
 	assert_true(row->run_delay_ns >= told.last.used.run_delay_ns);
 	close(answers[0]);

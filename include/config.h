@@ -50,6 +50,7 @@ struct config {
 	char listen[NAME_LEN];             /* "" = no HTTP */
 	double budget_cpu_percent;
 	uint64_t budget_memory_bytes;
+	uint64_t slice_cpu_ns, slice_io_bytes, slice_rss_bytes; /* a process that used so much more is told of while it lives */
 	bool collectors[COLLECTOR_COUNT];
 	uint64_t slow_syscall_ns;          /* a working system call beyond this has a record; 0 = a second */
 	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */

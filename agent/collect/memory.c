@@ -41,6 +41,7 @@ static const struct field meminfo_fields[] = {
 };
 
 static const struct field vmstat_fields[] = {
+	{ "nr_dirtied", FIELD(nr_dirtied) }, { "pgpgin", FIELD(pgpgin) },
 	{ "oom_kill", FIELD(oom_kill) }, { "pgfault", FIELD(pgfault) }, { "pgmajfault", FIELD(pgmajfault) },
 	{ "pswpin", FIELD(pswpin) },	 { "pswpout", FIELD(pswpout) },
 	{ "workingset_refault_anon", FIELD(refault_anon) },

@@ -21,6 +21,17 @@ static const struct setting budget_settings[] = {
 };
 const struct section budget_section = SECTION("budget", "What the agent itself may cost.", budget_settings);
 
+static const struct setting usage_record_settings[] = {
+	{ .name = "cpu", .type = VALUE_DURATION, MEMBER(struct config, slice_cpu_ns), .min = 10 * NSEC_PER_MSEC, .max = 86400.0 * NSEC_PER_SEC,
+	  .initial = "10s", .help = "of processor time" },
+	{ .name = "io", .type = VALUE_BYTES, MEMBER(struct config, slice_io_bytes), .min = 1 << 20, .max = 1099511627776.0,
+	  .initial = "256MiB", .help = "read from storage and written towards it" },
+	{ .name = "memory", .type = VALUE_BYTES, MEMBER(struct config, slice_rss_bytes), .min = 1 << 20, .max = 1099511627776.0,
+	  .initial = "256MiB", .help = "of growth of its largest resident memory" },
+};
+const struct section usage_record_section = SECTION("usage_record",
+	"How much more a process must have used for another record of it while it lives.", usage_record_settings);
+
 #define COLLECTOR(id_, name_, help_) \
 	{ .name = (name_), .type = VALUE_BOOL, MEMBER(struct config, collectors[id_]), .initial = "true", .help = (help_) }
 static const struct setting collector_settings[] = {
@@ -77,6 +88,7 @@ static const struct setting config_settings[] = {
 	  .help = "no act before the agent is this old" },
 	{ .name = "http", .type = VALUE_SECTION, .section = &http_section, .help = "the HTTP side" },
 	{ .name = "budget", .type = VALUE_SECTION, .section = &budget_section, .help = "what the agent may cost" },
+	{ .name = "usage_record", .type = VALUE_SECTION, .section = &usage_record_section, .help = "when a living process is told of" },
 	{ .name = "collectors", .type = VALUE_SECTION, .section = &collectors_section, .help = "what is measured" },
 	{ .name = "protect", .type = VALUE_SECTION, .section = &protect_section, .help = "what is never touched" },
 	{ .name = "slow_syscall", .type = VALUE_DURATION, MEMBER(struct config, slow_syscall_ns), .min = NSEC_PER_MSEC,

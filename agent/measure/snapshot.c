@@ -87,10 +87,12 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(drop_devices);
 	COPY_SECTION(dns);
 	COPY_SECTION(cgroups);
+	to->cgroups.rest_used = from->cgroups.rest_used;
+	to->cgroups.rest_lives = from->cgroups.rest_lives;
 
 	/* The totals stand behind the array. */
 	COPY_SECTION(processes);
-	size_t tail = offsetof(struct process_section, execs_total);
+	size_t tail = offsetof(struct process_section, lives);
 	memcpy((char *)&to->processes + tail, (const char *)&from->processes + tail, sizeof(to->processes) - tail);
 }
 
@@ -114,6 +116,18 @@ static int compare_cgroup(const void *key, const void *row)
 const struct cgroup *snapshot_cgroup(const struct snapshot *snap, uint64_t id)
 {
 	return bsearch(&id, snap->cgroups.each, snap->cgroups.count, sizeof(snap->cgroups.each[0]), compare_cgroup);
+}
+
+static int compare_gone(const void *key, const void *row)
+{
+	uint64_t id = *(const uint64_t *)key, other = ((const struct cgroup_gone *)row)->id;
+	return (id > other) - (id < other);
+}
+
+bool snapshot_cgroup_gone(const struct snapshot *snap, uint64_t id)
+{
+	const struct cgroup_section *section = &snap->cgroups;
+	return bsearch(&id, section->gone, section->gone_count, sizeof(section->gone[0]), compare_gone) != NULL;
 }
 
 uint64_t decay_recent(uint64_t recent, uint64_t elapsed_ns, uint64_t delta)

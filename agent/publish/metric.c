@@ -8,7 +8,7 @@
 /* clang-format off */
 const struct metric_table *const metric_tables[] = {
 	&metrics_of_host,
-	&metrics_of_kernel,
+	&metrics_of_writer,
 	&metrics_of_socket,
 	&metrics_of_tcp,
 	&metrics_of_drop,
@@ -20,6 +20,7 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_sched,
 	&metrics_of_irq,
 	&metrics_of_syscall,
+	&metrics_of_processes,
 	&metrics_of_agent,
 	NULL,
 };
@@ -55,6 +56,12 @@ bool context_collecting(const struct metric_context *context, enum collector_id 
 			return status->state == COLLECTOR_UP || status->state == COLLECTOR_DEGRADED;
 	}
 	return false;
+}
+
+const char *context_cgroup_path(const struct metric_context *context, uint64_t id)
+{
+	const struct cgroup *cgroup = id ? snapshot_cgroup(context->snap, id) : NULL;
+	return cgroup ? cgroup->path : "";
 }
 
 static void begin_family_once(struct metric_sink *sink)

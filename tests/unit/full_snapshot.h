@@ -138,20 +138,38 @@ static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t sys
 	section->measured_ns = now;
 	section->count = processes;
 	section->threads = processes * 2;
-	section->execs_total = 20;
-	section->exits_total = 19;
-	section->exits_ok_total = 17;
-	section->exits_signal_total = 2;
+	section->lives = (union lives){ .forks = 21, .execs = 20, .exits = { [EXIT_OK] = 17, [EXIT_SIGNAL] = 2 } };
+	section->exit_signals[9] = 2;
+	section->exited = (union usage){ .cpu_ns = 5000000000, .read_bytes = 4096 };
+	section->states[0] = 1;
+	section->states[1] = processes;
+	section->zombies = 3;
+	section->zombie_parent_count = 1;
+	section->zombie_parents[0] = (struct zombie_parent){ .pid = 2, .zombies = 3, .cgroup_id = 77, .comm = HOSTILE_COMM };
+	section->hung_10s = 1;
+	section->held_count = 1;
+	section->held[0] = (struct held_thread){ .pid = 3, .tid = 3, .cgroup_id = 77, .held_ns = 12500000000, .comm = "nfsd" };
+	section->pid_max = 32768;
+	section->threads_max = section->files_max = UNKNOWN;
+	section->files_allocated = 592;
+	section->attribution[ATTRIBUTED_CPU] = (struct attribution){ .node = 60 * NSEC_PER_SEC, .groups = 59 * NSEC_PER_SEC };
+	section->attribution[ATTRIBUTED_READ].node = section->attribution[ATTRIBUTED_WRITTEN].node = UNKNOWN;
 	for (uint32_t i = 0; i < processes; i++) {
 		section->each[i] = (struct process){ .pid = (int32_t)(i + 1), .cgroup_id = 77, .threads = 2, .cpu_ns = i * 1000,
-			.cpu_recent_ns = i,
+			.cpu_recent_ns = i, .files = i ? i : FILES_UNKNOWN, .files_max = UNKNOWN,
 						     .rss_bytes = (processes - i) << 12 };
 		snprintf(section->each[i].comm, COMM_LEN, i ? "worker-%u" : HOSTILE_COMM, i);
 	}
 	snap->cgroups.measured_ns = now;
 	snap->cgroups.count = 1;
 	snap->cgroups.each[0] = (struct cgroup){ .id = 77, .path = "/system.slice/app.service", .unit = "app.service", .processes = 3,
-						 .rss_bytes = 4096, .rss_growth_bytes = 1500, .memory_growth_bytes = INT64_MIN, .refaults = 12, .memory_current = 8192, .memory_max = UNKNOWN };
+						 .rss_bytes = 4096, .rss_growth_bytes = 1500, .memory_growth_bytes = INT64_MIN, .refaults = 12,
+						 .memory_current = 8192, .memory_max = UNKNOWN, .cpu_ns = 7 * NSEC_PER_SEC,
+						 .lives = { .forks = 9, .exits = { [EXIT_ERROR] = 4 } }, .files = 17, .pids_current = 3,
+						 .pids_max = UNKNOWN, .some_ns = { 1500000000, UNKNOWN, UNKNOWN },
+						 .full_ns = { UNKNOWN, UNKNOWN, UNKNOWN } };
+	snap->cgroups.rest_used.cpu_ns = NSEC_PER_SEC;
+	snap->cgroups.rest_lives.forks = 12;
 
 	fill_memory_trouble(snap, now);
 

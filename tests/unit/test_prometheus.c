@@ -139,6 +139,16 @@ static void numbers_stand_under_their_names(void **state)
 	assert_line(page, "# TYPE node_vmstat_pgfault untyped");
 	assert_line(page, "nodemend_exhausted_in_seconds{resource=\"filesystem\",device=\"/dev/loop0\",mountpoint=\"/data\"} 412.5");
 	assert_line(page, "nodemend_process_exits_total{cause=\"signal\"} 2");
+	assert_line(page, "nodemend_process_exit_signals_total{signal=\"9\"} 2");
+	assert_no(page, "nodemend_process_exit_signals_total{signal=\"15\"}");
+	assert_line(page, "nodemend_exited_cpu_seconds_total 5");
+	assert_line(page, "node_processes_state{state=\"R\"} 1");
+	assert_line(page, "node_processes_max_processes 32768");
+	assert_line(page, "node_filefd_allocated 592");
+	assert_line(page, "nodemend_attribution_error_ratio{resource=\"cpu\"} 0.016666");
+	assert_line(page, "nodemend_zombies 3");
+	assert_line(page, "nodemend_tasks_hung{over_seconds=\"10\"} 1");
+	assert_line(page, "nodemend_task_uninterruptible_oldest_seconds{cgroup=\"/system.slice/app.service\",comm=\"nfsd\"} 12.5");
 	assert_line(page, "nodemend_syscalls_total{syscall=\"read\",abi=\"64\"} 12");
 	assert_line(page, "nodemend_syscall_errors_total{syscall=\"write\",errno=\"ENOENT\",abi=\"64\"} 1");
 	assert_line(page, "nodemend_collector_up{collector=\"cpu\",source=\"procfs\"} 1");
@@ -186,10 +196,34 @@ static void the_network_adds_up(void **state)
 	assert_line(page, "nodemend_dns_request_seconds_total{cgroup=\"other\",server=\"other\",rcode=\"NXDOMAIN\"} 0.01");
 }
 
+#define APP "cgroup=\"/system.slice/app.service\",unit=\"app.service\",container=\"\""
+#define OTHER "cgroup=\"other\",unit=\"\",container=\"\""
+
+/* What is shown and the rest add up to the node. */
+static void cgroups_and_their_rest(void **state)
+{
+	const char *page = render(*state, &prometheus_writer, 0);
+	assert_line(page, "nodemend_cgroup_cpu_seconds_total{" APP "} 7");
+	assert_line(page, "nodemend_cgroup_cpu_seconds_total{" OTHER "} 1");
+	assert_line(page, "nodemend_cgroup_forks_total{" APP "} 9");
+	assert_line(page, "nodemend_cgroup_forks_total{" OTHER "} 12");
+	assert_line(page, "nodemend_cgroup_exits_total{" APP ",cause=\"error\"} 4");
+	assert_line(page, "nodemend_cgroup_exits_total{" OTHER ",cause=\"error\"} 0");
+	assert_line(page, "nodemend_cgroup_open_files{" APP "} 17");
+	assert_line(page, "nodemend_cgroup_pids{" APP "} 3");
+	assert_line(page, "nodemend_cgroup_pressure_waiting_seconds_total{" APP ",resource=\"cpu\"} 1.5");
+	assert_no(page, "nodemend_cgroup_pressure_stalled_seconds_total");
+	assert_no(page, "nodemend_cgroup_max_pids");
+}
+
 static void unknown_is_absent(void **state)
 {
 	const char *page = render(*state, &prometheus_writer, 0);
 	assert_no(page, "node_memory_MemFree_bytes");
+	assert_no(page, "node_processes_max_threads");
+	assert_no(page, "node_filefd_maximum");
+	assert_no(page, "nodemend_attribution_error_ratio{resource=\"read\"}");
+	assert_no(page, "nodemend_process_max_files");
 	assert_no(page, "18446744073");
 	assert_no(page, "node_network_speed_bytes{device=\"lo\"}");
 	assert_no(page, "node_filesystem_size_bytes{device=\"server:/x\"");
@@ -421,6 +455,12 @@ static void rows_are_bounded_and_counted(void **state)
 		series++;
 	assert_int_equal(series, 10);
 	assert_line(page, "nodemend_series_folded_total{entity=\"process\"} 90");
+	/* Those ten and the rest are what all hundred have used: 0 + 1 + … + 99 µs. */
+	double sum = 0;
+	for (const char *at = page; (at = strstr(at, "\nnodemend_process_cpu_seconds_total{")); at++)
+		sum += strtod(strstr(at, "} ") + 2, NULL);
+	assert_non_null(strstr(page, "\nnodemend_process_cpu_seconds_total{comm=\"other\"} "));
+	assert_true(sum > 0.0049499 && sum < 0.0049501);
 	/* The largest by processor time, and the largest by memory. */
 	assert_non_null(strstr(page, "nodemend_process_threads{pid=\"100\""));
 	assert_non_null(strstr(page, "nodemend_process_threads{pid=\"1\""));
@@ -578,6 +618,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(names_are_escaped),
 		TEST(numbers_stand_under_their_names),
 		TEST(the_network_adds_up),
+		TEST(cgroups_and_their_rest),
 		TEST(unknown_is_absent),
 		TEST(what_is_stale_is_absent),
 		TEST(without_a_snapshot_only_the_publisher_speaks),

@@ -35,8 +35,9 @@ struct config {
 	enum mode mode;                    /* ceiling */
 	uint64_t startup_grace_ns;         /* no act before the agent is this old */
 	char listen[NAME_LEN];             /* "" = no HTTP */
-	double budget_cpu_percent;
+	double budget_cpu_percent;         /* of all online processors together */
 	uint64_t budget_memory_bytes;
+	uint64_t measure_every_ns, deep_for_ns; /* deep_for 0 = never */
 	bool collectors[COLLECTOR_COUNT];
 	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */
 	char publisher_user[NAME_LEN];     /* "nodemend"; falls back to nobody where it does not exist */

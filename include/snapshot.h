@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "signals/governor.h"
 #include "wire.h"
 
 #define UNKNOWN UINT64_MAX
@@ -34,7 +35,6 @@ enum {
 	MAX_SYSCALLS = 512,
 	MAX_UNITS = 64,
 	MAX_COLLECTORS = 32,
-	MAX_BPF_PROGRAMS = 128,
 	NAME_LEN = 96,                 /* a container id is 64 digits; `cri-containerd-<id>.scope` must fit, too */
 	PATH_LEN = 256,
 	WHY_LEN = 160,
@@ -58,6 +58,10 @@ struct collector_status {
 	uint64_t events_lost;      /* ring reserve failures, failed map inserts, rows cut by a bound */
 	uint64_t collect_ns;       /* time the last collect() took */
 	uint64_t map_bytes;        /* kernel memory of its maps */
+	bool adjustable;           /* its depth can be turned: enum depth of collector.h */
+	uint8_t depth;             /* as it is now, where it can be turned */
+	/* Since it was opened: of what it should have seen, how much it did. UNKNOWN where it has no notion of that. */
+	uint64_t coverage_seen, coverage_expected;
 };
 
 struct cpu_times { /* /proc/stat order; never falls (clamped per field) */
@@ -239,11 +243,6 @@ struct unit_section {
 	struct unit_sample each[MAX_UNITS]; /* only units that a policy names */
 };
 
-struct bpf_program_stat {
-	char name[NAME_LEN];
-	uint64_t run_ns, run_count; /* 0 where the kernel does not count them */
-};
-
 struct self_section {
 	uint64_t measured_ns;
 	uint64_t cpu_ns, resident_bytes;                       /* agent with its workers */
@@ -251,8 +250,6 @@ struct self_section {
 	uint64_t publisher_restarts, events_dropped;           /* records the publisher was too slow for */
 	uint64_t journal_late;                                 /* intents not yet durable at their deadline */
 	struct histogram ticks;
-	uint32_t program_count;
-	struct bpf_program_stat programs[MAX_BPF_PROGRAMS];
 };
 
 /* What the engine did so far; the indexes are enum remedy_id, enum mode and enum outcome of record.h and remedy.h. */
@@ -283,12 +280,17 @@ struct snapshot {
 	struct interface_section interfaces;
 	struct syscall_section syscalls;
 	struct unit_section units;
+	struct program_section programs;
+	struct map_section maps;
 	struct self_section self;
+	struct governor_section governor;
 	struct engine_section engine;
 	struct event_section events;
 	struct cgroup_section cgroups;
 	struct process_section processes;
 };
+
+_Static_assert((int)COST_ROWS == (int)MAX_COLLECTORS, "a row of cost for each collector");
 
 /* Copies what is in use (counts, not capacities), so that untouched pages stay untouched. */
 void snapshot_copy(struct snapshot *to, const struct snapshot *from);

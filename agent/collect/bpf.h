@@ -30,8 +30,18 @@ int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char 
 int object_shared_map(const char *name);
 /* Kernel memory of its maps, by the kernel's own account; a shared one counts where it was made. */
 uint64_t object_map_bytes(const struct bpf_object *object);
-/* The programs of all loaded objects with what the kernel counted: zeros while nobody switched BPF statistics on. */
-uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity);
+
+/*
+ * The list itself, for those who count what it costs. What is loaded belongs to the collector that was named last (NO_INDEX: to the
+ * agent); whoever opens collectors names them. The version changes whenever an object comes or goes.
+ */
+void object_owner(uint32_t collector);
+uint32_t object_version(void);
+enum { MAX_OBJECTS = 64 };
+struct bpf_object *object_at(uint32_t slot, uint32_t *ret_collector); /* slot below MAX_OBJECTS; NULL: free */
+/* The map is one of an object loaded before: what it holds is counted there. */
+bool object_borrows_map(const struct bpf_object *object, const struct bpf_map *map);
+uint64_t object_one_map_bytes(int fd);
 
 /*
  * Calls `visit` for each element, by batches where the kernel has them. The values of a per-CPU map come as one array with

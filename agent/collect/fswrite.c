@@ -18,6 +18,7 @@ enum {
 	MAX_ROWS = 8192,                /* twice the kernel's: the dead are shown until their share has faded */
 	BUCKETS = 4096,
 	NONE = -1,
+	MAX_LINKS = 5,
 	FADED_BYTES = 4096,             /* below a page of recent bytes nobody is a cause any more */
 	KERNEL_ROWS_HIGH = 3072,        /* of 4096: from here on, also the living who are silent give up their row */
 };
@@ -36,7 +37,8 @@ struct row {
 
 struct fswrite_state {
 	struct fswrite_bpf *skel;
-	struct bpf_link *links[5];
+	struct bpf_link *links[MAX_LINKS];
+	bool off;                       /* the governor has detached them */
 	struct object_walk walk;
 	int proc_fd;
 	uint64_t last_ns, rows_cut;
@@ -48,14 +50,21 @@ struct fswrite_state {
 	struct row *rows;               /* MAX_ROWS */
 };
 
+static void detach_all(struct fswrite_state *state)
+{
+	for (int i = 0; i < MAX_LINKS; i++) {
+		bpf_link__destroy(state->links[i]);
+		state->links[i] = NULL;
+	}
+}
+
 static void close_fswrite(void *state_)
 {
 	struct fswrite_state *state = state_;
 
 	if (!state)
 		return;
-	for (size_t i = 0; i < sizeof(state->links) / sizeof(state->links[0]); i++)
-		bpf_link__destroy(state->links[i]);
+	detach_all(state);
 	if (state->skel) {
 		object_forget(state->skel->obj);
 		fswrite_bpf__destroy(state->skel);
@@ -174,6 +183,39 @@ static int open_fswrite(const struct collector_env *env, struct collector_status
 	snprintf(status->source, sizeof(status->source), "tp_btf");
 	status->map_bytes = object_map_bytes(state->skel->obj);
 	*ret_state = state;
+	return 0;
+}
+
+/* A fallocate that ends unseen would leave its beginning behind, to be taken for that of a later one by the same thread. */
+static void forget_calls(const struct fswrite_state *state)
+{
+	int fd = bpf_map__fd(state->skel->maps.fallocate_calls);
+	uint64_t thread;
+
+	while (fd >= 0 && !bpf_map_get_next_key(fd, NULL, &thread))
+		if (bpf_map_delete_elem(fd, &thread))
+			break;
+}
+
+/* It keeps sums and no more: on or off. Detached, the kernel's rows stand still, and so do ours until they go on from there. */
+static int set_fswrite_depth(void *state_, enum depth depth)
+{
+	struct fswrite_state *state = state_;
+	char why[WHY_LEN];
+
+	if (state->off == (depth == DEPTH_OFF))
+		return 0;
+	if (depth == DEPTH_OFF) {
+		detach_all(state);
+		forget_calls(state);
+	} else {
+		int error = attach_all(state, why);
+		if (error) {
+			detach_all(state);
+			return error;
+		}
+	}
+	state->off = depth == DEPTH_OFF;
 	return 0;
 }
 
@@ -353,7 +395,8 @@ static int collect_fswrite(void *state_, struct snapshot *snap, bool full, struc
 	fill_section(state, &snap->writers);
 	fill_totals(state, &snap->filesystems);
 	status->events_lost = lost[WRITE_LOSS_NAME] + lost[WRITE_LOSS_TOTAL] + lost[WRITE_LOSS_FALLOCATE] + state->rows_cut;
-	snap->writers.measured_ns = snap->boot_ns;
+	if (!state->off)
+		snap->writers.measured_ns = snap->boot_ns;
 	return 0;
 }
 
@@ -364,4 +407,5 @@ const struct collector collector_fswrite = {
 	.open = open_fswrite,
 	.collect = collect_fswrite,
 	.close = close_fswrite,
+	.set_depth = set_fswrite_depth,
 };

@@ -20,7 +20,8 @@ struct task_state {
 	struct bpf_link *exec, *exit, *free, *fork;
 	struct ring_buffer *ring;
 	struct object_walk walk;
-	uint64_t cut;                            /* records that no longer fitted into `each` */
+	uint64_t received, cut;                  /* records; those that no longer fitted into `each` */
+	bool sees_all;                           /* no process is beyond our pid namespace */
 	uint32_t count;
 	struct task_event each[MAX_TASK_EVENTS];
 };
@@ -56,6 +57,7 @@ static int keep_event(void *state_, void *data, size_t size)
 {
 	struct task_state *state = state_;
 
+	state->received++;
 	if (size != sizeof(state->each[0]) || state->count == MAX_TASK_EVENTS)
 		state->cut++;
 	else
@@ -72,6 +74,7 @@ static int load(struct task_state *state, const struct collector_env *env, char 
 	if (!state->skel)
 		return -errno;
 	state->skel->rodata->pidns_inode = object_pidns(env);
+	state->sees_all = !state->skel->rodata->pidns_inode;
 	state->skel->rodata->page_shift = object_page_shift();
 	bpf_program__set_autoload(state->skel->progs.on_exit, says_group_dead);
 	bpf_program__set_autoload(state->skel->progs.on_exit_before, !says_group_dead);
@@ -121,6 +124,15 @@ fail:
 	return error;
 }
 
+/* From inside a pid namespace most of the totals are processes that nobody here could name: then only what was lost is missing. */
+static void tell_coverage(const struct task_state *state, const struct task_totals *totals, struct collector_status *status)
+{
+	uint64_t kept = state->received - state->cut;
+
+	status->coverage_expected = state->sees_all ? totals->execs + totals->exits : state->received + totals->ring_lost;
+	status->coverage_seen = kept < status->coverage_expected ? kept : status->coverage_expected;
+}
+
 static int collect_task(void *state_, struct snapshot *snap, bool full, struct collector_status *status)
 {
 	struct task_state *state = state_;
@@ -130,12 +142,13 @@ static int collect_task(void *state_, struct snapshot *snap, bool full, struct c
 		uint64_t words[TOTALS];
 	} sums;
 
+	/* The totals first: what they count has been sent by the time the ring is read, but for what is under way at this moment. */
 	state->count = 0;
-	int error = ring_buffer__consume(state->ring);
-	if (error < 0)
-		return error;
-	error = object_sum(&state->walk, bpf_map__fd(state->skel->maps.totals), 0, sums.words, TOTALS);
+	int error = object_sum(&state->walk, bpf_map__fd(state->skel->maps.totals), 0, sums.words, TOTALS);
 	if (error)
+		return error;
+	error = ring_buffer__consume(state->ring);
+	if (error < 0)
 		return error;
 
 	section->execs_total = sums.totals.execs;
@@ -148,6 +161,7 @@ static int collect_task(void *state_, struct snapshot *snap, bool full, struct c
 	section->exited_read_bytes = sums.totals.read_bytes;
 	section->exited_written_bytes = sums.totals.written_bytes;
 	status->events_lost = sums.totals.ring_lost + sums.totals.ended_lost + state->cut;
+	tell_coverage(state, &sums.totals, status);
 	return 0;
 }
 

@@ -38,7 +38,10 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(interfaces);
 	COPY_SECTION(syscalls);
 	COPY_SECTION(units);
+	COPY_SECTION(programs);
+	COPY_SECTION(maps);
 	to->self = from->self;
+	to->governor = from->governor;
 	to->engine = from->engine;
 	copy_events(&to->events, &from->events);
 	COPY_SECTION(cgroups);

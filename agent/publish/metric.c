@@ -4,7 +4,9 @@
 
 #include <errno.h>
 
-static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_agent };
+#include "collector.h"
+
+static const struct metric_table *const tables[] = { &metrics_of_host, &metrics_of_kernel, &metrics_of_agent, &metrics_of_cost };
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
 
 const char *metric_source_name(uint32_t source)
@@ -34,7 +36,7 @@ bool context_collecting(const struct metric_context *context, enum collector_id 
 	for (uint32_t i = 0; i < snap->collector_count && i < MAX_COLLECTORS; i++) {
 		const struct collector_status *status = &snap->collectors[i];
 		if (strcmp(status->name, collector_names[id]) == 0)
-			return status->state == COLLECTOR_UP || status->state == COLLECTOR_DEGRADED;
+			return (status->state == COLLECTOR_UP || status->state == COLLECTOR_DEGRADED) && !(status->adjustable && status->depth == DEPTH_OFF);
 	}
 	return false;
 }

@@ -95,12 +95,12 @@ struct metric_table {
 	const struct metric *each;
 	size_t count;
 };
-extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_agent;
+extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_agent, metrics_of_cost;
 
 /* For emitters. */
 bool context_fresh(const struct metric_context *context, uint64_t measured_ns);
 bool context_collecting(const struct metric_context *context, enum collector_id id); /* its collector is up or degraded,
-	and the snapshot fresh */
+	not stepped down to off, and the snapshot fresh */
 void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);
 /* The number at `row` + metric->field in the way metric->value says; UNKNOWN is left out. */

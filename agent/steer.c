@@ -163,12 +163,17 @@ static void say_step(const struct agent *agent, const struct governor_verdict *v
 {
 	const struct governor_section *cost = &agent->snap->governor;
 	const struct collector_cost *each = &cost->each[verdict->collector];
-	const char *direction = verdict->to < verdict->from ? "down" : "up";
-	const char *why = verdict->forced ? "a policy now reads it" : verdict->to < verdict->from ? "over budget" : "there is room again";
+	bool down = verdict->to < verdict->from;
+	const char *why = down ? "over budget" : verdict->forced ? "a policy now reads it" : "there is room again";
+	char text[256];
 
-	log_warning("budget: %s steps %s from %s to %s, %s: it costs %.2f%% of a processor; all of nodemend %.2f%% of the node, budget %.3g%%",
-		    collector_names[verdict->collector], direction, depth_names[verdict->from], depth_names[verdict->to], why,
-		    percent(each->kernel_rate) + percent(each->user_rate), percent_of_node(cost, spent_rate(cost)), agent->config->budget_cpu_percent);
+	snprintf(text, sizeof(text), "budget: %s steps %s from %s to %s, %s: it costs %.2f%% of a processor; all of nodemend %.2f%% of the node, budget %.3g%%",
+		 collector_names[verdict->collector], down ? "down" : "up", depth_names[verdict->from], depth_names[verdict->to], why,
+		 percent(each->kernel_rate) + percent(each->user_rate), percent_of_node(cost, spent_rate(cost)), agent->config->budget_cpu_percent);
+	if (down)
+		log_warning("%s", text);
+	else
+		log_info("%s", text);
 }
 
 static void say_bounds(struct agent *agent)
@@ -231,9 +236,9 @@ static void decide_depth(struct agent *agent)
 	cost->shed_level = steering->governor.taken_count;
 	cost->exhausted = steering->governor.exhausted;
 	cost->short_of_memory = steering->governor.short_of_memory;
-	cost->armed = verdict.armed;
-	cost->armed_until_ns = steering->governor.armed_until_ns;
-	cost->armed_by = steering->governor.armed_by;
+	cost->armed = verdict.armed_until_ns != 0;
+	cost->armed_until_ns = verdict.armed_until_ns;
+	cost->armed_by = verdict.armed_by;
 }
 
 /* --- arming ----------------------------------------------------------------------------------------------------------- */

@@ -46,14 +46,27 @@ void governor_init(struct governor *governor)
 
 bool governor_arm(struct governor *governor, enum arm_reason reason, const struct config *config, uint64_t now_ns)
 {
-	bool armed = now_ns < governor->armed_until_ns;
+	bool armed = now_ns < governor->armed_until_ns[reason];
 
 	if (!config->deep_for_ns || governor->short_of_memory || now_ns < governor->rest_until_ns)
 		return false;
-	governor->armed_until_ns = now_ns + config->deep_for_ns;
-	if (!armed)
-		governor->armed_by = reason;
+	governor->armed_until_ns[reason] = now_ns + config->deep_for_ns;
 	return !armed;
+}
+
+static void forget_arms(struct governor *governor)
+{
+	memset(governor->armed_until_ns, 0, sizeof(governor->armed_until_ns));
+}
+
+static void tell_armed(const struct governor *governor, uint64_t now_ns, struct governor_verdict *ret)
+{
+	for (int i = 0; i < ARM_REASON_COUNT; i++) {
+		if (governor->armed_until_ns[i] <= now_ns || governor->armed_until_ns[i] <= ret->armed_until_ns)
+			continue;
+		ret->armed_until_ns = governor->armed_until_ns[i];
+		ret->armed_by = (enum arm_reason)i;
+	}
 }
 
 static void heed_memory(struct governor *governor, const struct governor_section *cost)
@@ -63,7 +76,7 @@ static void heed_memory(struct governor *governor, const struct governor_section
 	else if (cost->memory_bytes < cost->memory_budget_bytes - cost->memory_budget_bytes / 10)
 		governor->short_of_memory = false;
 	if (governor->short_of_memory)
-		governor->armed_until_ns = 0;
+		forget_arms(governor);
 }
 
 /* --- steps ------------------------------------------------------------------------------------------------------------ */
@@ -182,7 +195,7 @@ static bool any_is_deep(const struct snapshot *snap)
 
 static void disarm(struct governor *governor, const struct config *config, uint64_t now_ns, struct governor_verdict *ret)
 {
-	governor->armed_until_ns = 0;
+	forget_arms(governor);
 	governor->rest_until_ns = now_ns + GOVERN_REST_TIMES * config->deep_for_ns;
 	ret->disarmed = true;
 }
@@ -211,7 +224,7 @@ void governor_decide(struct governor *governor, const struct snapshot *snap, con
 	if (!lift_to_floor(governor, config, ret) && window)
 		judge(governor, snap, config, now_ns, ret);
 
-	ret->armed = now_ns < governor->armed_until_ns;
+	tell_armed(governor, now_ns, ret);
 	for (uint32_t id = 0; id < COLLECTOR_COUNT; id++)
-		ret->wanted[id] = (uint8_t)(ret->armed && governor->ceiling[id] == DEPTH_DEEP ? DEPTH_DEEP : usual(governor, id));
+		ret->wanted[id] = (uint8_t)(ret->armed_until_ns && governor->ceiling[id] == DEPTH_DEEP ? DEPTH_DEEP : usual(governor, id));
 }

@@ -34,14 +34,14 @@ struct governor {
 	uint32_t over, room;               /* windows in a row */
 	uint32_t up_after, since_up, restored; /* windows; since_up saturates */
 	bool short_of_memory, exhausted;
-	uint64_t armed_until_ns, rest_until_ns;
-	enum arm_reason armed_by;
+	uint64_t armed_until_ns[ARM_REASON_COUNT], rest_until_ns; /* each reason for itself: one often comes with another */
 };
 
 /* What changed, for the log; the rest stands in wanted. */
 struct governor_verdict {
 	uint8_t wanted[COLLECTOR_COUNT];   /* enum depth; of collectors that can be adjusted */
-	bool armed;
+	uint64_t armed_until_ns;           /* by the reason that holds longest; 0: not armed */
+	enum arm_reason armed_by;
 	bool stepped;
 	uint32_t collector;                /* this one */
 	enum depth from, to;
@@ -50,7 +50,7 @@ struct governor_verdict {
 };
 
 void governor_init(struct governor *governor);
-/* True: the deep tier was not armed before. Armed already, it stays so for longer. */
+/* True: the deep tier was not armed for this reason before. Armed already, it stays so for longer. */
 bool governor_arm(struct governor *governor, enum arm_reason reason, const struct config *config, uint64_t now_ns);
 /* At every full tick. Reads snap->governor (rates, memory) and the collectors' status. */
 void governor_decide(struct governor *governor, const struct snapshot *snap, const struct config *config, uint64_t now_ns,

@@ -199,7 +199,7 @@ static const struct metric rows[] = {
 		"Of what the collector should have seen since it opened, how much it did; absent where it cannot know."),
 	FIELD("depth_armed", METRIC_GAUGE, "", emit_governor, "1 while the deep tier is armed.", governor_section, armed, VALUE_BOOL),
 	ROW("depth_arms_total", METRIC_COUNTER, "", emit_arms,
-		"Times the deep tier was armed: by pressure on a resource, or by a policy's condition."),
+		"Times that pressure on a resource, or a policy's condition, armed the deep tier."),
 	ROW("self_cpu_ratio", METRIC_GAUGE, "", emit_self_ratio,
 		"Share of one processor that nodemend costs: agent with workers, publisher, and programs on behalf of others (kernel)."),
 };

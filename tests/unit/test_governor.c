@@ -321,26 +321,28 @@ static void it_is_armed_for_a_while(void **state)
 	struct node *node = node_new(1);
 	node_load(node, COLLECTOR_SYSCALL, 1, 2, 5);
 	decide(node);
-	assert_false(node->verdict.armed);
+	assert_true(node->verdict.armed_until_ns == 0);
 
 	assert_true(governor_arm(&node->governor, ARM_IO, node->config, node->now));
 	decide(node);
 	assert_int_equal(depth_of(node, COLLECTOR_SYSCALL), DEPTH_DEEP);
 	node->now += 50 * NSEC_PER_SEC;
-	assert_false(governor_arm(&node->governor, ARM_CPU, node->config, node->now)); /* longer, not anew */
-	assert_int_equal(node->governor.armed_by, ARM_IO);
+	assert_false(governor_arm(&node->governor, ARM_IO, node->config, node->now)); /* longer, not anew */
+	assert_true(governor_arm(&node->governor, ARM_FINDING, node->config, node->now - NSEC_PER_SEC)); /* a reason of its own */
+	decide(node);
+	assert_int_equal(node->verdict.armed_by, ARM_IO); /* it holds longest */
 	node->now += 50 * NSEC_PER_SEC;
 	decide(node);
-	assert_true(node->verdict.armed);
+	assert_true(node->verdict.armed_until_ns > node->now);
 	node->now += 3600 * NSEC_PER_SEC; /* as after a suspend: it does not wake up deep */
 	decide(node);
-	assert_false(node->verdict.armed);
+	assert_true(node->verdict.armed_until_ns == 0);
 	assert_int_equal(depth_of(node, COLLECTOR_SYSCALL), DEPTH_HISTOGRAMS);
 
 	node->config->deep_for_ns = 0;
 	assert_false(governor_arm(&node->governor, ARM_IO, node->config, node->now));
 	decide(node);
-	assert_false(node->verdict.armed);
+	assert_true(node->verdict.armed_until_ns == 0);
 	node_free(node);
 	(void)state;
 }

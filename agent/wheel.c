@@ -97,8 +97,6 @@ void wheel_open_collectors(struct agent *agent)
 	agent->snap->collector_count = COLLECTOR_COUNT;
 	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
 		open_collector(agent, id);
-	if (census_new(&agent->env, &agent->census) < 0)
-		log_warning("bpf maps: how full they are stays unknown: out of memory");
 }
 
 void wheel_reopen_collectors(struct agent *agent, const struct config *old)
@@ -191,7 +189,8 @@ static void show_engine(struct agent *agent)
 static void count_maps(struct agent *agent)
 {
 	struct snapshot *snap = agent->snap;
-	if (!agent->census)
+	/* From the second tick on: it takes ten milliseconds to load, and nobody waits for its first answer. */
+	if (!agent->census && (snap->seq == 1 || census_new(&agent->env, &agent->census) < 0))
 		return;
 	census_take(agent->census, &snap->maps, snap->boot_ns);
 	for (uint32_t id = 0; id < snap->collector_count; id++)

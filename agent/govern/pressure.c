@@ -16,7 +16,7 @@ static const char *const triggers[] = { "some 75000 1000000", "some 150000 20000
 int pressure_open(int proc_fd, enum psi_resource resource)
 {
 	int fd = openat(proc_fd, files[resource], O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	int error = fd < 0 ? -errno : -EINVAL;
+	int error = fd < 0 ? -errno : 0;
 
 	for (size_t i = 0; fd >= 0 && i < sizeof(triggers) / sizeof(triggers[0]); i++) {
 		/* The kernel wants the end of the string with it. */

@@ -258,6 +258,36 @@ static void what_has_no_room_is_counted(void **state)
 	harness_close(harness, &collector_fswrite);
 }
 
+/* Stepped down to off it costs nothing and says nothing; back on, its totals go on from where they stood. */
+static void off_it_is_silent_and_then_goes_on(void **state)
+{
+	struct volume *volume = *state;
+	struct harness *harness = volume->harness;
+	const struct filesystem *filesystem = &harness->snap.filesystems.each[0];
+
+	harness_open(harness, &collector_fswrite);
+	pid_t first = write_in_child(SIZE);
+	harness_tick(harness, &collector_fswrite);
+	uint64_t total = filesystem->dirtied_total, stamp = harness->snap.writers.measured_ns;
+	assert_in_range(total_of(volume, first), SIZE, SIZE + SIZE / 100);
+
+	assert_int_equal(collector_fswrite.set_depth(harness->state[COLLECTOR_FSWRITE], DEPTH_OFF), 0);
+	pid_t unseen = write_in_child(SIZE);
+	harness_tick(harness, &collector_fswrite);
+	assert_int_equal(harness->snap.writers.measured_ns, stamp);
+	assert_int_equal(filesystem->dirtied_total, total);
+	assert_null(find(volume, unseen));
+
+	assert_int_equal(collector_fswrite.set_depth(harness->state[COLLECTOR_FSWRITE], DEPTH_COUNTS), 0);
+	assert_int_equal(collector_fswrite.set_depth(harness->state[COLLECTOR_FSWRITE], DEPTH_DEEP), 0);
+	pid_t second = write_in_child(SIZE);
+	harness_tick(harness, &collector_fswrite);
+	assert_int_equal(harness->snap.writers.measured_ns, harness->snap.boot_ns);
+	assert_in_range(total_of(volume, second), SIZE, SIZE + SIZE / 100); /* attached once, counted once */
+	assert_in_range(filesystem->dirtied_total - total, SIZE, SIZE + SIZE / 10);
+	harness_close(harness, &collector_fswrite);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(beside_syscall_every_write_is_attributed, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_dead_are_named_and_pruned, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_no_room_is_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(off_it_is_silent_and_then_goes_on, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@ it looks as before. And pressure makes it look deeper for a while.
 import contextlib
 import os
 import re
+import subprocess
 
 import harness
 from harness import Program, wait_for
@@ -103,16 +104,43 @@ def what_a_policy_reads_stays(bench):
     bench.equal("and nothing is over budget", value(agent, "nodemend_budget_exhausted"), 0)
 
 
-def pressure_arms(bench):
-    """More spinners than the one processor they are tied to can serve: the kernel's trigger, or the polled figure, tells."""
+def check_pressure(bench, triggers):
+    """More spinners than the one processor they are tied to can serve."""
     agent = bench.agent(CONFIG.format(budget=50, deep="1s", policies="[]"))
     before = agent.feed().total("nodemend_depth_arms_total", reason="cpu")
+    watched = psi_files(agent.pid)
+    bench.ok("the kernel's triggers are set" if triggers else "no trigger is to be had", len(watched) == (3 if triggers else 0), watched)
     Program(bench, ["taskset", "-c", "0", harness.PROGRAMS / "spinner", "--threads", 4, "--seconds", 30])
     wait_for("the deep tier to be armed by it", lambda: agent.feed().total("nodemend_depth_arms_total", reason="cpu") > before, 28)
     bench.ok("pressure on the processor arms the deep tier", True)
     wait_for("a collector to look deep", lambda: depth(agent) == 3 and value(agent, "nodemend_depth_armed") == 1, 28)
     bench.ok("collectors look deep then", True)
     bench.ok("the log says why", "depth: deep for 1 s: pressure on cpu" in agent.log.read_text())
+
+
+def psi_files(pid):
+    """What the agent has open for writing of /proc/pressure: triggers."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            name = os.readlink(f"/proc/{pid}/fd/{fd}")
+            flags = re.search(r"flags:\s*(\d+)", open(f"/proc/{pid}/fdinfo/{fd}").read())
+            if "/pressure/" in name and int(flags[1], 8) & os.O_RDWR:
+                found.append(name)
+    return found
+
+
+def pressure_arms(bench):
+    check_pressure(bench, True)
+
+
+def pressure_arms_without_triggers(bench):
+    """Where /proc/pressure can be read and not be written, as on kernels that keep triggers to CAP_SYS_RESOURCE."""
+    where = "/proc/pressure"
+    subprocess.run(["mount", "--bind", where, where], check=True)
+    bench.stack.callback(subprocess.run, ["umount", "-l", where], check=False)
+    subprocess.run(["mount", "-o", "remount,ro,bind", where], check=True)
+    check_pressure(bench, False)
 
 
 def a_finding_arms(bench):
@@ -132,4 +160,5 @@ def a_finding_arms(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(a_storm_is_weathered, what_a_policy_reads_stays, pressure_arms, a_finding_arms))
+    raise SystemExit(harness.main(a_storm_is_weathered, what_a_policy_reads_stays, pressure_arms, pressure_arms_without_triggers,
+                                  a_finding_arms))

@@ -199,6 +199,42 @@ uint64_t object_map_bytes(const struct bpf_object *object)
 	return bytes;
 }
 
+static bool is_iterator(const struct bpf_program *program)
+{
+	return bpf_program__get_type(program) == BPF_PROG_TYPE_TRACING && bpf_program__get_expected_attach_type(program) == BPF_TRACE_ITER;
+}
+
+static void fill_program(struct bpf_program_stat *stat, uint32_t collector, const struct bpf_object *object, const struct bpf_program *program)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+		info = (struct bpf_prog_info){ 0 };
+	*stat = (struct bpf_program_stat){ .id = info.id, .collector = collector, .runs_for_us = is_iterator(program), .run_ns = info.run_time_ns,
+					   .run_count = info.run_cnt };
+	snprintf(stat->name, sizeof(stat->name), "%.20s/%.40s", bpf_object__name(object), bpf_program__name(program));
+}
+
+uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity)
+{
+	struct bpf_program *program;
+	uint32_t count = 0;
+
+	for (int i = 0; i < MAX_OBJECTS; i++) {
+		if (!loaded[i].object)
+			continue;
+		bpf_object__for_each_program(program, loaded[i].object) {
+			if (bpf_program__fd(program) < 0)
+				continue;
+			if (count < capacity)
+				fill_program(&each[count], loaded[i].collector, loaded[i].object, program);
+			count++;
+		}
+	}
+	return count;
+}
+
 int object_walk_init(struct object_walk *walk, size_t size)
 {
 	int cpus = libbpf_num_possible_cpus();

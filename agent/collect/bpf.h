@@ -30,6 +30,8 @@ int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char 
 int object_shared_map(const char *name);
 /* Kernel memory of its maps, by the kernel's own account; a shared one counts where it was made. */
 uint64_t object_map_bytes(const struct bpf_object *object);
+/* The programs of all loaded objects with what the kernel has counted so far, in windows (see meter.h). Returns how many there are. */
+uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity);
 
 /*
  * The list itself, for those who count what it costs. What is loaded belongs to the collector that was named last (NO_INDEX: to the

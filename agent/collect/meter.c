@@ -15,32 +15,24 @@
 /* The least of some batches: an interrupt in the middle of one makes it dearer, nothing makes it cheaper. */
 enum { BATCHES = 8, BATCH_RUNS = 500 };
 
-struct program_count {
-	uint32_t id;
-	uint64_t run_ns, run_count;
-};
-
 struct meter {
 	uint64_t empty_run_ns;
 	int fd;                        /* while a window is open, else -1 */
 	uint64_t began_ns, ended_ns;   /* of this window; of the last one, or 0 */
 	uint32_t count;
-	struct program_count before[MAX_BPF_PROGRAMS]; /* at the beginning of the window */
+	struct bpf_program_stat before[MAX_BPF_PROGRAMS]; /* the kernel's counts at the beginning of the window */
 	struct program_section old;    /* as it was before this window: programs come and go, their totals go by name */
 };
 
-static int read_count(int program_fd, struct program_count *ret)
-{
-	struct bpf_prog_info info = { 0 };
-	uint32_t size = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(program_fd, &info, &size))
-		return -errno;
-	*ret = (struct program_count){ .id = info.id, .run_ns = info.run_time_ns, .run_count = info.run_cnt };
-	return 0;
-}
-
 /* --- calibration ------------------------------------------------------------------------------------------------------ */
+
+static int read_count(int program_fd, struct bpf_prog_info *ret)
+{
+	uint32_t size = sizeof(*ret);
+
+	memset(ret, 0, sizeof(*ret));
+	return bpf_obj_get_info_by_fd(program_fd, ret, &size);
+}
 
 static uint64_t time_empty_run(int program_fd)
 {
@@ -49,13 +41,13 @@ static uint64_t time_empty_run(int program_fd)
 
 	for (int i = 0; i < BATCHES; i++) {
 		LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet, .data_size_in = sizeof(packet), .repeat = BATCH_RUNS);
-		struct program_count before, after;
+		struct bpf_prog_info before, after;
 
 		if (read_count(program_fd, &before) || bpf_prog_test_run_opts(program_fd, &options) || read_count(program_fd, &after))
 			continue;
-		if (after.run_count <= before.run_count)
+		if (after.run_cnt <= before.run_cnt)
 			continue;
-		uint64_t each = (after.run_ns - before.run_ns) / (after.run_count - before.run_count);
+		uint64_t each = (after.run_time_ns - before.run_time_ns) / (after.run_cnt - before.run_cnt);
 		least = each < least ? each : least;
 	}
 	return least;
@@ -116,50 +108,17 @@ uint64_t meter_empty_run_ns(const struct meter *meter)
 
 /* --- windows ---------------------------------------------------------------------------------------------------------- */
 
-struct walk {
-	struct meter *meter;
-	struct program_section *section;
-	uint64_t window_ns, since_ns;        /* its length; from the end of the last one to the end of this */
-	uint64_t *rates, own;
-};
-
-static void visit_programs(void (*visit)(struct walk *walk, struct bpf_object *object, uint32_t collector, struct bpf_program *program), struct walk *walk)
-{
-	for (uint32_t slot = 0; slot < MAX_OBJECTS; slot++) {
-		uint32_t collector;
-		struct bpf_object *object = object_at(slot, &collector);
-		struct bpf_program *program;
-
-		if (!object)
-			continue;
-		bpf_object__for_each_program(program, object)
-			if (bpf_program__fd(program) >= 0)
-				visit(walk, object, collector, program);
-	}
-}
-
-static void note_before(struct walk *walk, struct bpf_object *object, uint32_t collector, struct bpf_program *program)
-{
-	struct meter *meter = walk->meter;
-
-	(void)object;
-	(void)collector;
-	if (meter->count < MAX_BPF_PROGRAMS && !read_count(bpf_program__fd(program), &meter->before[meter->count]))
-		meter->count++;
-}
-
 int meter_begin(struct meter *meter, uint64_t now_ns)
 {
-	struct walk walk = { .meter = meter };
-
 	if (meter->fd >= 0)
 		return -EBUSY;
 	meter->fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	if (meter->fd < 0)
 		return -errno;
-	meter->count = 0;
 	meter->began_ns = now_ns;
-	visit_programs(note_before, &walk);
+	meter->count = object_programs(meter->before, MAX_BPF_PROGRAMS);
+	if (meter->count > MAX_BPF_PROGRAMS)
+		meter->count = MAX_BPF_PROGRAMS;
 	return 0;
 }
 
@@ -168,12 +127,7 @@ bool meter_is_counting(const struct meter *meter)
 	return meter && meter->fd >= 0;
 }
 
-static bool is_iterator(const struct bpf_program *program)
-{
-	return bpf_program__get_type(program) == BPF_PROG_TYPE_TRACING && bpf_program__get_expected_attach_type(program) == BPF_TRACE_ITER;
-}
-
-static const struct program_count *find_before(const struct meter *meter, uint32_t id)
+static const struct bpf_program_stat *find_before(const struct meter *meter, uint32_t id)
 {
 	for (uint32_t i = 0; i < meter->count; i++)
 		if (meter->before[i].id == id)
@@ -194,56 +148,42 @@ static uint64_t scale(uint64_t value, uint64_t to, uint64_t from)
 	return from ? (uint64_t)((double)value * (double)to / (double)from) : 0;
 }
 
-static void count_program(struct walk *walk, struct bpf_object *object, uint32_t collector, struct bpf_program *program)
+/* From the kernel's counts to ours: the rate of this window, and totals that go on by it for all of `since_ns`. */
+static void estimate(const struct meter *meter, struct bpf_program_stat *stat, uint64_t window_ns, uint64_t since_ns)
 {
-	struct program_section *section = walk->section;
-	struct program_count after = { 0 };
-	if (section->count == MAX_BPF_PROGRAMS) {
-		section->cut++;
-		return;
-	}
-	struct bpf_program_stat *stat = &section->each[section->count++];
-	*stat = (struct bpf_program_stat){ .collector = collector };
-	snprintf(stat->name, sizeof(stat->name), "%.20s/%.40s", bpf_object__name(object), bpf_program__name(program));
-	const struct bpf_program_stat *old = find_old(&walk->meter->old, stat->name);
-	if (old) {
-		stat->run_ns = old->run_ns;
-		stat->run_count = old->run_count;
-	}
-
 	/* One that was loaded in the middle of the window is counted from the next one on. */
-	const struct program_count *before = read_count(bpf_program__fd(program), &after) ? NULL : find_before(walk->meter, after.id);
-	if (!before)
-		return;
-	uint64_t runs = after.run_count - before->run_count, ran_ns = after.run_ns - before->run_ns;
-	uint64_t counting_ns = runs * walk->meter->empty_run_ns;
+	const struct bpf_program_stat *before = find_before(meter, stat->id), *old = find_old(&meter->old, stat->name);
+	uint64_t runs = before ? stat->run_count - before->run_count : 0, ran_ns = before ? stat->run_ns - before->run_ns : 0;
+	uint64_t counting_ns = runs * meter->empty_run_ns;
+
 	ran_ns = ran_ns > counting_ns ? ran_ns - counting_ns : 0;
-	stat->run_rate = scale(ran_ns, NSEC_PER_SEC, walk->window_ns);
-	stat->run_ns += scale(ran_ns, walk->since_ns, walk->window_ns);
-	stat->run_count += scale(runs, walk->since_ns, walk->window_ns);
-	if (is_iterator(program))
-		return;
-	if (collector < COST_ROWS)
-		walk->rates[collector] += stat->run_rate;
-	else
-		walk->own += stat->run_rate;
+	stat->run_rate = scale(ran_ns, NSEC_PER_SEC, window_ns);
+	stat->run_ns = (old ? old->run_ns : 0) + scale(ran_ns, since_ns, window_ns);
+	stat->run_count = (old ? old->run_count : 0) + scale(runs, since_ns, window_ns);
 }
 
 int meter_end(struct meter *meter, uint64_t now_ns, struct program_section *section, uint64_t *rates, uint64_t *ret_own)
 {
-	struct walk walk = { .meter = meter, .section = section, .rates = rates };
-
 	if (meter->fd < 0)
 		return -EINVAL;
-	walk.window_ns = now_ns - meter->began_ns;
-	walk.since_ns = meter->ended_ns ? now_ns - meter->ended_ns : walk.window_ns;
+	uint64_t window_ns = now_ns - meter->began_ns, since_ns = meter->ended_ns ? now_ns - meter->ended_ns : window_ns;
+
 	memcpy(&meter->old, section, offsetof(struct program_section, each) + section->count * sizeof(section->each[0]));
-	section->count = section->cut = 0;
-	memset(rates, 0, COST_ROWS * sizeof(*rates));
-	visit_programs(count_program, &walk);
+	uint32_t count = object_programs(section->each, MAX_BPF_PROGRAMS);
 	close(meter->fd);
 	meter->fd = -1;
 	meter->ended_ns = now_ns;
-	*ret_own = walk.own;
+
+	section->count = count < MAX_BPF_PROGRAMS ? count : MAX_BPF_PROGRAMS;
+	section->cut = count - section->count;
+	memset(rates, 0, COST_ROWS * sizeof(*rates));
+	*ret_own = 0;
+	for (uint32_t i = 0; i < section->count; i++) {
+		struct bpf_program_stat *stat = &section->each[i];
+
+		estimate(meter, stat, window_ns, since_ns);
+		if (!stat->runs_for_us)
+			*(stat->collector < COST_ROWS ? &rates[stat->collector] : ret_own) += stat->run_rate;
+	}
 	return 0;
 }

@@ -88,7 +88,7 @@ static void emit_steps(const struct metric *metric, const struct metric_context 
 {
 	const struct governor_section *cost = fresh_governor(context);
 	(void)metric;
-	for (uint32_t i = 0; cost && i < context->snap->collector_count && i < MAX_COLLECTORS; i++) {
+	for (uint32_t i = 0; cost && cost->processors && i < context->snap->collector_count && i < MAX_COLLECTORS; i++) {
 		struct label labels[] = { { "collector", context->snap->collectors[i].name }, { "direction", "down" } };
 		if (!context->snap->collectors[i].adjustable)
 			continue;

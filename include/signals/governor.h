@@ -17,10 +17,12 @@ enum {
 	COST_ROWS = 32,                /* as many as collectors fit into a snapshot */
 };
 
-/* The kernel counts runs only in the windows in which we ask it to; these are estimates of all the time since the load. */
+/* The kernel counts runs only in the windows in which we ask it to; in the snapshot these are estimates of all the time since the load. */
 struct bpf_program_stat {
 	char name[BPF_NAME_LEN];
+	uint32_t id;                   /* the kernel's */
 	uint32_t collector;            /* whose it is; NO_INDEX: the agent's own */
+	bool runs_for_us;              /* an iterator: its time is in the agent's own */
 	uint64_t run_ns, run_count;
 	uint64_t run_rate;             /* in the last window */
 };

@@ -216,7 +216,9 @@ static void check_census(const char *btf_path, const char *source)
 	}
 	for (int i = 0; i < 20; i++) /* where maps are walked, one a tick */
 		census_take(census, section, 2);
-	assert_true(told->entries >= ZOMBIES && told->entries <= rows + ZOMBIES + 2000);
+	/* Others' processes end, too, thousands at a time; none of them is reaped by us. */
+	if (told->entries < ZOMBIES || rows > told->capacity / 2 || told->entries > told->capacity)
+		fail_msg("%llu rows for %d zombies, %llu before", (unsigned long long)told->entries, ZOMBIES, (unsigned long long)rows);
 	assert_true(ring->entries >= ZOMBIES * sizeof(uint64_t) && ring->entries <= ring->capacity);
 	assert_true(told->bytes > 0 && ring->bytes >= 256 * 1024);
 	assert_int_equal(section->measured_ns, 2);

@@ -115,12 +115,9 @@ static void list_maps(struct census *census, struct map_section *section)
 	section->count = section->cut = 0;
 	for (uint32_t slot = 0; slot < MAX_OBJECTS; slot++) {
 		uint32_t collector;
-		struct bpf_object *object = object_at(slot, &collector);
-		struct bpf_map *map;
+		const struct bpf_object *object = object_at(slot, &collector);
 
-		if (!object)
-			continue;
-		bpf_object__for_each_map(map, object)
+		for (const struct bpf_map *map = object ? bpf_object__next_map(object, NULL) : NULL; map; map = bpf_object__next_map(object, map))
 			list_map(census, section, object, collector, map);
 	}
 	census->version = object_version();

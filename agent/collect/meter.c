@@ -40,7 +40,7 @@ static uint64_t time_empty_run(int program_fd)
 	char packet[64] = { 0 };
 
 	for (int i = 0; i < BATCHES; i++) {
-		LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet, .data_size_in = sizeof(packet), .repeat = BATCH_RUNS);
+		struct bpf_test_run_opts options = { .sz = sizeof(options), .data_in = packet, .data_size_in = sizeof(packet), .repeat = BATCH_RUNS };
 		struct bpf_prog_info before, after;
 
 		if (read_count(program_fd, &before) || bpf_prog_test_run_opts(program_fd, &options) || read_count(program_fd, &after))

@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import harness
 from harness import Program, wait_for
@@ -104,6 +105,25 @@ def what_a_policy_reads_stays(bench):
     bench.equal("and nothing is over budget", value(agent, "nodemend_budget_exhausted"), 0)
 
 
+def memory_is_short(bench):
+    """The least budget there is, and no agent is that small: it is said once, and nothing looks deeper."""
+    config = CONFIG.format(budget=50, deep="60s", policies="[]").replace("measure_every: 1s", "measure_every: 1s, memory: 16MiB")
+    agent = bench.agent(config)
+    Program(bench, ["taskset", "-c", "0", harness.PROGRAMS / "spinner", "--threads", 4, "--seconds", 90])
+    pressure = Path("/proc/pressure/cpu")
+
+    def waited():
+        return int(re.search(r"some .*total=(\d+)", pressure.read_text())[1])
+    start = waited()
+    wait_for("three seconds of pressure", lambda: waited() > start + 3000000, 80)
+    agent.next_feed()
+    bench.ok("what is held is over the budget", value(agent, "nodemend_budget_memory_spent_bytes") > value(agent, "nodemend_budget_memory_bytes") == 16 << 20)
+    bench.equal("nothing is armed by all the pressure", (value(agent, "nodemend_depth_armed"), depth(agent)), (0, 2))
+    bench.equal("the log says so once", agent.log.read_text().count("nothing looks deeper than usual"), 1)
+    _, out, _ = agent.cli("doctor")
+    bench.ok("doctor says it", "nothing looks deeper than usual" in out, out[-600:])
+
+
 def check_pressure(bench, triggers):
     """More spinners than the one processor they are tied to can serve."""
     agent = bench.agent(CONFIG.format(budget=50, deep="1s", policies="[]"))
@@ -160,5 +180,5 @@ def a_finding_arms(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(a_storm_is_weathered, what_a_policy_reads_stays, pressure_arms, pressure_arms_without_triggers,
-                                  a_finding_arms, seconds=900))
+    raise SystemExit(harness.main(a_storm_is_weathered, what_a_policy_reads_stays, memory_is_short, pressure_arms,
+                                  pressure_arms_without_triggers, a_finding_arms, seconds=900))

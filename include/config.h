@@ -48,9 +48,10 @@ struct config {
 	enum mode mode;                    /* ceiling */
 	uint64_t startup_grace_ns;         /* no act before the agent is this old */
 	char listen[NAME_LEN];             /* "" = no HTTP */
-	double budget_cpu_percent;
+	double budget_cpu_percent;         /* of all online processors together */
 	uint64_t budget_memory_bytes;
 	uint64_t slice_cpu_ns, slice_io_bytes, slice_rss_bytes; /* a process that used so much more is told of while it lives */
+	uint64_t measure_every_ns, deep_for_ns; /* deep_for 0 = never */
 	bool collectors[COLLECTOR_COUNT];
 	uint64_t slow_syscall_ns;          /* a working system call beyond this has a record; 0 = a second */
 	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */

@@ -19,6 +19,7 @@
 #include "signals/dns.h"
 #include "signals/drop.h"
 #include "signals/fsop.h"
+#include "signals/governor.h"
 #include "signals/growth.h"
 #include "signals/irq.h"
 #include "signals/pagecache.h"
@@ -49,7 +50,6 @@ enum {
 	MAX_WRITERS = 1024,
 	MAX_UNITS = 64,
 	MAX_COLLECTORS = 32,
-	MAX_BPF_PROGRAMS = 128,
 	NAME_LEN = 96,                 /* a container id is 64 digits; `cri-containerd-<id>.scope` must fit, too */
 	PATH_LEN = 256,
 	WHY_LEN = 160,
@@ -73,6 +73,10 @@ struct collector_status {
 	uint64_t events_lost;      /* ring reserve failures, failed map inserts, rows cut by a bound */
 	uint64_t collect_ns;       /* time the last collect() took */
 	uint64_t map_bytes;        /* kernel memory of its maps */
+	bool adjustable;           /* its depth can be turned: enum depth of collector.h */
+	uint8_t depth;             /* as it is now, where it can be turned */
+	/* Since it was opened: of what it should have seen, how much it did. UNKNOWN where it has no notion of that. */
+	uint64_t coverage_seen, coverage_expected;
 };
 
 struct cpu_times { /* /proc/stat order; never falls (clamped per field) */
@@ -300,11 +304,6 @@ struct unit_section {
 	struct unit_sample each[MAX_UNITS]; /* only units that a policy names */
 };
 
-struct bpf_program_stat {
-	char name[NAME_LEN];
-	uint64_t run_ns, run_count; /* 0 where the kernel does not count them */
-};
-
 struct self_section {
 	uint64_t measured_ns;
 	uint64_t cpu_ns, resident_bytes;                       /* agent with its workers */
@@ -312,8 +311,6 @@ struct self_section {
 	uint64_t publisher_restarts, events_dropped;           /* records the publisher was too slow for */
 	uint64_t journal_late;                                 /* intents not yet durable at their deadline */
 	struct histogram ticks;
-	uint32_t program_count;
-	struct bpf_program_stat programs[MAX_BPF_PROGRAMS];
 };
 
 /* What the engine did so far; the indexes are enum remedy_id, enum mode and enum outcome of record.h and remedy.h. */
@@ -360,7 +357,10 @@ struct snapshot {
 	struct syscall_in_flight_section syscall_in_flight;
 	struct syscall_deep_section syscall_deep;
 	struct unit_section units;
+	struct program_section programs;
+	struct map_section maps;
 	struct self_section self;
+	struct governor_section governor;
 	struct engine_section engine;
 	struct oom_section oom;
 	struct kill_section kills;
@@ -379,6 +379,8 @@ struct snapshot {
 	struct cgroup_section cgroups;
 	struct process_section processes;
 };
+
+_Static_assert((int)COST_ROWS == (int)MAX_COLLECTORS, "a row of cost for each collector");
 
 /* Copies what is in use (counts, not capacities), so that untouched pages stay untouched. */
 void snapshot_copy(struct snapshot *to, const struct snapshot *from);

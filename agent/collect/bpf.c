@@ -16,14 +16,18 @@
 #include "collect/btf_subset.h"
 #include "core/heap.h"
 
-enum { MAX_OBJECTS = 24, INITIAL_PIDNS = (int)0xEFFFFFFC, BATCH_DEPTH = 256 };
+enum { INITIAL_PIDNS = (int)0xEFFFFFFC, BATCH_DEPTH = 256 };
 
 /*
  * libbpf's printer takes no argument of ours, and what is loaded is a fact of the process: so these are globals. The agent's
  * collectors open, run and close on one thread.
  */
 static char complaint[WHY_LEN];
-static const struct bpf_object *loaded[MAX_OBJECTS];
+static struct {
+	struct bpf_object *object;
+	uint32_t collector;
+} loaded[MAX_OBJECTS];
+static uint32_t owner = NO_INDEX, version;
 
 /*
  * The kernel's types while objects are being opened, and the file in which each object finds those of them that it names. libbpf
@@ -228,7 +232,7 @@ int object_load(struct bpf_object *object, char *why, size_t why_size)
 {
 	int free_slot = 0, error;
 
-	while (free_slot < MAX_OBJECTS && loaded[free_slot])
+	while (free_slot < MAX_OBJECTS && loaded[free_slot].object)
 		free_slot++;
 	if (free_slot == MAX_OBJECTS)
 		return explain(-ENOSPC, why, why_size);
@@ -243,15 +247,36 @@ int object_load(struct bpf_object *object, char *why, size_t why_size)
 		error = map_variables(object);
 	if (error)
 		return explain(error, why, why_size);
-	loaded[free_slot] = object;
+	loaded[free_slot].object = object;
+	loaded[free_slot].collector = owner;
+	version++;
 	return 0;
 }
 
 void object_forget(struct bpf_object *object)
 {
-	for (int i = 0; object && i < MAX_OBJECTS; i++)
-		if (loaded[i] == object)
-			loaded[i] = NULL;
+	for (int i = 0; object && i < MAX_OBJECTS; i++) {
+		if (loaded[i].object == object) {
+			loaded[i].object = NULL;
+			version++;
+		}
+	}
+}
+
+void object_owner(uint32_t collector)
+{
+	owner = collector;
+}
+
+uint32_t object_version(void)
+{
+	return version;
+}
+
+struct bpf_object *object_at(uint32_t slot, uint32_t *ret_collector)
+{
+	*ret_collector = loaded[slot].collector;
+	return loaded[slot].object;
 }
 
 int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char *why, size_t why_size)
@@ -267,7 +292,7 @@ int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char 
 int object_shared_map(const char *name)
 {
 	for (int i = 0; i < MAX_OBJECTS; i++) {
-		struct bpf_map *map = loaded[i] ? bpf_object__find_map_by_name(loaded[i], name) : NULL;
+		struct bpf_map *map = loaded[i].object ? bpf_object__find_map_by_name(loaded[i].object, name) : NULL;
 
 		if (map && bpf_map__autocreate(map) && bpf_map__fd(map) >= 0)
 			return bpf_map__fd(map);
@@ -276,7 +301,7 @@ int object_shared_map(const char *name)
 }
 
 /* fdinfo's memlock: what the map holds now where the kernel knows it, else what it may come to hold. */
-static uint64_t map_bytes(int fd)
+uint64_t object_one_map_bytes(int fd)
 {
 	char path[64], line[128];
 	uint64_t bytes = 0;
@@ -300,12 +325,12 @@ static uint32_t map_id(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
 }
 
-static bool is_of_another(const struct bpf_object *object, const struct bpf_map *map)
+bool object_borrows_map(const struct bpf_object *object, const struct bpf_map *map)
 {
 	uint32_t id = map_id(bpf_map__fd(map));
 
-	for (int i = 0; i < MAX_OBJECTS && loaded[i] != object; i++) {
-		struct bpf_map *other = loaded[i] ? bpf_object__find_map_by_name(loaded[i], bpf_map__name(map)) : NULL;
+	for (int i = 0; i < MAX_OBJECTS && loaded[i].object != object; i++) {
+		struct bpf_map *other = loaded[i].object ? bpf_object__find_map_by_name(loaded[i].object, bpf_map__name(map)) : NULL;
 
 		if (other && bpf_map__fd(other) >= 0 && map_id(bpf_map__fd(other)) == id)
 			return true;
@@ -319,8 +344,8 @@ uint64_t object_map_bytes(const struct bpf_object *object)
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, object)
-		if (bpf_map__autocreate(map) && bpf_map__fd(map) >= 0 && !is_of_another(object, map))
-			bytes += map_bytes(bpf_map__fd(map));
+		if (bpf_map__autocreate(map) && bpf_map__fd(map) >= 0 && !object_borrows_map(object, map))
+			bytes += object_one_map_bytes(bpf_map__fd(map));
 	return bytes;
 }
 
@@ -339,16 +364,21 @@ uint64_t object_missed(const struct bpf_object *object)
 	return missed;
 }
 
-static void fill_program(struct bpf_program_stat *stat, const struct bpf_object *object, const struct bpf_program *program)
+static bool is_iterator(const struct bpf_program *program)
+{
+	return bpf_program__get_type(program) == BPF_PROG_TYPE_TRACING && bpf_program__get_expected_attach_type(program) == BPF_TRACE_ITER;
+}
+
+static void fill_program(struct bpf_program_stat *stat, uint32_t collector, const struct bpf_object *object, const struct bpf_program *program)
 {
 	struct bpf_prog_info info = { 0 };
 	uint32_t size = sizeof(info);
 
-	snprintf(stat->name, sizeof(stat->name), "%.20s/%.40s", bpf_object__name(object), bpf_program__name(program));
 	if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
 		info = (struct bpf_prog_info){ 0 };
-	stat->run_ns = info.run_time_ns;
-	stat->run_count = info.run_cnt;
+	*stat = (struct bpf_program_stat){ .id = info.id, .collector = collector, .runs_for_us = is_iterator(program), .run_ns = info.run_time_ns,
+					   .run_count = info.run_cnt };
+	snprintf(stat->name, sizeof(stat->name), "%.20s/%.40s", bpf_object__name(object), bpf_program__name(program));
 }
 
 uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity)
@@ -357,11 +387,15 @@ uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity)
 	uint32_t count = 0;
 
 	for (int i = 0; i < MAX_OBJECTS; i++) {
-		if (!loaded[i])
+		if (!loaded[i].object)
 			continue;
-		bpf_object__for_each_program(program, loaded[i])
-			if (bpf_program__fd(program) >= 0 && count < capacity)
-				fill_program(&each[count++], loaded[i], program);
+		bpf_object__for_each_program(program, loaded[i].object) {
+			if (bpf_program__fd(program) < 0)
+				continue;
+			if (count < capacity)
+				fill_program(&each[count], loaded[i].collector, loaded[i].object, program);
+			count++;
+		}
 	}
 	return count;
 }

@@ -43,8 +43,20 @@ uint64_t object_map_bytes(const struct bpf_object *object);
  * system calls can be preempted (seen on 7.3) this happens without any recursion: the second task's event is lost, so it is counted.
  */
 uint64_t object_missed(const struct bpf_object *object);
-/* The programs of all loaded objects with what the kernel counted: zeros while nobody switched BPF statistics on. */
+/* The programs of all loaded objects with what the kernel has counted so far, in windows (see meter.h). Returns how many there are. */
 uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity);
+
+/*
+ * The list itself, for those who count what it costs. What is loaded belongs to the collector that was named last (NO_INDEX: to the
+ * agent); whoever opens collectors names them. The version changes whenever an object comes or goes.
+ */
+void object_owner(uint32_t collector);
+uint32_t object_version(void);
+enum { MAX_OBJECTS = 64 };
+struct bpf_object *object_at(uint32_t slot, uint32_t *ret_collector); /* slot below MAX_OBJECTS; NULL: free */
+/* The map is one of an object loaded before: what it holds is counted there. */
+bool object_borrows_map(const struct bpf_object *object, const struct bpf_map *map);
+uint64_t object_one_map_bytes(int fd);
 
 /*
  * Calls `visit` for each element, by batches where the kernel has them. The values of a per-CPU map come as one array with

@@ -20,6 +20,7 @@ enum {
 	MAX_ROWS = 8192,                /* twice the kernel's: the dead are shown until their share has faded */
 	BUCKETS = 4096,
 	NONE = -1,
+	MAX_LINKS = 5,
 	FADED_BYTES = 4096,             /* below a page of recent bytes nobody is a cause any more */
 	KERNEL_ROWS_HIGH = 3072,        /* of 4096: from here on, also the living who are silent give up their row */
 };
@@ -205,6 +206,17 @@ static int open_fswrite(const struct collector_env *env, struct collector_status
 	status->map_bytes = object_map_bytes(state->skel->obj);
 	*ret_state = state;
 	return 0;
+}
+
+/* A fallocate that ends unseen would leave its beginning behind, to be taken for that of a later one by the same thread. */
+static void forget_calls(const struct fswrite_state *state)
+{
+	int fd = bpf_map__fd(state->skel->maps.fallocate_calls);
+	uint64_t thread;
+
+	while (fd >= 0 && !bpf_map_get_next_key(fd, NULL, &thread))
+		if (bpf_map_delete_elem(fd, &thread))
+			break;
 }
 
 /* --- rows ------------------------------------------------------------------------------------------------------------- */
@@ -399,7 +411,8 @@ static int collect_fswrite(void *state_, struct snapshot *snap, bool full, struc
 	advance(state, snap, full);
 	fill_section(state, &snap->writers);
 	fill_totals(state, &snap->filesystems);
-	snap->writers.measured_ns = snap->boot_ns;
+	if (state->depth != DEPTH_OFF)
+		snap->writers.measured_ns = snap->boot_ns;
 	if (full)
 		error = collect_growth(state, snap, &state->growth_lost);
 	status->events_lost = lost[WRITE_LOSS_NAME] + lost[WRITE_LOSS_TOTAL] + lost[WRITE_LOSS_FALLOCATE] + state->rows_cut + state->growth_lost;
@@ -413,12 +426,16 @@ static int set_depth(void *state_, enum depth depth)
 	char why[WHY_LEN];
 	int error = 0;
 
-	if (depth == DEPTH_OFF)
+	if (depth == DEPTH_OFF) {
 		detach_all(state);
-	else if (state->depth == DEPTH_OFF)
+		forget_calls(state);
+	} else if (state->depth == DEPTH_OFF) {
 		error = attach_all(state, why);
+	}
 	if (!error)
 		state->depth = depth;
+	else
+		detach_all(state);
 	return error;
 }
 

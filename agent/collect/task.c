@@ -23,6 +23,8 @@ struct task_state {
 	struct object_walk walk;
 	uint64_t slice_cpu_ns, slice_io_bytes, slice_rss_bytes;
 	uint64_t cut;                            /* records that no longer fitted into `each` */
+	uint64_t turns, turns_kept;              /* execs and exits that came through the ring; those that fitted */
+	bool sees_all;                           /* no process is beyond our pid namespace */
 	uint32_t count;
 	struct task_event each[MAX_TASK_EVENTS];
 };
@@ -58,10 +60,14 @@ static int keep_event(void *state_, void *data, size_t size)
 {
 	struct task_state *state = state_;
 
-	if (size != sizeof(state->each[0]) || state->count == MAX_TASK_EVENTS)
-		state->cut++;
-	else
+	bool is_turn = ((const struct task_event *)data)->kind != TASK_EVENT_SLICE, fits = size == sizeof(state->each[0]) && state->count < MAX_TASK_EVENTS;
+
+	state->turns += is_turn;
+	state->turns_kept += is_turn && fits;
+	if (fits)
 		memcpy(&state->each[state->count++], data, size);
+	else
+		state->cut++;
 	return 0;
 }
 
@@ -75,6 +81,7 @@ static int load(struct task_state *state, const struct collector_env *env, char 
 	if (!state->skel)
 		return -errno;
 	state->skel->rodata->pidns_inode = object_pidns(env);
+	state->sees_all = !state->skel->rodata->pidns_inode;
 	state->skel->rodata->page_shift = object_page_shift();
 	state->slice_cpu_ns = config->slice_cpu_ns;
 	state->slice_io_bytes = config->slice_io_bytes;
@@ -164,6 +171,17 @@ static void tell_usage(const struct task_state *state, struct event_section *eve
 	}
 }
 
+/* From inside a pid namespace most of the totals are processes that nobody here could name: then only what was lost is missing. */
+static void tell_coverage(const struct task_state *state, const struct task_totals *totals, struct collector_status *status)
+{
+	uint64_t counted = totals->lives.execs;
+
+	for (int cause = 0; cause < EXIT_CAUSES; cause++)
+		counted += totals->lives.exits[cause];
+	status->coverage_expected = state->sees_all ? counted : state->turns + totals->ring_lost;
+	status->coverage_seen = state->turns_kept < status->coverage_expected ? state->turns_kept : status->coverage_expected;
+}
+
 static int collect_task(void *state_, struct snapshot *snap, bool full, struct collector_status *status)
 {
 	struct task_state *state = state_;
@@ -173,12 +191,13 @@ static int collect_task(void *state_, struct snapshot *snap, bool full, struct c
 		uint64_t words[TOTALS];
 	} sums;
 
+	/* The totals first: what they count has been sent by the time the ring is read, but for what is under way at this moment. */
 	state->count = 0;
-	int error = ring_buffer__consume(state->ring);
-	if (error < 0)
-		return error;
-	error = object_sum(&state->walk, bpf_map__fd(state->skel->maps.totals), 0, sums.words, TOTALS);
+	int error = object_sum(&state->walk, bpf_map__fd(state->skel->maps.totals), 0, sums.words, TOTALS);
 	if (error)
+		return error;
+	error = ring_buffer__consume(state->ring);
+	if (error < 0)
 		return error;
 
 	section->lives = sums.totals.lives;
@@ -187,6 +206,7 @@ static int collect_task(void *state_, struct snapshot *snap, bool full, struct c
 	memcpy(section->exit_signals, sums.totals.exit_signals, sizeof(section->exit_signals));
 	tell_usage(state, &snap->events);
 	status->events_lost = sums.totals.ring_lost + sums.totals.ended_lost + state->cut;
+	tell_coverage(state, &sums.totals, status);
 	return 0;
 }
 

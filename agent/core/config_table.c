@@ -13,11 +13,15 @@ static const struct setting http_settings[] = {
 const struct section http_section = SECTION("http", "The HTTP side.", http_settings);
 
 static const struct setting budget_settings[] = {
-	{ .name = "cpu_percent", .type = VALUE_PERCENT, MEMBER(struct config, budget_cpu_percent), .min = 0.1, .max = 100, .initial = "1.0",
-	  .help = "of one processor; `status` shows the agent's own cost beside it" },
+	{ .name = "cpu_percent", .type = VALUE_PERCENT, MEMBER(struct config, budget_cpu_percent), .min = 0.001, .max = 100, .initial = "1.0",
+	  .help = "of the node: all processors together, 1 is 2 % of one processor where there are two; over it collectors look less deep" },
 	{ .name = "memory", .type = VALUE_BYTES, MEMBER(struct config, budget_memory_bytes), .min = 16 << 20, .max = 4294967296.0,
 	  .initial = "64MiB",
-	  .help = "resident, agent and publisher together; likewise" },
+	  .help = "resident in agent and publisher, and BPF maps; over it nothing looks deeper than usual" },
+	{ .name = "measure_every", .type = VALUE_DURATION, MEMBER(struct config, measure_every_ns), .min = NSEC_PER_SEC, .max = 600.0 * NSEC_PER_SEC,
+	  .initial = "10s", .help = "how often the cost of the BPF programs is measured, for a tenth of a second" },
+	{ .name = "deep_for", .type = VALUE_DURATION, MEMBER(struct config, deep_for_ns), .max = 3600.0 * NSEC_PER_SEC, .initial = "60s",
+	  .help = "how long collectors look deeper after pressure or a finding; 0s: never" },
 };
 const struct section budget_section = SECTION("budget", "What the agent itself may cost.", budget_settings);
 

@@ -70,7 +70,10 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(syscall_in_flight);
 	COPY_SECTION(syscall_deep);
 	COPY_SECTION(units);
+	COPY_SECTION(programs);
+	COPY_SECTION(maps);
 	to->self = from->self;
+	to->governor = from->governor;
 	to->engine = from->engine;
 	COPY_SECTION(oom);
 	to->kills = from->kills;

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <math.h>
 
+#include "collector.h"
+
 /* clang-format off */
 const struct metric_table *const metric_tables[] = {
 	&metrics_of_host,
@@ -21,6 +23,7 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_irq,
 	&metrics_of_syscall,
 	&metrics_of_processes,
+	&metrics_of_cost,
 	&metrics_of_agent,
 	NULL,
 };
@@ -53,7 +56,7 @@ bool context_collecting(const struct metric_context *context, enum collector_id 
 	for (uint32_t i = 0; i < snap->collector_count && i < MAX_COLLECTORS; i++) {
 		const struct collector_status *status = &snap->collectors[i];
 		if (strcmp(status->name, collector_names[id]) == 0)
-			return status->state == COLLECTOR_UP || status->state == COLLECTOR_DEGRADED;
+			return (status->state == COLLECTOR_UP || status->state == COLLECTOR_DEGRADED) && !(status->adjustable && status->depth == DEPTH_OFF);
 	}
 	return false;
 }

@@ -114,6 +114,7 @@ extern const struct metric_table metrics_of_sched;
 extern const struct metric_table metrics_of_irq;
 extern const struct metric_table metrics_of_syscall;
 extern const struct metric_table metrics_of_processes;
+extern const struct metric_table metrics_of_cost;
 extern const struct metric_table metrics_of_agent;
 /* All of them, in the order of the outputs; NULL ends the list. */
 extern const struct metric_table *const metric_tables[];
@@ -121,7 +122,7 @@ extern const struct metric_table *const metric_tables[];
 /* For emitters. */
 bool context_fresh(const struct metric_context *context, uint64_t measured_ns);
 bool context_collecting(const struct metric_context *context, enum collector_id id); /* its collector is up or degraded,
-	and the snapshot fresh */
+	not stepped down to off, and the snapshot fresh */
 /* "" for one without a row. */
 const char *context_cgroup_path(const struct metric_context *context, uint64_t id);
 void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);

@@ -287,11 +287,8 @@ static inline void fill_self(struct snapshot *snap, uint64_t now)
 {
 	snap->self = (struct self_section){ .measured_ns = now, .cpu_ns = 1200000000, .resident_bytes = 9 << 20,
 		.publisher_cpu_ns = 30000000,
-					    .publisher_resident_bytes = 5 << 20, .ticks.sum_ns = 5000000,
-						.program_count = 2 };
+					    .publisher_resident_bytes = 5 << 20, .ticks.sum_ns = 5000000 };
 	snap->self.ticks.buckets[histogram_bucket(1000000)] = 5;
-	snap->self.programs[0] = (struct bpf_program_stat){ .name = "on_sys_enter", .run_ns = 1000, .run_count = 4 };
-	snap->self.programs[1] = (struct bpf_program_stat){ .name = "on_sys_exit" };
 	snap->engine.armed[0] = 1;
 	snap->engine.armed[1] = UINT8_MAX;
 	snap->engine.actions_total[0][1][1] = 4;
@@ -300,6 +297,34 @@ static inline void fill_self(struct snapshot *snap, uint64_t now)
 	snap->units.count = 1;
 	snap->units.each[0] = (struct unit_sample){ .measured_ns = now, .name = "app.service", .state = UNIT_FAILED, .restarts = 2,
 		.probe = PROBE_FAILING };
+}
+
+static inline void fill_cost(struct snapshot *snap, uint64_t now)
+{
+	snap->programs.measured_ns = snap->maps.measured_ns = snap->governor.measured_ns = now;
+	snap->programs.count = snap->maps.count = 2;
+	snap->programs.each[0] = (struct bpf_program_stat){ .name = "syscall_bpf/on_sys_enter", .collector = COLLECTOR_SYSCALL, .run_ns = 1000, .run_count = 4 };
+	snap->programs.each[1] = (struct bpf_program_stat){ .name = "census_bpf/on_map", .collector = NO_INDEX };
+	snap->maps.each[0] = (struct bpf_map_stat){ .name = "task_bpf/ended", .collector = COLLECTOR_TASK, .entries = 3900, .capacity = 4096, .bytes = 400000 };
+	snap->maps.each[1] = (struct bpf_map_stat){ .name = "syscall_bpf/counts_64", .collector = COLLECTOR_SYSCALL, .entries = UNKNOWN, .capacity = 512,
+						    .bytes = 100000 };
+
+	snap->governor.windows = 7;
+	snap->governor.processors = 2;
+	snap->governor.budget_rate = 20000000;
+	snap->governor.kernel_rate = 5000000;
+	snap->governor.agent_rate = 2000000;
+	snap->governor.publisher_rate = UNKNOWN;
+	snap->governor.armed = true;
+	snap->governor.arms[ARM_IO] = 3;
+	snap->governor.shed_level = 1;
+	snap->governor.each[COLLECTOR_SYSCALL] = (struct collector_cost){ .kernel_rate = 5000000, .user_rate = 1000000, .steps_down = 2, .steps_up = 1 };
+	for (int i = 0; i < COLLECTOR_COUNT; i++)
+		snap->collectors[i].coverage_seen = snap->collectors[i].coverage_expected = UNKNOWN;
+	snap->collectors[COLLECTOR_TASK].coverage_seen = 75;
+	snap->collectors[COLLECTOR_TASK].coverage_expected = 100;
+	snap->collectors[COLLECTOR_SYSCALL].adjustable = true;
+	snap->collectors[COLLECTOR_SYSCALL].depth = 1;
 }
 
 /* Freed with munmap; zeroed pages that nobody touches cost nothing. */
@@ -323,6 +348,7 @@ static inline void fill_snapshot(struct snapshot *snap, uint64_t seq, uint64_t n
 	fill_storage(snap, now);
 	fill_sched(snap, now);
 	fill_self(snap, now);
+	fill_cost(snap, now);
 }
 
 #endif

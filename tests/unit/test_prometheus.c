@@ -153,7 +153,19 @@ static void numbers_stand_under_their_names(void **state)
 	assert_line(page, "nodemend_syscall_errors_total{syscall=\"write\",errno=\"ENOENT\",abi=\"64\"} 1");
 	assert_line(page, "nodemend_collector_up{collector=\"cpu\",source=\"procfs\"} 1");
 	assert_line(page, "nodemend_events_lost_total{collector=\"syscall\"} 3");
-	assert_line(page, "nodemend_bpf_runs_total{program=\"on_sys_enter\"} 4");
+	assert_line(page, "nodemend_bpf_runs_total{program=\"syscall_bpf/on_sys_enter\"} 4");
+	assert_line(page, "nodemend_bpf_run_seconds_total{program=\"syscall_bpf/on_sys_enter\"} 0.000001");
+	assert_line(page, "nodemend_bpf_map_entries{collector=\"task\",map=\"task_bpf/ended\"} 3900");
+	assert_line(page, "nodemend_bpf_map_capacity{collector=\"syscall\",map=\"syscall_bpf/counts_64\"} 512");
+	assert_line(page, "nodemend_collector_depth{collector=\"syscall\"} 1");
+	assert_line(page, "nodemend_collector_cpu_ratio{collector=\"syscall\",where=\"kernel\"} 0.005");
+	assert_line(page, "nodemend_coverage_ratio{collector=\"task\"} 0.75");
+	assert_line(page, "nodemend_budget_cpu_ratio 0.01");
+	assert_line(page, "nodemend_budget_spent_ratio 0.0035");
+	assert_line(page, "nodemend_budget_steps_total{collector=\"syscall\",direction=\"down\"} 2");
+	assert_line(page, "nodemend_depth_armed 1");
+	assert_line(page, "nodemend_depth_arms_total{reason=\"io\"} 3");
+	assert_line(page, "nodemend_self_cpu_ratio{where=\"kernel\"} 0.005");
 	assert_line(page, "nodemend_actions_total{remedy=\"clean-files\",mode=\"shadow\",outcome=\"fixed\"} 4");
 	assert_line(page, "nodemend_remedy_armed{remedy=\"clean-files\"} 1");
 	assert_line(page, "nodemend_self_resident_bytes{process=\"publisher\"} 5242880");
@@ -232,7 +244,10 @@ static void unknown_is_absent(void **state)
 	assert_no(page, "node_filesystem_files{device=\"none\"");
 	assert_no(page, "nodemend_exhausted_in_seconds{resource=\"filesystem\",device=\"none\"");
 	assert_no(page, "nodemend_cgroup_memory_max_bytes");
-	assert_no(page, "nodemend_bpf_runs_total{program=\"on_sys_exit\"}");
+	assert_no(page, "nodemend_bpf_map_entries{collector=\"syscall\"");
+	assert_no(page, "nodemend_coverage_ratio{collector=\"syscall\"}");
+	assert_no(page, "nodemend_collector_depth{collector=\"task\"}");
+	assert_no(page, "nodemend_self_cpu_ratio{where=\"publisher\"}");
 	assert_no(page, "collector=\"unit\"");
 	assert_no(page, "nodemend_remedy_armed{remedy=\"restart-unit\"}");
 }

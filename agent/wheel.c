@@ -208,12 +208,21 @@ static void show_engine(struct agent *agent)
 	section->incidents_folded = agent->engine.incidents_folded;
 }
 
+static int open_census(struct agent *agent)
+{
+	int error = census_new(&agent->env, &agent->census);
+
+	object_types_release();
+	heap_keep_small();
+	return error;
+}
+
 /* Before the collectors read: what waits in the rings now is what this tick gathered. */
 static void count_maps(struct agent *agent)
 {
 	struct snapshot *snap = agent->snap;
 	/* From the second tick on: it takes ten milliseconds to load, and nobody waits for its first answer. */
-	if (!agent->census && (snap->seq == 1 || census_new(&agent->env, &agent->census) < 0))
+	if (!agent->census && (snap->seq == 1 || open_census(agent) < 0))
 		return;
 	census_take(agent->census, &snap->maps, snap->boot_ns);
 	for (uint32_t id = 0; id < snap->collector_count; id++)

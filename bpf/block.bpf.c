@@ -9,6 +9,7 @@
  * Completions run in interrupts and may come on top of an issue on the same CPU: all additions are atomic.
  */
 #include "depth.bpf.h"
+#include "histogram.bpf.h"
 #include "block_owner.bpf.h"
 
 /* Preallocated: issue and completion run with locks held and interrupts off. The agent sizes it by the number of CPUs. */
@@ -175,7 +176,7 @@ static __always_inline void issue(const struct request *rq)
 		return;
 	bump(counts->queued, 1);
 	bump(counts->queue_ns, now - arrived_ns);
-	__u32 bucket = histogram_bucket(now - arrived_ns);
+	__u32 bucket = histogram_bucket_of(now - arrived_ns);
 	if (keeps_histograms() && bucket < HISTOGRAM_BUCKETS) {
 		bump(counts->queue.buckets[bucket], 1);
 		bump(counts->queue.sum_ns, now - arrived_ns);
@@ -206,7 +207,7 @@ static __always_inline void complete(const struct request *rq, int status, __u32
 	if (!counts)
 		return;
 	__u64 ns = ends && now > request.issued_ns ? now - request.issued_ns : 0;
-	__u32 bucket = histogram_bucket(ns), error = block_error_of(status);
+	__u32 bucket = histogram_bucket_of(ns), error = block_error_of(status);
 	bump(counts->bytes, bytes);
 	add_to_group(&request, bytes, ends, ns);
 	if (error < BLOCK_ERROR_COUNT)

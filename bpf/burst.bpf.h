@@ -7,6 +7,7 @@
 #define NODEMEND_BURST_BPF_H
 
 #include "depth.bpf.h"
+#include "histogram.bpf.h"
 #include "signals/sched.h"
 
 struct {
@@ -32,7 +33,7 @@ static __always_inline void close_windows(struct burst *burst, struct histogram 
 		burst->max_ns = busy_ns;
 	if (!histogram)
 		return;
-	__u32 bucket = histogram_bucket(busy_ns);
+	__u32 bucket = histogram_bucket_of(busy_ns);
 	if (bucket < HISTOGRAM_BUCKETS)
 		histogram->buckets[bucket] += count;
 	histogram->sum_ns += busy_ns * count;

@@ -9,6 +9,7 @@
 #define NODEMEND_FSOP_BPF_H
 
 #include "depth.bpf.h"
+#include "histogram.bpf.h"
 #include "signals/fsop.h"
 
 /* 2 KB a row, so rows come with the first call. */
@@ -68,7 +69,7 @@ static __always_inline void add_to_filesystem_op(const struct fsop_call *call, e
 {
 	struct fsop_key key = { .dev = call->dev, .op = op };
 	struct fsop_counts *counts = bpf_map_lookup_elem(&fsops, &key);
-	__u32 bucket = histogram_bucket(ns);
+	__u32 bucket = histogram_bucket_of(ns);
 
 	if (!counts) {
 		bpf_map_update_elem(&fsops, &key, &no_fsop_counts, BPF_NOEXIST);

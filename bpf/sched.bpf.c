@@ -39,7 +39,7 @@ struct {
 /* Only under the lock of this CPU's run queue, so plain additions lose nothing. */
 static __always_inline void observe(struct histogram *histogram, __u64 ns)
 {
-	__u32 bucket = histogram_bucket(ns);
+	__u32 bucket = histogram_bucket_of(ns);
 
 	if (bucket < HISTOGRAM_BUCKETS)
 		histogram->buckets[bucket]++;
@@ -49,7 +49,7 @@ static __always_inline void observe(struct histogram *histogram, __u64 ns)
 static __always_inline void observe_deeply(__u64 cgroup_id, __u64 wait_ns)
 {
 	struct histogram *histogram = bpf_map_lookup_elem(&deep_waits, &cgroup_id);
-	__u32 bucket = histogram_bucket(wait_ns);
+	__u32 bucket = histogram_bucket_of(wait_ns);
 
 	if (!histogram || bucket >= HISTOGRAM_BUCKETS)
 		return;

@@ -3,6 +3,7 @@
 #ifndef NODEMEND_SYSCALL_TIMES_BPF_H
 #define NODEMEND_SYSCALL_TIMES_BPF_H
 
+#include "histogram.bpf.h"
 #include "syscall_rows.bpf.h"
 
 /* At DEPTH_DEEP only, shared by all CPUs. Rows come with use; system calls are no context in which allocation may deadlock. */
@@ -22,7 +23,7 @@ const volatile __u8 short_buckets[SHORT_NS] = {};
 
 static __always_inline __u32 bucket_of(__u64 ns)
 {
-	return ns < SHORT_NS ? short_buckets[ns] : histogram_bucket(ns);
+	return ns < SHORT_NS ? short_buckets[ns] : histogram_bucket_of(ns);
 }
 
 static __noinline void look_deeper(struct syscall_counters *mine, __u64 cgroup_id, __u32 number, __u64 ns)
@@ -38,7 +39,7 @@ static __noinline void look_deeper(struct syscall_counters *mine, __u64 cgroup_i
 		count(mine->deep_lost, 1);
 		return;
 	}
-	__u32 bucket = histogram_bucket(ns);
+	__u32 bucket = histogram_bucket_of(ns);
 	if (bucket < HISTOGRAM_BUCKETS)
 		bump(times->buckets[bucket], 1);
 	bump(times->sum_ns, ns);

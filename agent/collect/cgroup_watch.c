@@ -10,6 +10,7 @@
 
 #include "cgroup.skel.h"
 #include "collect/bpf.h"
+#include "core/pages.h"
 
 enum {
 	NAMES = 4096,                /* the oldest gives way: a living one can still be named by its handle */
@@ -160,7 +161,7 @@ void cgroup_watch_close(struct cgroup_watch *watch)
 		cgroup_bpf__destroy(watch->skel);
 	}
 	object_walk_free(&watch->walk);
-	free(watch);
+	pages_free(watch);
 }
 
 static int load(struct cgroup_watch *watch, const struct collector_env *env, char *why, size_t why_size)
@@ -190,7 +191,7 @@ int cgroup_watch_open(const struct collector_env *env, struct cgroup_watch **ret
 		snprintf(why, why_size, "not in the initial cgroup namespace");
 		return -EXDEV;
 	}
-	struct cgroup_watch *watch = calloc(1, sizeof(*watch));
+	struct cgroup_watch *watch = pages_new(1, sizeof(*watch));
 	int error = watch ? object_walk_init(&watch->walk, WALK_BYTES) : -ENOMEM;
 	if (!error) {
 		memset(watch->buckets, 0xff, sizeof(watch->buckets));

@@ -14,6 +14,7 @@
 #include "collect/bpf.h"
 #include "collect/deleted_procfs.h"
 #include "core/clock.h"
+#include "core/pages.h"
 #include "deleted.skel.h"
 
 enum { READ_BYTES = 32 * 1024, MAX_RECORDS = 4096 };
@@ -43,7 +44,7 @@ static void close_deleted(void *state_)
 	}
 	if (state->proc_fd >= 0)
 		close(state->proc_fd);
-	free(state);
+	pages_free(state);
 }
 
 static int open_walk(struct deleted_state *state, const struct collector_env *env, char *why)
@@ -67,7 +68,7 @@ static int open_walk(struct deleted_state *state, const struct collector_env *en
 
 static int open_deleted(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct deleted_state *state = calloc(1, sizeof(*state));
+	struct deleted_state *state = pages_new(1, sizeof(*state));
 	char why[WHY_LEN] = "";
 
 	status->state = COLLECTOR_DOWN;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "collect/call_class.h"
+#include "core/pages.h"
 
 enum { MIN_WALK_BYTES = 64 * 1024, STATE_ARGUMENTS = 4, GROUP_ROWS = 3072, PAIR_ROWS = 1536 };
 
@@ -41,7 +42,7 @@ static void close_sched(void *state_)
 	bandwidth_free(state->bandwidth);
 	tally_free(state->groups);
 	tally_free(state->pairs);
-	free(state);
+	pages_free(state);
 }
 
 /* What a CPU was in the middle of when we detached is long over. The histograms and counters stay. */
@@ -120,7 +121,7 @@ static int load(struct sched_state *state, const struct collector_env *env, char
 
 static int open_rung(const struct collector_env *env, enum rung rung, struct sched_state **ret, char *why)
 {
-	struct sched_state *state = calloc(1, sizeof(*state));
+	struct sched_state *state = pages_new(1, sizeof(*state));
 	int error = -ENOMEM;
 
 	if (state) {

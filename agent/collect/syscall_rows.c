@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See syscall_rows.h. The layout is that of signals/syscall.h; who writes what beside us: bpf/syscall_rows.bpf.h. */
 #include "collect/syscall_rows.h"
+#include "core/pages.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -54,13 +55,13 @@ void syscall_rows_free(struct syscall_rows *rows)
 		return;
 	if (rows->bss)
 		munmap(rows->bss, rows->bss_size);
-	free(rows->one);
-	free(rows->now);
-	free(rows->seen);
-	free(rows->times_now);
-	free(rows->times_seen);
-	free(rows->total);
-	free(rows->times);
+	pages_free(rows->one);
+	pages_free(rows->now);
+	pages_free(rows->seen);
+	pages_free(rows->times_now);
+	pages_free(rows->times_seen);
+	pages_free(rows->total);
+	pages_free(rows->times);
 	free(rows);
 }
 
@@ -91,13 +92,13 @@ int syscall_rows_new(struct syscall_bpf *skel, struct syscall_rows **ret)
 		return error;
 	rows->skel = skel;
 	rows->cpus = bpf_map__max_entries(skel->maps.counters);
-	rows->one = malloc(sizeof(*rows->one));
-	rows->now = calloc(SYSCALL_ROWS, sizeof(*rows->now));
-	rows->seen = calloc(SYSCALL_ROWS, sizeof(*rows->seen));
-	rows->times_now = calloc(SYSCALL_TIMED, sizeof(*rows->times_now));
-	rows->times_seen = calloc(SYSCALL_TIMED, sizeof(*rows->times_seen));
-	rows->total = calloc(SYSCALL_ROWS, sizeof(*rows->total));
-	rows->times = calloc(SYSCALL_TIMED, sizeof(*rows->times));
+	rows->one = pages_new(1, sizeof(*rows->one));
+	rows->now = pages_new(SYSCALL_ROWS, sizeof(*rows->now));
+	rows->seen = pages_new(SYSCALL_ROWS, sizeof(*rows->seen));
+	rows->times_now = pages_new(SYSCALL_TIMED, sizeof(*rows->times_now));
+	rows->times_seen = pages_new(SYSCALL_TIMED, sizeof(*rows->times_seen));
+	rows->total = pages_new(SYSCALL_ROWS, sizeof(*rows->total));
+	rows->times = pages_new(SYSCALL_TIMED, sizeof(*rows->times));
 	if (!rows->one || !rows->now || !rows->seen || !rows->times_now || !rows->times_seen || !rows->total || !rows->times)
 		goto fail;
 

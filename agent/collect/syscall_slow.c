@@ -14,6 +14,7 @@
 #include "collect/bpf.h"
 #include "collect/kernel_symbol.h"
 #include "collect/syscall_rows.h"
+#include "core/pages.h"
 #include "syscall.skel.h"
 
 enum { RECORD_BYTES = 16 * 1024, MAX_STUCK = 64, GROUPS = 2 * MAX_SYSCALL_IN_FLIGHT };
@@ -54,12 +55,12 @@ void syscall_slow_free(struct syscall_slow *slow)
 	bpf_link__destroy(slow->walk);
 	ring_buffer__free(slow->ring);
 	kernel_symbols_free(slow->symbols);
-	free(slow);
+	pages_free(slow);
 }
 
 int syscall_slow_new(struct syscall_bpf *skel, int proc_fd, struct syscall_slow **ret)
 {
-	struct syscall_slow *slow = calloc(1, sizeof(*slow));
+	struct syscall_slow *slow = pages_new(1, sizeof(*slow));
 	char why[WHY_LEN];
 	int error = -ENOMEM;
 

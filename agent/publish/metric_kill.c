@@ -61,7 +61,7 @@ static void emit_oom_kills(const struct metric *metric, const struct metric_cont
 }
 
 /* Those above 31 have no names of their own. */
-static const char *signal_name(uint32_t signal, char buffer[16])
+const char *fatal_signal_name(uint32_t signal, char buffer[16])
 {
 	const char *name = signal < 32 ? sigabbrev_np((int)signal) : NULL;
 
@@ -81,7 +81,7 @@ static void emit_fatal_signals(const struct metric *metric, const struct metric_
 	for (uint32_t signal = 1; signal < SIGNAL_NUMBERS; signal++) {
 		for (int killer = 0; killer < KILLER_COUNT; killer++) {
 			char name[16];
-			struct label labels[] = { { "signal", signal_name(signal, name) }, { "killer", killer_names[killer] } };
+			struct label labels[] = { { "signal", fatal_signal_name(signal, name) }, { "killer", killer_names[killer] } };
 
 			if (section->ended[killer][signal])
 				sink_sample(sink, labels, LABEL_COUNT(labels), section->ended[killer][signal], 0);

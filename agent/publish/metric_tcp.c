@@ -12,9 +12,10 @@
 #define LABEL_COUNT(labels) ((uint32_t)(sizeof(labels) / sizeof((labels)[0])))
 
 static const char *const direction_names[TCP_DIRECTION_COUNT] = { [TCP_OUT] = "out", [TCP_IN] = "in" };
-static const char *const end_names[TCP_END_COUNT] = {
+const char *const tcp_end_names[TCP_END_COUNT + 1] = {
 	[TCP_END_FIN] = "fin", [TCP_END_RESET_SENT] = "reset_sent", [TCP_END_RESET_RECEIVED] = "reset_received",
 	[TCP_END_REFUSED] = "refused", [TCP_END_TIMED_OUT] = "timed_out", [TCP_END_UNREACHABLE] = "unreachable", [TCP_END_OTHER] = "other",
+	[TCP_LIVES] = "lives",
 };
 
 /* The rest, where a place of the names has none of its own. */
@@ -40,7 +41,7 @@ static void emit_figure(const struct metric *metric, struct metric_sink *sink, s
 			uint64_t value)
 {
 	if (metric->label)
-		labels[count++] = (struct label){ metric->label, end_names[which] };
+		labels[count++] = (struct label){ metric->label, tcp_end_names[which] };
 	sink_sample(sink, labels, count, value, metric->value == VALUE_NS ? 9 : metric->value == VALUE_CENTI ? 6 : 0);
 }
 

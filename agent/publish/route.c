@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
+#include "publish/event_json.h"
 #include "publish/publish.h"
 
 #define TEXT_TYPE "text/plain; charset=utf-8"
@@ -251,6 +252,65 @@ static void answer_actions(struct publisher *publisher, const struct request *re
 	reply->content_type = JSON_TYPE;
 }
 
+/* 0; -EINVAL with the refusal written. */
+static int parse_number(const struct request *request, const char *name, struct reply *reply, uint64_t *ret)
+{
+	const char *text = parameter(request, name);
+	char *end = NULL;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	unsigned long long value = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+	if (!end || *end || errno) {
+		refuse(reply, 400, "a whole number is wanted as", name);
+		return -EINVAL;
+	}
+	*ret = value;
+	return 0;
+}
+
+static int parse_event_query(const struct request *request, int64_t wall_ns, struct reply *reply, struct event_query *ret)
+{
+	const char *since = parameter(request, "since"), *kind = parameter(request, "kind");
+	uint64_t limit = LIMIT_DEFAULT;
+
+	*ret = (struct event_query){ .since_ns = INT64_MIN };
+	if (since && since_parse(since, wall_ns, &ret->since_ns) < 0) {
+		refuse(reply, 400, "since wants a time like 2026-11-23T10:00:00Z, unix seconds, or a duration like 24h", since);
+		return -EINVAL;
+	}
+	for (int i = 0; kind && i < EVENT_KIND_COUNT; i++) {
+		if (strcmp(kind, event_kind_names[i]) == 0) {
+			ret->has_kind = true;
+			ret->kind = (enum event_kind)i;
+		}
+	}
+	if (kind && !ret->has_kind) {
+		refuse(reply, 400, "kind wants slow_call, connection, usage, oom_kill or fatal_signal", kind);
+		return -EINVAL;
+	}
+	if (parse_number(request, "after", reply, &ret->after) < 0 || parse_number(request, "limit", reply, &limit) < 0)
+		return -EINVAL;
+	ret->limit = limit < MAX_EVENTS ? (uint32_t)limit : MAX_EVENTS;
+	return 0;
+}
+
+static void answer_events(struct publisher *publisher, const struct request *request, uint64_t now_ns, int64_t wall_ns, struct reply *reply)
+{
+	struct event_query query;
+
+	if (parse_event_query(request, wall_ns, reply, &query) < 0)
+		return;
+	(void)publisher_refresh(publisher, now_ns); /* else the one before serves */
+	if (!publisher->seq) {
+		refuse(reply, 503, "no snapshot yet", NULL);
+		return;
+	}
+	events_write(publisher->snap, &query, reply->body);
+	reply->content_type = JSON_TYPE;
+}
+
 /* --- health ----------------------------------------------------------------------------------------------------------- */
 
 static void answer_healthz(struct publisher *publisher, const struct request *request, uint64_t now_ns, int64_t wall_ns,
@@ -301,6 +361,7 @@ static const char index_page[] =
 	"<li><a href=\"v1/metrics\">/v1/metrics</a>: the same as JSON\n"
 	"<li><a href=\"v1/incidents\">/v1/incidents</a>, /v1/incidents/ID: <code>?since=24h&amp;state=open&amp;limit=10</code>\n"
 	"<li><a href=\"v1/actions\">/v1/actions</a>: <code>?since=24h&amp;limit=10</code>\n"
+	"<li><a href=\"v1/events\">/v1/events</a>: single records: <code>?kind=slow_call&amp;since=5m&amp;after=SEQ&amp;limit=10</code>\n"
 	"<li><a href=\"v1/stream\">/v1/stream</a>: all of it as server-sent events\n"
 	"<li><a href=\"healthz\">/healthz</a>, <a href=\"readyz\">/readyz</a>\n</ul>\n</html>\n";
 
@@ -324,6 +385,7 @@ static const struct path_route routes[] = {
 	{ "/metrics", answer_prometheus, false },
 	{ "/readyz", answer_readyz, false },
 	{ "/v1/actions", answer_actions, false },
+	{ "/v1/events", answer_events, false },
 	{ "/v1/incidents", answer_incidents, false },
 	{ "/v1/incidents/", answer_incident, true },
 	{ "/v1/metrics", answer_feed, false },

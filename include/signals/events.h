@@ -3,11 +3,11 @@
 #ifndef NODEMEND_SIGNALS_EVENTS_H
 #define NODEMEND_SIGNALS_EVENTS_H
 
-#include "signals/tcp.h"
 #include "signals/kill.h"
 #include "signals/oom.h"
-#include "signals/syscall.h"
 #include "signals/process.h"
+#include "signals/syscall.h"
+#include "signals/tcp.h"
 
 enum event_kind {
 	EVENT_SLOW_CALL,             /* a system call that took longer than its own threshold */
@@ -19,12 +19,11 @@ enum event_kind {
 };
 
 union event_payload {
+	struct slow_call slow_call;
 	struct tcp_record connection;
-	char none;
+	struct usage_event usage;
 	struct oom_record oom;
 	struct fatal_signal fatal;
-	struct slow_call slow_call;
-	struct usage_event usage;    /* EVENT_USAGE */
 };
 
 #endif

@@ -63,6 +63,8 @@ enum killer {
 	KILLER_OPERATOR, KILLER_OTHER, KILLER_SELF, KILLER_SYSTEMD, KILLER_SYSTEMD_OOMD, KILLER_TERMINAL, KILLER_UNKNOWN, KILLER_COUNT,
 };
 extern const char *const killer_names[KILLER_COUNT];
+/* "SIGKILL"; "40" in `buffer` for one without a name. */
+const char *fatal_signal_name(uint32_t signal, char buffer[16]);
 
 struct fatal_signal {
 	struct fatal_record record;

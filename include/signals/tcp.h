@@ -81,6 +81,8 @@ enum tcp_histogram { TCP_HISTOGRAM_CONNECT, TCP_HISTOGRAM_RTT, TCP_HISTOGRAM_COU
 #ifndef __bpf__
 #include <stdint.h>
 
+extern const char *const tcp_end_names[TCP_END_COUNT + 1]; /* "fin", …, "lives" */
+
 enum { MAX_TCP_CGROUPS = 1024, MAX_PEERS = 1024, MAX_LISTENERS = 512 };
 
 struct tcp_cgroup {

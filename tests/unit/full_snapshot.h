@@ -283,6 +283,32 @@ static inline void fill_sched(struct snapshot *snap, uint64_t now)
 	snap->irqs.each[0] = (struct irq){ .irq = 41, .name = HOSTILE_COMM, .cost = { .count = 2, .ns = 3000 } };
 }
 
+/* One of each kind, by and about the worst of names. */
+static inline void fill_events(struct snapshot *snap, uint64_t now)
+{
+	for (enum event_kind kind = 0; kind < EVENT_KIND_COUNT; kind++) {
+		struct event *event = event_add(&snap->events, kind);
+
+		event->at_ns = now - (EVENT_KIND_COUNT - kind) * NSEC_PER_SEC;
+		event->cgroup_id = 77;
+		event->pid = 100 + (int32_t)kind;
+		snprintf(event->comm, sizeof(event->comm), "%s", HOSTILE_COMM);
+	}
+	struct event *each = &snap->events.each[1];
+	each[EVENT_SLOW_CALL].of.slow_call = (struct slow_call){ .took_ns = 2500000000, .nr = 74, .descriptor = DESCRIPTOR_FILE, .tid = 101, .error = 5,
+		.waits = "jbd2_log_wait_commit < ext4_sync_file" };
+	each[EVENT_CONNECTION].of.connection = (struct tcp_record){
+		.connection = { .start_ns = now - 9 * NSEC_PER_SEC, .established_ns = now - 9 * NSEC_PER_SEC + 2000000,
+			.flows = { [TCP_SENT_BYTES] = 10 }, .peer = { .address = { [10] = 0xff, 0xff, 10, 1, 2, 3 }, .port = 5432 }, .peer_port = 5432 },
+		.srtt_us = 500, .end = TCP_END_RESET_RECEIVED };
+	each[EVENT_USAGE].of.usage = (struct usage_event){ .ended = 1, .ppid = 1, .exit_code = 256, .start_ns = now - 9 * NSEC_PER_SEC,
+		.used.cpu_ns = 12000000000, .slice.cpu_ns = 2000000000 };
+	each[EVENT_OOM_KILL].of.oom = (struct oom_record){ .scope = OOM_SCOPE_CGROUP, .limit_cgroup_id = 77, .limit_bytes = 1 << 20, .described = OOM_DESCRIBED,
+		.asker = { .pid = 2, .comm = "asker" }, .oom_score_adj = -5 };
+	each[EVENT_FATAL_SIGNAL].of.fatal = (struct fatal_signal){ .record = { .signal = 9, .origin = FATAL_BY_TASK, .sender = { .pid = 3, .comm = HOSTILE_COMM } },
+		.killer = KILLER_OPERATOR };
+}
+
 static inline void fill_self(struct snapshot *snap, uint64_t now)
 {
 	snap->self = (struct self_section){ .measured_ns = now, .cpu_ns = 1200000000, .resident_bytes = 9 << 20,
@@ -347,6 +373,7 @@ static inline void fill_snapshot(struct snapshot *snap, uint64_t seq, uint64_t n
 	fill_network(snap, now);
 	fill_storage(snap, now);
 	fill_sched(snap, now);
+	fill_events(snap, now);
 	fill_self(snap, now);
 	fill_cost(snap, now);
 }

@@ -74,6 +74,7 @@ def buckets_grow(document):
 
 # Documents that must not pass: a schema that takes everything proves nothing.
 SPOILED = {
+    "events": lambda d: d["events"][0].pop("killer"),
     "metrics": lambda d: d["metrics"][0]["samples"][0].update(value=None),
     "incident": lambda d: d.update(state="fine"),
     "incidents": lambda d: d["incidents"][0].pop("kind"),

@@ -144,6 +144,7 @@ static void paths_are_answered(void **state)
 	expect(fixture, "GET", "/v1/metrics", 200, "\"seq\":7,");
 	expect(fixture, "GET", "/v1/incidents", 200, "{\"schema\":\"nodemend.incidents/1\",\"incidents\":[]}");
 	expect(fixture, "GET", "/v1/actions?limit=5&since=24h", 200, "\"actions\":[]");
+	expect(fixture, "GET", "/v1/events?kind=oom_kill&since=24h&after=0&limit=5", 200, "{\"schema\":\"nodemend.events/1\",\"last\":");
 	char *answer = get(fixture, "GET", "/metrics", "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n");
 	assert_non_null(strstr(answer, "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"));
 	assert_string_equal(answer + strlen(answer) - 6, "# EOF\n");
@@ -152,6 +153,8 @@ static void paths_are_answered(void **state)
 	assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
 	free(answer);
 	assert_int_equal(fixture->publisher.counters.rejected, 0);
+	expect(fixture, "GET", "/v1/events?kind=surprise", 400, "kind wants slow_call, ");
+	expect(fixture, "GET", "/v1/events?after=-1", 400, "a whole number is wanted as: after");
 }
 
 static void a_scrape_takes_the_newest(void **state)

@@ -13,6 +13,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "publish/event_json.h"
 #include "publish/metric.h"
 #include "publish/publish.h"
 #include "publish/records.h"
@@ -296,6 +297,8 @@ static int print(const char *what)
 		records_write_incident(fixture->records, records_incident(fixture->records, "i1"), &fixture->out);
 	else if (strcmp(what, "incidents") == 0)
 		records_write_incidents(fixture->records, &all, &fixture->out);
+	else if (strcmp(what, "events") == 0)
+		events_write(fixture->snap, &(struct event_query){ .since_ns = INT64_MIN, .limit = MAX_EVENTS }, &fixture->out);
 	else if (strcmp(what, "action") == 0)
 		text_append(&fixture->out, fixture->records->actions[0].json, fixture->records->actions[0].length);
 	else
@@ -303,6 +306,69 @@ static int print(const char *what)
 	puts(text_of(fixture));
 	close_fixture(&state);
 	return 0;
+}
+
+static cJSON *events(struct fixture *fixture, const struct event_query *query)
+{
+	text_reset(&fixture->out);
+	events_write(fixture->snap, query, &fixture->out);
+	cJSON *document = cJSON_Parse(text_of(fixture));
+	assert_non_null(document);
+	return document;
+}
+
+static double seq_at(const cJSON *document, int index)
+{
+	return number(cJSON_GetArrayItem(cJSON_GetObjectItem(document, "events"), index), "seq");
+}
+
+static void events_are_chosen_newest_first(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event_query query = { .since_ns = INT64_MIN, .limit = 100 };
+	cJSON *document = events(fixture, &query);
+	const cJSON *list = cJSON_GetObjectItem(document, "events"), *killed = cJSON_GetArrayItem(list, 0);
+
+	assert_int_equal(cJSON_GetArraySize(list), EVENT_KIND_COUNT);
+	assert_true(number(document, "last") == EVENT_KIND_COUNT && seq_at(document, 0) == EVENT_KIND_COUNT && seq_at(document, 4) == 1);
+	assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(killed, "signal")), "SIGKILL");
+	assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(killed, "killer")), "operator");
+	assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(killed, "cgroup")), "/system.slice/app.service");
+	cJSON_Delete(document);
+
+	query = (struct event_query){ .since_ns = INT64_MIN, .limit = 100, .has_kind = true, .kind = EVENT_SLOW_CALL };
+	document = events(fixture, &query);
+	const cJSON *slow = cJSON_GetArrayItem(cJSON_GetObjectItem(document, "events"), 0);
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(document, "events")), 1);
+	assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(slow, "syscall")), "fsync");
+	assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(slow, "errno")), "EIO");
+	assert_true(number(slow, "seconds") == 2.5);
+	assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(slow, "time")), "2026-11-24T01:52:40.500Z");
+	cJSON_Delete(document);
+
+	query = (struct event_query){ .since_ns = INT64_MIN, .limit = 2, .after = 2 };
+	document = events(fixture, &query);
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(document, "events")), 2);
+	assert_true(seq_at(document, 1) == 4);
+	cJSON_Delete(document);
+	query = (struct event_query){ .since_ns = fixture->snap->wall_ns - 2 * (int64_t)NSEC_PER_SEC, .limit = 100 };
+	document = events(fixture, &query);
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(document, "events")), 2);
+	cJSON_Delete(document);
+}
+
+/* The ring comes round: the newest are there, and the gap is visible. */
+static void old_events_fall_off(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event_query query = { .since_ns = INT64_MIN, .limit = MAX_EVENTS };
+
+	for (int i = 0; i < MAX_EVENTS; i++)
+		event_add(&fixture->snap->events, EVENT_USAGE)->at_ns = fixture->snap->boot_ns;
+	cJSON *document = events(fixture, &query);
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(document, "events")), MAX_EVENTS);
+	assert_true(number(document, "last") == MAX_EVENTS + EVENT_KIND_COUNT && seq_at(document, MAX_EVENTS - 1) == EVENT_KIND_COUNT + 1);
+	cJSON_Delete(document);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
@@ -317,6 +383,8 @@ int main(int argc, char **argv)
 		TEST(an_incident_holds_the_actions_in_memory),
 		TEST(queries_choose_and_order),
 		TEST(memory_is_bounded_and_open_ones_stay),
+		TEST(events_are_chosen_newest_first),
+		TEST(old_events_fall_off),
 		cmocka_unit_test(since_takes_times_and_durations),
 	};
 	return cmocka_run_group_tests_name("json_feed", tests, NULL, NULL);

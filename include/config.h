@@ -29,6 +29,7 @@ enum collector_id {
 	COLLECTOR_OOM,
 	COLLECTOR_PROCESS,
 	COLLECTOR_CGROUP,
+	COLLECTOR_IDENTITY,
 	COLLECTOR_KILL,
 	COLLECTOR_RECLAIM,
 	COLLECTOR_PAGECACHE,
@@ -46,6 +47,7 @@ struct config {
 	double budget_cpu_percent;
 	uint64_t budget_memory_bytes;
 	bool collectors[COLLECTOR_COUNT];
+	char host_root[PATH_LEN];          /* where the node's own file system is seen: "/", or a mount of it */
 	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */
 	char publisher_user[NAME_LEN];     /* "nodemend"; falls back to nobody where it does not exist */
 	uint32_t max_processes_shown;      /* per-process series in the outputs */

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "identity.h"
 #include "signals/dns.h"
 #include "signals/drop.h"
 #include "signals/pagecache.h"
@@ -198,7 +199,7 @@ struct cgroup {
 	uint64_t id;
 	char path[PATH_LEN];        /* below the hierarchy's mount: "/system.slice/nginx.service" */
 	char unit[NAME_LEN];        /* systemd's name for it; "" = none */
-	char container[NAME_LEN];   /* container id; "" = none */
+	char container[NAME_LEN];   /* the outermost container's id; "" = none. Its names: snapshot_identity() */
 	uint32_t processes;
 	uint64_t cpu_ns, cpu_delta_ns, cpu_recent_ns; /* live members plus what members that ended had used */
 	uint64_t rss_bytes;         /* sum of the members; shared pages counted in each */
@@ -308,6 +309,7 @@ struct snapshot {
 	struct drop_section drops;
 	struct drop_device_section drop_devices;
 	struct dns_section dns;
+	struct identity_section identities;
 	struct cgroup_section cgroups;
 	struct process_section processes;
 };
@@ -318,6 +320,7 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from);
 /* NULL when there is none. */
 const struct process *snapshot_process(const struct snapshot *snap, int32_t pid);
 const struct cgroup *snapshot_cgroup(const struct snapshot *snap, uint64_t id);
+const struct cgroup_identity *snapshot_identity(const struct snapshot *snap, uint64_t cgroup_id);
 
 /* A section older than three intervals is as good as missing: its source hangs or died. */
 static inline bool snapshot_is_fresh(const struct snapshot *snap, uint64_t measured_ns)

@@ -41,6 +41,7 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 	[COLLECTOR_OOM] = "oom",
 	[COLLECTOR_PROCESS] = "process",
 	[COLLECTOR_CGROUP] = "cgroup",
+	[COLLECTOR_IDENTITY] = "identity",
 	[COLLECTOR_KILL] = "kill",
 	[COLLECTOR_RECLAIM] = "reclaim",
 	[COLLECTOR_PAGECACHE] = "pagecache",

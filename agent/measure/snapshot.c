@@ -70,6 +70,7 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(drops);
 	COPY_SECTION(drop_devices);
 	COPY_SECTION(dns);
+	COPY_SECTION(identities);
 	COPY_SECTION(cgroups);
 
 	/* The totals stand behind the array. */
@@ -98,6 +99,17 @@ static int compare_cgroup(const void *key, const void *row)
 const struct cgroup *snapshot_cgroup(const struct snapshot *snap, uint64_t id)
 {
 	return bsearch(&id, snap->cgroups.each, snap->cgroups.count, sizeof(snap->cgroups.each[0]), compare_cgroup);
+}
+
+static int compare_identity(const void *key, const void *row)
+{
+	uint64_t id = *(const uint64_t *)key, other = ((const struct cgroup_identity *)row)->id;
+	return (id > other) - (id < other);
+}
+
+const struct cgroup_identity *snapshot_identity(const struct snapshot *snap, uint64_t cgroup_id)
+{
+	return bsearch(&cgroup_id, snap->identities.each, snap->identities.count, sizeof(snap->identities.each[0]), compare_identity);
 }
 
 uint64_t decay_recent(uint64_t recent, uint64_t elapsed_ns, uint64_t delta)

@@ -241,7 +241,8 @@ static void emit_cut(const struct metric *metric, const struct metric_context *c
 		return;
 
 	const struct { const char *entity; uint32_t cut; } bounds[] = {
-		{ "cgroup", snap->cgroups.cut }, { "disk", snap->disks.cut }, { "filesystem", snap->filesystems.cut }, { "interface",
+		{ "cgroup", snap->cgroups.cut }, { "disk", snap->disks.cut }, { "filesystem", snap->filesystems.cut },
+		{ "identity", snap->identities.cut }, { "interface",
 			snap->interfaces.cut },
 		{ "process", snap->processes.cut }, { "syscall", snap->syscalls.cut }, { "writer", snap->writers.cut },
 	};

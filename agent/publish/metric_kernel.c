@@ -194,8 +194,8 @@ static void emit_cgroup(const struct metric *metric, const struct metric_context
 
 	for (uint32_t i = 0; i < context->shown->cgroup_count; i++) {
 		const struct cgroup *cgroup = &context->snap->cgroups.each[context->shown->cgroups[i]];
-		struct label labels[] = { { "cgroup", cgroup->path }, { "unit", cgroup->unit }, { "container", cgroup->container } };
-		sink_field(sink, metric, labels, LABEL_COUNT(labels), cgroup);
+		struct label labels[CGROUP_LABELS];
+		sink_field(sink, metric, labels, cgroup_labels(context->snap, cgroup, labels), cgroup);
 	}
 }
 

@@ -99,6 +99,24 @@ static inline void fill_memory_trouble(struct snapshot *snap, uint64_t now)
 	snap->pagecache.each[0] = (struct cache_user){ .id = 77, .use = { .accessed_bytes = 4096, .filled_bytes = 4096 } };
 }
 
+#define POD_CGROUP "/kubepods/burstable/pod3a1f4c1e-8c7b-4d62-9d5a-6f6d1c0b2a3e/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* A pod's container beside the service, and a user's session. */
+static inline void fill_identities(struct snapshot *snap, uint64_t now)
+{
+	snap->cgroups.count = 3;
+	snap->cgroups.each[1] = (struct cgroup){ .id = 78, .path = POD_CGROUP, .processes = 1, .rss_bytes = 2048, .memory_growth_bytes = INT64_MIN,
+						 .refaults = UNKNOWN, .memory_current = UNKNOWN, .memory_max = UNKNOWN };
+	strcpy(snap->cgroups.each[1].container, strrchr(POD_CGROUP, '/') + 1);
+	snap->cgroups.each[2] = (struct cgroup){ .id = 79, .path = "/user.slice/user-1000.slice/session-3.scope", .unit = "session-3.scope",
+						 .processes = 1, .rss_bytes = 1024, .memory_growth_bytes = INT64_MIN, .refaults = UNKNOWN,
+						 .memory_current = UNKNOWN, .memory_max = UNKNOWN };
+	snap->identities.measured_ns = now;
+	snap->identities.count = 1;
+	snap->identities.each[0] = (struct cgroup_identity){ .id = 78, .runtime = RUNTIME_CONTAINERD, .container = "app", .namespace = "shop",
+		.pod = "web-7d9f-x2x", .pod_uid = "3a1f4c1e-8c7b-4d62-9d5a-6f6d1c0b2a3e" };
+}
+
 static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t syscalls, uint32_t processes)
 {
 	snap->syscalls.measured_ns = now;
@@ -131,6 +149,7 @@ static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t sys
 	snap->cgroups.each[0] = (struct cgroup){ .id = 77, .path = "/system.slice/app.service", .unit = "app.service", .processes = 3,
 						 .rss_bytes = 4096, .rss_growth_bytes = 1500, .memory_growth_bytes = INT64_MIN, .refaults = 12, .memory_current = 8192, .memory_max = UNKNOWN };
 
+	fill_identities(snap, now);
 	fill_memory_trouble(snap, now);
 
 	snap->writers.measured_ns = now;

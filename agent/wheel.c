@@ -106,6 +106,7 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
 		again[id] = old->collectors[id] != new->collectors[id];
 	again[COLLECTOR_UNIT] = again[COLLECTOR_FILESYSTEM] = true; /* what they watch is named by policies */
+	again[COLLECTOR_IDENTITY] |= strcmp(old->host_root, new->host_root) != 0;
 	/* These two share a map: the one that has the syscall hooks writes fallocate's bytes for the other. */
 	again[COLLECTOR_SYSCALL] = again[COLLECTOR_FSWRITE] = again[COLLECTOR_SYSCALL] || again[COLLECTOR_FSWRITE];
 

@@ -21,12 +21,11 @@
 
 struct watch { /* beside each row of the section */
 	uint64_t ask_ns, backoff_ns;
-	bool known;          /* at least once */
 };
 
 struct identity_state {
 	struct worker worker;
-	const struct config *config;
+	bool begun;          /* the rows are of this opening: those of one before a reload are asked for anew */
 	uint64_t retry_ns, backoff_ns;
 	struct watch watches[MAX_IDENTITIES], next_watches[MAX_IDENTITIES];
 	struct identity_section next;
@@ -133,7 +132,6 @@ static int ask(struct identity_state *state, const struct snapshot *snap)
 	int error = state->worker.pid > 0 ? 0 : worker_start(&state->worker);
 	if (error)
 		return error;
-	snprintf(state->batch.root, sizeof(state->batch.root), "%s", state->config->host_root);
 	return worker_send(&state->worker, &state->batch, sizeof(state->batch), snap->boot_ns);
 }
 
@@ -157,10 +155,8 @@ static void take_answer(struct identity_state *state, struct snapshot *snap, con
 	if (row == NO_INDEX)
 		return;
 	struct watch *watch = &state->watches[row];
-	if (!error) {
+	if (!error)
 		snap->identities.each[row] = *said;
-		watch->known = true;
-	}
 	/* Half a name may become a whole one: kubelet links the logs after the container has started. */
 	bool whole = !error && (said->container[0] || said->sandbox);
 	watch->backoff_ns = whole ? 0 : longer(watch->backoff_ns);
@@ -206,6 +202,9 @@ static int identity_collect(void *opaque, struct snapshot *snap, bool full, stru
 	struct identity_state *state = opaque;
 	uint32_t cut = snap->identities.cut;
 
+	if (!state->begun)
+		snap->identities.count = 0;
+	state->begun = true;
 	make_rows(state, snap, &snap->identities);
 	if (snap->identities.cut > cut)
 		status->events_lost += snap->identities.cut - cut;
@@ -237,7 +236,7 @@ static int identity_open(const struct collector_env *env, struct collector_statu
 	struct identity_state *state = pages_new(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
-	state->config = env->config;
+	memcpy(state->batch.root, env->config->host_root, sizeof(state->batch.root));
 	state->worker = (struct worker){ .name = "names", .serve = identity_serve, .fd = -1, .give_up_ns = GIVE_UP_NS };
 	snprintf(status->source, sizeof(status->source), "cgroup paths, runtimes' state");
 	status->state = COLLECTOR_UP;

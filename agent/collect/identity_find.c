@@ -143,7 +143,7 @@ static int read_log_names(int root_fd, const char *path, bool (*match)(const cha
 	bool found = false;
 
 	if (!folder)
-		return -errno;
+		return -ENOENT;
 	for (int i = 0; i < MOST_ENTRIES && !found && (entry = readdir(folder)); i++)
 		found = match(entry->d_name, key, ret);
 	closedir(folder);

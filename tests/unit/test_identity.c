@@ -418,6 +418,12 @@ static void what_a_user_claims_is_not_looked_up(void **given)
 	(void)await_name(bench, 9, "web");
 	assert_string_equal(snapshot_identity(bench->snap, 8)->container, "");
 	assert_int_equal(snapshot_identity(bench->snap, 8)->runtime, RUNTIME_PODMAN);
+
+	/* Nor after a reload, which finds the rows of before. */
+	collector_identity.close(bench->state);
+	assert_int_equal(bench_open(bench, &collector_identity), 0);
+	(void)await_name(bench, 9, "web");
+	assert_string_equal(snapshot_identity(bench->snap, 8)->container, "");
 }
 
 static void more_than_there_is_room_for_are_counted(void **given)

@@ -113,9 +113,10 @@ static bool unescape(const struct span *word, char *ret, size_t size)
 	for (const char *at = word->at; at < word->end && length + 1 < size; at++) {
 		char letter = *at;
 		if (letter == '\\') {
-			if (word->end - at < 4 || at[1] != 'x' || hex_value(at[2]) < 0 || hex_value(at[3]) < 0)
+			int high = word->end - at < 4 || at[1] != 'x' ? -1 : hex_value(at[2]), low = high < 0 ? -1 : hex_value(at[3]);
+			if (low < 0)
 				return false;
-			letter = (char)(hex_value(at[2]) << 4 | hex_value(at[3]));
+			letter = (char)(high * 16 + low);
 			at += 3;
 		}
 		if (letter <= ' ' || letter > '~' || letter == '/')

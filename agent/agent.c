@@ -440,6 +440,9 @@ static int open_all(struct agent *agent)
 	}
 
 	wheel_open_collectors(agent);
+	error = steer_open(agent);
+	if (error < 0)
+		return error;
 	lock_memory();
 	track_what_is_open(agent);
 	forget_policies(agent);
@@ -453,6 +456,7 @@ static void close_all(struct agent *agent)
 	agent->fast_timer = sd_event_source_unref(agent->fast_timer);
 	agent->scribe_source = sd_event_source_unref(agent->scribe_source);
 	control_close(agent->control);
+	steer_close(agent);
 	wheel_close_collectors(agent);
 	act_close(agent);
 	if (agent->event)

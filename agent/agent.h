@@ -15,10 +15,12 @@
 #include "publisher.h"
 
 struct cJSON;
+struct census;
 struct control;
 struct scribe;
 struct sd_event;
 struct sd_event_source;
+struct steering;
 
 /* An order whose intent is being written. */
 struct dispatch {
@@ -41,6 +43,8 @@ struct agent {
 	struct collector_env env;
 	void *collector_state[COLLECTOR_COUNT];
 	struct snapshot *snap;         /* the agent's own; const outside of collecting */
+	struct census *census;         /* of BPF maps; NULL: none */
+	struct steering *steering;     /* what we cost and how deep we look; NULL while there is no loop to measure in */
 	struct forecaster *forecaster;
 	struct recorder *recorder;
 	uint64_t last_full_ns, fast_cost_ns;
@@ -115,6 +119,12 @@ void wheel_turn(struct agent *agent, bool full);
 void wheel_look_again(struct agent *agent);              /* fresh numbers and findings, right before an act */
 void wheel_schedule_fast(struct agent *agent);
 void wheel_circumstances(const struct agent *agent, struct circumstances *ret);
+
+/* steer.c */
+int steer_open(struct agent *agent);                     /* after the collectors; 0 or -errno */
+void steer_close(struct agent *agent);
+void steer_turn(struct agent *agent);                    /* at a full tick, after detection: arms, asks the governor, turns the depths */
+void steer_charge(struct agent *agent, enum collector_id id, uint64_t cpu_ns); /* what its collect() took */
 
 /* act.c */
 int act_open(struct agent *agent);

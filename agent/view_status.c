@@ -10,6 +10,7 @@
 #include "agent.h"
 #include "core/clock.h"
 #include "core/control.h"
+#include "govern/governor.h"
 #include "keep/document.h"
 #include "keep/scribe.h"
 
@@ -160,6 +161,36 @@ static void add_network(cJSON *pressure, const struct snapshot *snap)
 
 /* --- the agent itself -------------------------------------------------------------------------------------------------- */
 
+static void add_rate(cJSON *object, const char *name, uint64_t rate, uint32_t processors)
+{
+	if (rate != UNKNOWN)
+		add_share(object, name, rate, NSEC_PER_SEC * processors);
+}
+
+/* What the governor goes by: all shares are of the node, and of the last window. */
+static void add_budget(cJSON *document, const struct agent *agent)
+{
+	const struct governor_section *cost = &agent->snap->governor;
+	if (!cost->processors)
+		return;
+	cJSON *object = cJSON_AddObjectToObject(document, "budget");
+	cJSON_AddNumberToObject(object, "cpu_percent", agent->config->budget_cpu_percent);
+	view_add_count(object, "memory_bytes", cost->memory_budget_bytes);
+	view_add_count(object, "memory_spent_bytes", cost->memory_bytes);
+	if (cost->measured_ns) {
+		add_rate(object, "kernel_percent", cost->kernel_rate, cost->processors);
+		add_rate(object, "agent_percent", cost->agent_rate, cost->processors);
+		add_rate(object, "publisher_percent", cost->publisher_rate, cost->processors);
+	}
+	view_add_count(object, "shed_level", cost->shed_level);
+	cJSON_AddBoolToObject(object, "exhausted", cost->exhausted);
+	cJSON_AddBoolToObject(object, "short_of_memory", cost->short_of_memory);
+	if (cost->armed && cost->armed_until_ns > agent->snap->boot_ns) {
+		cJSON_AddStringToObject(object, "deep_by", arm_reason_names[cost->armed_by]);
+		view_add_seconds(object, "deep_for_seconds", cost->armed_until_ns - agent->snap->boot_ns);
+	}
+}
+
 static void add_self(cJSON *document, const struct agent *agent)
 {
 	const struct self_section *self = &agent->snap->self;
@@ -173,8 +204,6 @@ static void add_self(cJSON *document, const struct agent *agent)
 		view_add_count(object, "resident_bytes", self->resident_bytes);
 		view_add_count(object, "publisher_resident_bytes", self->publisher_resident_bytes);
 	}
-	cJSON_AddNumberToObject(object, "cpu_budget_percent", agent->config->budget_cpu_percent);
-	view_add_count(object, "memory_budget_bytes", agent->config->budget_memory_bytes);
 	view_add_count(object, "publisher_restarts", self->publisher_restarts);
 	view_add_count(object, "records_dropped", self->events_dropped);
 	view_add_count(object, "intents_late", agent->intents_late);
@@ -218,6 +247,38 @@ static void add_node(cJSON *document, const struct agent *agent)
 	add_mode(document, agent);
 }
 
+static void add_cost(cJSON *row, const struct snapshot *snap, uint32_t id)
+{
+	const struct collector_status *status = &snap->collectors[id];
+	const struct collector_cost *cost = &snap->governor.each[id];
+
+	if (status->adjustable)
+		cJSON_AddStringToObject(row, "depth", depth_names[status->depth]);
+	if (snap->governor.measured_ns) {
+		add_rate(row, "kernel_cpu_percent", cost->kernel_rate, 1);
+		add_rate(row, "agent_cpu_percent", cost->user_rate, 1);
+	}
+	if (cost->steps_down)
+		view_add_count(row, "steps_down", cost->steps_down);
+	add_share(row, "coverage_percent", status->coverage_seen, status->coverage_expected);
+	if (status->map_bytes)
+		view_add_count(row, "map_bytes", status->map_bytes);
+}
+
+static void add_maps(cJSON *document, const struct snapshot *snap)
+{
+	cJSON *list = cJSON_AddArrayToObject(document, "maps");
+	for (uint32_t i = 0; i < snap->maps.count && snapshot_is_fresh(snap, snap->maps.measured_ns); i++) {
+		const struct bpf_map_stat *stat = &snap->maps.each[i];
+		cJSON *row = cJSON_CreateObject();
+		view_add_text(row, "name", stat->name);
+		view_add_count(row, "entries", stat->entries);
+		view_add_count(row, "capacity", stat->capacity);
+		view_add_count(row, "bytes", stat->bytes);
+		cJSON_AddItemToArray(list, row);
+	}
+}
+
 static void add_collectors(cJSON *document, const struct snapshot *snap)
 {
 	cJSON *list = cJSON_AddArrayToObject(document, "collectors");
@@ -231,6 +292,8 @@ static void add_collectors(cJSON *document, const struct snapshot *snap)
 		if (status->why[0])
 			view_add_text(row, "why", status->why);
 		view_add_count(row, "events_lost", status->events_lost);
+		if (status->state == COLLECTOR_UP || status->state == COLLECTOR_DEGRADED)
+			add_cost(row, snap, i);
 		cJSON_AddItemToArray(list, row);
 	}
 }
@@ -254,7 +317,9 @@ cJSON *view_status(const struct agent *agent)
 	view_add_count(document, "incidents_not_opened", agent->engine.incidents_folded);
 	view_add_count(document, "quarantined", agent->snap->engine.quarantined);
 	add_collectors(document, agent->snap);
+	add_maps(document, agent->snap);
 	add_self(document, agent);
+	add_budget(document, agent);
 	return document;
 }
 
@@ -268,6 +333,8 @@ cJSON *view_doctor(const struct agent *agent)
 	cJSON *known = view_remedies(agent);
 	cJSON_AddItemToObject(document, "remedies", cJSON_DetachItemFromObject(known, "remedies"));
 	cJSON_Delete(known);
+	add_maps(document, agent->snap);
 	add_self(document, agent);
+	add_budget(document, agent);
 	return document;
 }

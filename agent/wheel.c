@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "collect/bpf.h"
+#include "collect/census.h"
 #include "core/clock.h"
 #include "core/heap.h"
 #include "core/log.h"
@@ -68,13 +69,18 @@ static void open_collector(struct agent *agent, enum collector_id id)
 	struct collector_status *status = &agent->snap->collectors[id];
 	memset(status, 0, sizeof(*status));
 	snprintf(status->name, sizeof(status->name), "%s", collectors[id]->name);
+	status->coverage_seen = status->coverage_expected = UNKNOWN;
 	if (!agent->config->collectors[id])
 		return;
 
 	status->state = COLLECTOR_UP;
+	status->adjustable = collectors[id]->set_depth != NULL;
+	status->depth = DEPTH_HISTOGRAMS;
+	object_owner(id);
 	int error = collectors[id]->open(&agent->env, status, &agent->collector_state[id]);
 	if (error < 0) {
 		status->state = COLLECTOR_DOWN;
+		status->adjustable = false;
 		agent->collector_state[id] = NULL;
 		log_warning("%s: unavailable, continuing without it: %s", status->name, status->why[0] ? status->why : strerror(-error));
 	} else if (status->state == COLLECTOR_DEGRADED) {
@@ -99,6 +105,21 @@ void wheel_open_collectors(struct agent *agent)
 	heap_keep_small();
 }
 
+/* Those that share maps, up to the first COLLECTOR_COUNT: which has the hooks, or the table, is settled when they open. */
+static const enum collector_id sharing[][5] = {
+	{ COLLECTOR_SYSCALL, COLLECTOR_FSWRITE, COLLECTOR_FSOP, COLLECTOR_BLOCK, COLLECTOR_COUNT },
+	{ COLLECTOR_TCP, COLLECTOR_SOCKET, COLLECTOR_COUNT },
+};
+
+static void reopen_together(bool again[COLLECTOR_COUNT], const enum collector_id *group)
+{
+	bool any = false;
+	for (const enum collector_id *id = group; *id != COLLECTOR_COUNT; id++)
+		any |= again[*id];
+	for (const enum collector_id *id = group; *id != COLLECTOR_COUNT; id++)
+		again[*id] = any;
+}
+
 void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 {
 	const struct config *new = agent->config;
@@ -107,8 +128,8 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 		again[id] = old->collectors[id] != new->collectors[id];
 	again[COLLECTOR_UNIT] = again[COLLECTOR_FILESYSTEM] = true; /* what they watch is named by policies */
 	again[COLLECTOR_IDENTITY] |= strcmp(old->host_root, new->host_root) != 0;
-	/* These two share a map: the one that has the syscall hooks writes fallocate's bytes for the other. */
-	again[COLLECTOR_SYSCALL] = again[COLLECTOR_FSWRITE] = again[COLLECTOR_SYSCALL] || again[COLLECTOR_FSWRITE];
+	for (size_t i = 0; i < sizeof(sharing) / sizeof(sharing[0]); i++)
+		reopen_together(again, sharing[i]);
 
 	agent->env.config = new;
 	for (enum collector_id id = COLLECTOR_COUNT; id-- > 0;)
@@ -123,6 +144,8 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 
 void wheel_close_collectors(struct agent *agent)
 {
+	census_free(agent->census);
+	agent->census = NULL;
 	for (enum collector_id id = COLLECTOR_COUNT; id-- > 0;)
 		close_collector(agent, id);
 }
@@ -136,9 +159,10 @@ static void count_tick(struct self_section *self, uint64_t took_ns)
 static void run_collector(struct agent *agent, enum collector_id id, bool full)
 {
 	struct collector_status *status = &agent->snap->collectors[id];
-	uint64_t started = clock_boot_ns();
+	uint64_t started = clock_boot_ns(), spent = clock_thread_ns();
 	int error = collectors[id]->collect(agent->collector_state[id], agent->snap, full, status);
 	status->collect_ns = clock_boot_ns() - started;
+	steer_charge(agent, id, clock_thread_ns() - spent);
 	if (error < 0 && full)
 		log_debug("%s: no sample this time: %s", collectors[id]->name, strerror(-error));
 }
@@ -168,7 +192,6 @@ static void measure_self(struct agent *agent)
 	self->publisher_restarts = agent->publisher_restarts;
 	self->events_dropped = agent->records_dropped + (agent->scribe ? scribe_lost(agent->scribe) : 0);
 	self->journal_late = agent->intents_late;
-	self->program_count = object_programs(self->programs, MAX_BPF_PROGRAMS);
 	self->measured_ns = snap->boot_ns;
 }
 
@@ -186,6 +209,30 @@ static void show_engine(struct agent *agent)
 	section->incidents_folded = agent->engine.incidents_folded;
 }
 
+static int open_census(struct agent *agent)
+{
+	int error = census_new(&agent->env, &agent->census);
+
+	object_types_release();
+	heap_keep_small();
+	return error;
+}
+
+/* Before the collectors read: what waits in the rings now is what this tick gathered. */
+static void count_maps(struct agent *agent)
+{
+	struct snapshot *snap = agent->snap;
+	/* From the second tick on: it takes ten milliseconds to load, and nobody waits for its first answer. */
+	if (!agent->census && (snap->seq == 1 || open_census(agent) < 0))
+		return;
+	census_take(agent->census, &snap->maps, snap->boot_ns);
+	for (uint32_t id = 0; id < snap->collector_count; id++)
+		snap->collectors[id].map_bytes = 0;
+	for (uint32_t i = 0; i < snap->maps.count; i++)
+		if (snap->maps.each[i].collector < snap->collector_count)
+			snap->collectors[snap->maps.each[i].collector].map_bytes += snap->maps.each[i].bytes;
+}
+
 void wheel_collect(struct agent *agent, bool full)
 {
 	struct snapshot *snap = agent->snap;
@@ -195,6 +242,7 @@ void wheel_collect(struct agent *agent, bool full)
 		snap->seq++;
 		snap->elapsed_ns = agent->last_full_ns ? snap->boot_ns - agent->last_full_ns : 0;
 		agent->last_full_ns = snap->boot_ns;
+		count_maps(agent);
 	}
 	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
 		if (agent->collector_state[id] && (full || collectors[id]->fast))
@@ -231,17 +279,10 @@ void wheel_look_again(struct agent *agent)
 	detect(agent->detector, agent->snap, agent->config, agent->findings);
 }
 
-/* Processor time, not time: on a busy node a tick takes longer because others run, and that is when it must not look less often. */
-static uint64_t cpu_ns(void)
-{
-	struct timespec spent;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
-	return (uint64_t)spent.tv_sec * NSEC_PER_SEC + (uint64_t)spent.tv_nsec;
-}
-
 void wheel_turn(struct agent *agent, bool full)
 {
-	uint64_t started = clock_boot_ns(), spent = cpu_ns();
+	/* Processor time, not time: on a busy node a tick takes longer because others run, and that is when it must not look less often. */
+	uint64_t started = clock_boot_ns(), spent = clock_thread_ns();
 	wheel_collect(agent, full);
 	detect(agent->detector, agent->snap, agent->config, agent->findings);
 
@@ -255,9 +296,10 @@ void wheel_turn(struct agent *agent, bool full)
 	if (full) {
 		count_tick(&agent->snap->self, took);
 		show_engine(agent);
+		steer_turn(agent);
 		ring_publish(&agent->ring, agent->snap);
 	} else {
-		agent->fast_cost_ns = cpu_ns() - spent;
+		agent->fast_cost_ns = clock_thread_ns() - spent;
 	}
 	wheel_schedule_fast(agent);
 }

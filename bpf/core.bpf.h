@@ -77,7 +77,7 @@ static __always_inline long syscall_nr_of(const struct pt_regs *regs)
 #endif
 }
 
-/* x32 numbers are those of the 64-bit table with a bit set; the few of its own (512…547) end in the last slot. */
+/* x32 numbers are those of the 64-bit table with a bit set; the few of its own (512…547) are beyond the table. */
 static __always_inline __u32 syscall_slot(long nr)
 {
 #if defined(__TARGET_ARCH_x86)
@@ -107,6 +107,14 @@ static __always_inline __u32 task_state(const struct task_struct *task)
 	if (bpf_core_field_exists(task->__state))
 		return BPF_CORE_READ(task, __state);
 	return (__u32)BPF_CORE_READ((const struct task_struct___before_5_14 *)task, state);
+}
+
+/* The same where the verifier knows the pointer: a load, and not a call of 15 ns. */
+static __always_inline __u32 task_state_of(const struct task_struct *task)
+{
+	if (bpf_core_field_exists(task->__state))
+		return task->__state;
+	return (__u32)((const struct task_struct___before_5_14 *)task)->state;
 }
 
 static __always_inline bool task_is_kernel_thread(const struct task_struct *task)
@@ -141,6 +149,16 @@ static __always_inline __s32 task_pid_seen(const struct task_struct *task)
 	return 0;
 }
 
+static __always_inline struct inode *inode_of_descriptor(const struct task_struct *task, __u32 number)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **slots = BPF_CORE_READ(table, fd), *file = NULL;
+
+	if (number >= BPF_CORE_READ(table, max_fds) || bpf_probe_read_kernel(&file, sizeof(file), slots + number))
+		return NULL;
+	return file ? BPF_CORE_READ(file, f_inode) : NULL;
+}
+
 /* --- sockets ---------------------------------------------------------------------------------------------------------- */
 
 enum { FAMILY_INET = 2, FAMILY_INET6 = 10, SOCK_DONE_BIT = 1 };
@@ -165,6 +183,43 @@ static __always_inline __u64 sock_cgroup_id(const struct sock *sk)
 		cgroup = word & 1 ? NULL : (const void *)(word & ~3ULL);
 	}
 	return cgroup ? BPF_CORE_READ(cgroup, kn, id) : 0;
+}
+
+/* --- scheduler -------------------------------------------------------------------------------------------------------- */
+
+enum {
+	TASK_INTERRUPTIBLE_BIT = 0x1, TASK_UNINTERRUPTIBLE_BIT = 0x2, TASK_DEAD_BIT = 0x80, TASK_NOLOAD_BIT = 0x400, /* since v4.14 */
+	PF_IO_WORKER_BIT = 0x10, PF_MEMALLOC_BIT = 0x800,
+};
+
+/*
+ * The clock that sched_info is kept by, of the CPU that the task runs on or ran on last. The scheduler brings it up to date before it
+ * switches; else each tick does. By way of the task, since kernels without KALLSYMS_ALL do not give the address of `runqueues`.
+ */
+static __always_inline __u64 runqueue_clock(const struct task_struct *task)
+{
+	return task->se.cfs_rq->rq->clock;
+}
+
+/* The system call that a thread is in; -1: none, or not known: bpf_task_pt_regs came with v5.15 (dd6e10fbd9fb). */
+static __always_inline long task_syscall_nr(struct task_struct *task)
+{
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return -1;
+	return syscall_nr_of((const struct pt_regs *)bpf_task_pt_regs(task));
+}
+
+/* Whether bandwidth control holds the run queue that the task stands in, or one above it. */
+static __always_inline bool task_is_throttled(const struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->se.cfs_rq->throttle_count))
+		return false;
+	return task->se.cfs_rq->throttle_count > 0;
+}
+
+static __always_inline __s32 task_pid_seen_of(const struct task_struct *task)
+{
+	return pidns_inode ? task_pid_seen(task) : task->pid;
 }
 
 /* --- memory ----------------------------------------------------------------------------------------------------------- */
@@ -193,6 +248,18 @@ static __always_inline __u64 mm_pages(const struct mm_struct *mm, __u32 which)
 		bpf_core_read(&pages, sizeof(pages), &old->rss_stat.count[which].counter);
 	else
 		bpf_core_read(&pages, sizeof(pages), &now->rss_stat[which].count);
+	return pages > 0 ? (__u64)pages : 0;
+}
+
+/* The same where the verifier knows the pointer; before 6.2 it follows none into an array of atomics. */
+static __always_inline __u64 mm_pages_of(const struct mm_struct *mm, __u32 which)
+{
+	const struct mm_struct___before_6_2 *old = (const void *)mm;
+	const struct mm_struct___since_6_2 *now = (const void *)mm;
+
+	if (bpf_core_field_exists(old->rss_stat.count))
+		return mm_pages(mm, which);
+	__s64 pages = now->rss_stat[which].count;
 	return pages > 0 ? (__u64)pages : 0;
 }
 
@@ -287,6 +354,51 @@ static __always_inline __u64 folio_bytes(const void *folio)
 	else if (bpf_core_field_exists(second->compound_nr))
 		bpf_core_read(&pages, sizeof(pages), &second->compound_nr);
 	return (__u64)(pages ? pages : 1) << page_shift;
+}
+
+/* --- block ------------------------------------------------------------------------------------------------------------ */
+
+/* v5.15, d152c682f03c: block: add an explicit ->disk backpointer to the request_queue; v5.17, f3fa33acca9f took rq_disk away. */
+struct request_queue___since_5_15 {
+	struct gendisk *disk;
+} __attribute__((preserve_access_index));
+struct request___before_5_17 {
+	struct gendisk *rq_disk;
+} __attribute__((preserve_access_index));
+
+/* The whole disk's number; 0 for a queue without one. */
+static __always_inline __u32 request_dev(const struct request *rq)
+{
+	const struct request_queue___since_5_15 *queue = (const void *)BPF_CORE_READ(rq, q);
+	const struct request___before_5_17 *old = (const void *)rq;
+	const struct gendisk *disk = NULL;
+
+	if (bpf_core_field_exists(queue->disk))
+		bpf_core_read(&disk, sizeof(disk), &queue->disk);
+	else
+		bpf_core_read(&disk, sizeof(disk), &old->rq_disk);
+	return disk ? (__u32)BPF_CORE_READ(disk, major) << 20 | (__u32)BPF_CORE_READ(disk, first_minor) : 0;
+}
+
+/* RQF_IO_STAT's place; it was 13 until the flags became an enum (v6.12), which the agent looks up: in v6.12 it had no name yet. */
+const volatile __u32 io_stat_bit = 13;
+
+/* When the request was made (CLOCK_MONOTONIC); 0: not noted. The field keeps an older request's time where the kernel notes none. */
+static __always_inline __u64 request_arrived_ns(const struct request *rq)
+{
+	return (__u32)rq->rq_flags >> io_stat_bit & 1 ? rq->start_time_ns : 0;
+}
+
+/* --- cgroups of other controllers ------------------------------------------------------------------------------------- */
+
+/* Of a controller's state: its cgroup's id where it is in the unified hierarchy, whose number is 0, and below its root; else 0. */
+static __always_inline __u64 css_cgroup_id(const struct cgroup_subsys_state *css)
+{
+	const struct cgroup *cgroup = css ? BPF_CORE_READ(css, cgroup) : NULL;
+
+	if (!cgroup || BPF_CORE_READ(cgroup, root, hierarchy_id) || !BPF_CORE_READ(cgroup, level))
+		return 0;
+	return BPF_CORE_READ(cgroup, kn, id);
 }
 
 #endif

@@ -5,6 +5,7 @@
  * let pass in any case.
  */
 #include "depth.bpf.h"
+#include "histogram.bpf.h"
 
 #include <bpf/bpf_endian.h>
 
@@ -68,7 +69,7 @@ static __always_inline void note(enum dns_note what)
 
 static __always_inline void observe(__u64 ns)
 {
-	__u32 zero = 0, bucket = histogram_bucket(ns);
+	__u32 zero = 0, bucket = histogram_bucket_of(ns);
 	struct histogram *histogram = keeps_histograms() ? bpf_map_lookup_elem(&dns_latency, &zero) : NULL;
 
 	if (histogram && bucket < HISTOGRAM_BUCKETS) {

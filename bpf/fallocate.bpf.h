@@ -29,16 +29,6 @@ static __always_inline bool is_fallocate(__u32 slot, __u32 abi)
 	return slot == (abi == SYSCALL_ABI_64 ? NR_FALLOCATE : NR32_FALLOCATE);
 }
 
-static __always_inline struct inode *inode_of_descriptor(const struct task_struct *task, __u32 number)
-{
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **slots = BPF_CORE_READ(table, fd), *file = NULL;
-
-	if (number >= BPF_CORE_READ(table, max_fds) || bpf_probe_read_kernel(&file, sizeof(file), slots + number))
-		return NULL;
-	return file ? BPF_CORE_READ(file, f_inode) : NULL;
-}
-
 static __always_inline void fallocate_begin(struct pt_regs *regs, const struct task_struct *task, __u32 slot, __u32 abi)
 {
 	if (!is_fallocate(slot, abi))

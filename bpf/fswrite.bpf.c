@@ -5,6 +5,7 @@
  */
 #include "core.bpf.h"
 #include "fallocate.bpf.h"
+#include "growth.bpf.h"
 
 enum { BIO_OP_MASK = 0xff, BIO_OP_WRITE = 1, FMT_MASK = 0170000, FMT_BLOCK = 0060000, BIO_CLONED_BIT = 1 };
 
@@ -18,6 +19,8 @@ static __always_inline void on_dirty(const void *folio, struct address_space *ma
 	if (!host || (BPF_CORE_READ(host, i_mode) & FMT_MASK) == FMT_BLOCK) /* a raw device is no filesystem: metadata, dd to a disk */
 		return;
 	add_write((void *)bpf_get_current_task(), BPF_CORE_READ(host, i_sb, s_dev), bytes);
+	if (watch_growth && is_regular(host))
+		note_size(host);
 }
 
 SEC("tp_btf/writeback_dirty_folio")
@@ -32,6 +35,22 @@ SEC("tp_btf/writeback_dirty_page")
 int BPF_PROG(on_dirty_page, void *page, struct address_space *mapping)
 {
 	on_dirty(page, mapping, 1UL << page_shift);
+	return 0;
+}
+
+SEC("tp_btf/writeback_dirty_inode")
+int BPF_PROG(on_dirty_inode, struct inode *inode)
+{
+	if (is_regular(inode) && !task_is_kernel_thread((void *)bpf_get_current_task()))
+		note_size(inode);
+	return 0;
+}
+
+SEC("tp_btf/writeback_single_inode_start")
+int BPF_PROG(on_writeback, struct inode *inode)
+{
+	if (is_regular(inode))
+		note_final_size(inode);
 	return 0;
 }
 

@@ -1,51 +1,162 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One walk over all threads: what each costs now. Totals of a group are added up by the agent, which has the memory for it. */
-#include "core.bpf.h"
+/*
+ * One walk over all threads: what each costs now. Totals of a group are added up by the agent, which has the memory for it. Who has
+ * used another slice since its last record gets the next one on the way: no other program need run for it.
+ */
+#include "open_files.bpf.h"
+#include "usage.bpf.h"
+
+enum { LIMIT_OF_FILES = 7 /* RLIMIT_NOFILE */ };
+
+/* The maps of usage.bpf.h are those of the task collector. Without it nobody reads the ring, and dead threads leave no run delay. */
+const volatile bool with_task = false;
+
+/* Turned on by the agent for one walk in some. */
+volatile bool count_files_now SEC(".data") = true;
+
+/* Too large for the stack. One walk at a time, which never sleeps: nobody else writes into it meanwhile. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct task_event);
+} slice_scratch SEC(".maps");
+
+volatile __u64 slices_lost SEC(".data") = 0;
 
 static __always_inline void fill_thread(struct thread_record *record, const struct task_struct *task, const struct task_struct *leader)
 {
-	record->pid = task_pid_seen(leader);
+	record->pid = task_pid_seen_of(leader);
+	record->tid = task == leader ? record->pid : task_pid_seen_of(task);
 	record->start_ns = leader->start_boottime;
-	record->cpu_ns = task->se.sum_exec_runtime;
-	record->read_bytes = task->ioac.read_bytes;
-	record->written_bytes = task->ioac.write_bytes;
-	record->run_delay_ns = task->sched_info.run_delay;
-	record->major_faults = task->maj_flt;
-	record->voluntary_switches = task->nvcsw;
-	record->involuntary_switches = task->nivcsw;
-	record->state = task_state(task);
+	record->used.cpu_ns = task->se.sum_exec_runtime;
+	/* Of one that exits it is, or is about to be, in `told`. */
+	if (!with_task || !(task->flags & PF_EXITING_BIT)) {
+		record->used.read_bytes = task->ioac.read_bytes;
+		record->used.written_bytes = task->ioac.write_bytes;
+		record->used.run_delay_ns = task->sched_info.run_delay;
+	}
+	record->used.major_faults = task->maj_flt;
+	record->used.voluntary_switches = task->nvcsw;
+	record->used.involuntary_switches = task->nivcsw;
+	record->switches = task->nvcsw + task->nivcsw;
+	record->state = task_state_of(task);
 	record->exit_state = task->exit_state;
 }
 
 static __always_inline void fill_memory(struct thread_record *record, const struct mm_struct *mm)
 {
-	record->rss_bytes = (mm_pages(mm, COUNTER_FILE) + mm_pages(mm, COUNTER_ANON) + mm_pages(mm, COUNTER_SHMEM)) << page_shift;
-	record->swap_bytes = mm_pages(mm, COUNTER_SWAP) << page_shift;
+	record->rss_bytes = (mm_pages_of(mm, COUNTER_FILE) + mm_pages_of(mm, COUNTER_ANON) + mm_pages_of(mm, COUNTER_SHMEM)) << page_shift;
+	record->swap_bytes = mm_pages_of(mm, COUNTER_SWAP) << page_shift;
 }
 
-static __always_inline void add_dead_threads(struct thread_record *record, const struct signal_struct *signal)
+static __always_inline void add_dead_threads(union usage *used, const struct task_struct *leader, const struct signal_struct *signal)
 {
-	record->cpu_ns += signal->sum_sched_runtime;
-	record->read_bytes += signal->ioac.read_bytes;
-	record->written_bytes += signal->ioac.write_bytes;
-	record->major_faults += signal->maj_flt;
-	record->voluntary_switches += signal->nvcsw;
-	record->involuntary_switches += signal->nivcsw;
+	used->cpu_ns += signal->sum_sched_runtime;
+	used->major_faults += signal->maj_flt;
+	used->voluntary_switches += signal->nvcsw;
+	used->involuntary_switches += signal->nivcsw;
+	/* No thread of it has ended yet: most never look. */
+	if (!with_task || (!signal->sum_sched_runtime && !(leader->flags & PF_EXITING_BIT)))
+		return;
+
+	struct life life = { .start_ns = leader->start_boottime, .pid = (__u64)leader->pid };
+	const struct told *rest = bpf_map_lookup_elem(&told, &life);
+	if (rest)
+		add_dead(used, &rest->dead);
 }
 
 static __always_inline void fill_process(struct process_record *record, const struct task_struct *task)
 {
 	const struct signal_struct *signal = task->signal;
 
-	add_dead_threads(&record->thread, signal);
+	add_dead_threads(&record->thread.used, task, signal);
 	record->threads = 0;
 	record->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
-	record->ppid = task_pid_seen(task->real_parent->group_leader);
+	record->ppid = task_pid_seen_of(task->real_parent->group_leader);
 	record->uid = task->real_cred->euid.val;
 	record->oom_score_adj = signal->oom_score_adj;
 	record->kernel_thread = task->flags & PF_KTHREAD_BIT ? 1 : 0;
 	record->ended = signal->live.counter == 0;
+	record->files_max = signal->rlim[LIMIT_OF_FILES].rlim_cur;
+	record->files = FILES_UNKNOWN;
+	if (count_files_now && !record->kernel_thread && task->files)
+		record->files = count_files((__u64)BPF_CORE_READ(task, files));
 	__builtin_memcpy(record->comm, task->comm, sizeof(record->comm));
+}
+
+static __always_inline bool used_a_slice(const union usage *used, __u64 peak_rss_bytes, const struct sliced *before)
+{
+	__u64 cpu_ns = used->cpu_ns, io_bytes = used->read_bytes + used->written_bytes, rss_bytes = peak_rss_bytes;
+
+	if (before) {
+		cpu_ns = above(cpu_ns, before->used.cpu_ns);
+		io_bytes = above(io_bytes, before->used.read_bytes + before->used.written_bytes);
+		rss_bytes = above(rss_bytes, before->peak_rss_bytes);
+	}
+	return cpu_ns >= slice_cpu_ns || io_bytes >= slice_io_bytes || rss_bytes >= slice_rss_bytes;
+}
+
+/* Global for the same reason as count_files(). */
+__noinline int add_up_slice(__u64 leader_)
+{
+	const struct task_struct *leader = (const void *)leader_;
+	struct life life = life_of(leader);
+	__u32 zero = 0;
+	struct task_event *event = bpf_map_lookup_elem(&slice_scratch, &zero);
+
+	if (!event)
+		return 0;
+	__builtin_memset(event, 0, sizeof(*event));
+	add_up(event, leader, bpf_map_lookup_elem(&told, &life));
+	return 0;
+}
+
+/* The first look costs no map: the numbers of a single thread are at hand, and other threads only add to them. */
+static __always_inline void tell_slice(const struct task_struct *task, const struct process_record *record)
+{
+	struct sliced now = {};
+	__u32 zero = 0;
+
+	/* signal->maxrss is of memory that was given up; the peak of the memory in use stands in it. */
+	if (task->mm)
+		now.peak_rss_bytes = task->mm->hiwater_rss << page_shift;
+	if (now.peak_rss_bytes < record->thread.rss_bytes)
+		now.peak_rss_bytes = record->thread.rss_bytes;
+	if (task->signal->nr_threads == 1 && !used_a_slice(&record->thread.used, now.peak_rss_bytes, NULL))
+		return;
+
+	struct task_event *event = bpf_map_lookup_elem(&slice_scratch, &zero);
+	if (!event)
+		return;
+	(void)add_up_slice((__u64)BPF_CORE_READ(task, group_leader));
+	if (!used_a_slice(&event->used, now.peak_rss_bytes, NULL))
+		return;
+	struct life life = life_of(task);
+	struct sliced *before = bpf_map_lookup_elem(&sliced, &life);
+	if (before && !used_a_slice(&event->used, now.peak_rss_bytes, before))
+		return;
+	if (!before) {
+		struct sliced none = {};
+
+		bpf_map_update_elem(&sliced, &life, &none, BPF_NOEXIST);
+		before = bpf_map_lookup_elem(&sliced, &life);
+	}
+	if (!before) {
+		bump(slices_lost, 1);
+		return;
+	}
+
+	describe(event, TASK_EVENT_SLICE, task);
+	cut_slice(event, before);
+	if (event->peak_rss_bytes < now.peak_rss_bytes)
+		event->peak_rss_bytes = now.peak_rss_bytes;
+	now.used = event->used;
+	/* A full ring: the next walk tells it, together with what comes until then. */
+	if (bpf_ringbuf_output(&task_events, event, sizeof(*event), BPF_RB_NO_WAKEUP))
+		bump(slices_lost, 1);
+	else
+		*before = now;
 }
 
 SEC("iter/task")
@@ -73,6 +184,8 @@ int on_task(struct bpf_iter__task *ctx)
 	}
 	record.thread.kind = THREAD_LEADER;
 	fill_process(&record, task);
+	if (with_task && !record.kernel_thread && !record.ended)
+		tell_slice(task, &record);
 	bpf_seq_write(seq, &record, sizeof(record));
 	return 0;
 }

@@ -4,6 +4,7 @@
  * in one task, which cannot die in between. All maps are preallocated: where this runs, there is no memory to ask for.
  */
 #include "core.bpf.h"
+#include "histogram.bpf.h"
 #include "signals/reclaim.h"
 
 struct {
@@ -86,7 +87,7 @@ static __always_inline void end(const enum stall_kind kind, __u64 pages)
 	__u64 took = now > *since ? now - *since : 0;
 	add(&node->sums, took, pages);
 	bump(node->latency.sum_ns, took);
-	__u32 bucket = histogram_bucket(took);
+	__u32 bucket = histogram_bucket_of(took);
 	if (bucket < HISTOGRAM_BUCKETS)
 		bump(node->latency.buckets[bucket], 1);
 	add_to_cgroup(kind, took, pages);

@@ -3,15 +3,7 @@
  * Births, execs and deaths of processes. When the last thread of a group exits, what the whole life cost is recorded, so that
  * a process shorter than a tick is not lost. Totals and the sums by cgroup are kept beside the ring: they stay exact when it is full.
  */
-#include "core.bpf.h"
-
-/* The siblings that are still listed when the last one exits: those that died at the same moment, and a leader that went first. */
-enum { MAX_SIBLINGS = 128 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 256 * 1024); /* about 1500 records a tick */
-} events SEC(".maps");
+#include "usage.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -20,17 +12,14 @@ struct {
 	__type(value, struct task_totals);
 } totals SEC(".maps");
 
+/* Not preallocated: nothing here runs with interrupts off, so it may allocate. What finds no room goes to CGROUP_UNKNOWN's row. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 8192);
 	__type(key, __u64);
-	__type(value, struct ended_cost);
-} ended SEC(".maps");
-
-struct life {
-	__u64 start_ns;
-	__u64 pid;
-};
+	__type(value, struct cgroup_lives);
+} lives SEC(".maps");
 
 /* Two threads that exit at once can both find none left alive; the second one is told apart here. A cache: LRU will do. */
 struct {
@@ -40,29 +29,6 @@ struct {
 	__type(value, __u8);
 } buried SEC(".maps");
 
-struct told {
-	struct ended_cost cost;
-	__u64 cgroup_id;
-};
-
-/*
- * What was told at the exit, until the task is freed. The scheduler's clock of a running task is brought up to date at ticks and
- * switches only, and since v6.16 the memory is given back after the tracepoint: a life of a millisecond would seem free of cost.
- * The rest is added when its parent has reaped it; entries are as many as there are zombies.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 32768);
-	__type(key, struct life);
-	__type(value, struct told);
-} told SEC(".maps");
-
-static __always_inline struct life life_of(const struct task_struct *leader)
-{
-	return (struct life){ .start_ns = BPF_CORE_READ(leader, start_boottime), .pid = (__u64)BPF_CORE_READ(leader, pid) };
-}
-
 static __always_inline struct task_totals *get_totals(void)
 {
 	__u32 zero = 0;
@@ -70,54 +36,26 @@ static __always_inline struct task_totals *get_totals(void)
 	return bpf_map_lookup_elem(&totals, &zero);
 }
 
-static __always_inline void describe(struct task_event *event, enum task_event_kind kind, const struct task_struct *leader)
-{
-	const struct task_struct *parent = BPF_CORE_READ(leader, real_parent, group_leader);
-
-	event->kind = kind;
-	event->pid = task_pid_seen(leader);
-	event->ppid = task_pid_seen(parent);
-	event->uid = BPF_CORE_READ(leader, real_cred, euid.val);
-	event->at_ns = bpf_ktime_get_boot_ns();
-	event->start_ns = BPF_CORE_READ(leader, start_boottime);
-	event->cgroup_id = task_cgroup_id(leader);
-	BPF_CORE_READ_STR_INTO(&event->comm, leader, comm);
-}
-
 /* NO_WAKEUP: the agent reads at its ticks; nobody's exit pays for waking it. */
 static __always_inline void send(const struct task_event *event, struct task_totals *sums)
 {
-	if (event->pid && bpf_ringbuf_output(&events, (void *)event, sizeof(*event), BPF_RB_NO_WAKEUP))
+	if (event->pid && bpf_ringbuf_output(&task_events, (void *)event, sizeof(*event), BPF_RB_NO_WAKEUP))
 		bump(sums->ring_lost, 1);
 }
 
-static __always_inline void add_thread(struct task_event *event, const struct task_struct *thread)
+static __always_inline struct cgroup_lives *get_lives(struct task_totals *sums, __u64 cgroup_id)
 {
-	event->cpu_ns += BPF_CORE_READ(thread, se.sum_exec_runtime);
-	event->user_ns += BPF_CORE_READ(thread, utime);
-	event->system_ns += BPF_CORE_READ(thread, stime);
-	event->read_bytes += BPF_CORE_READ(thread, ioac.read_bytes);
-	event->written_bytes += BPF_CORE_READ(thread, ioac.write_bytes);
-}
+	struct cgroup_lives none = {}, *of = bpf_map_lookup_elem(&lives, &cgroup_id);
 
-/* What released threads had used stands in the signal struct; the others are on its list. */
-static __always_inline void add_up(struct task_event *event, const struct task_struct *leader)
-{
-	struct signal_struct *signal = BPF_CORE_READ(leader, signal);
-	const void *head = &signal->thread_head;
-	const struct list_head *node = BPF_CORE_READ(signal, thread_head.next);
-
-	event->cpu_ns = BPF_CORE_READ(signal, sum_sched_runtime);
-	event->user_ns = BPF_CORE_READ(signal, utime);
-	event->system_ns = BPF_CORE_READ(signal, stime);
-	event->read_bytes = BPF_CORE_READ(signal, ioac.read_bytes);
-	event->written_bytes = BPF_CORE_READ(signal, ioac.write_bytes);
-	event->peak_rss_bytes = BPF_CORE_READ(signal, maxrss) << page_shift;
-	for (int i = 0; i < MAX_SIBLINGS && node && node != head; i++) {
-		add_thread(event, (const void *)node - bpf_core_field_offset(struct task_struct, thread_node));
-		node = BPF_CORE_READ(node, next);
-	}
-	event->threads_cut = node && node != head;
+	if (of)
+		return of;
+	bpf_map_update_elem(&lives, &cgroup_id, &none, BPF_NOEXIST);
+	of = bpf_map_lookup_elem(&lives, &cgroup_id);
+	if (of)
+		return of;
+	bump(sums->ended_lost, 1);
+	cgroup_id = CGROUP_UNKNOWN;
+	return bpf_map_lookup_elem(&lives, &cgroup_id);
 }
 
 /* As wait() tells it: the group's code where one was set, else the leader's own. */
@@ -130,92 +68,112 @@ static __always_inline __s32 exit_code_of(const struct task_struct *leader)
 	return BPF_CORE_READ(leader, exit_code);
 }
 
-static __always_inline void count_exit(struct task_totals *sums, __s32 exit_code)
+static __always_inline enum exit_cause count_exit(struct task_totals *sums, __s32 exit_code)
 {
-	bump(sums->exits, 1);
-	if (exit_code & 0x7f)
-		bump(sums->exits_signal, 1);
-	else if (exit_code)
-		bump(sums->exits_error, 1);
-	else
-		bump(sums->exits_ok, 1);
+	__u32 number = exit_code & (EXIT_SIGNALS - 1);
+	enum exit_cause cause = number ? EXIT_SIGNAL : exit_code ? EXIT_ERROR : EXIT_OK;
+
+	bump(sums->lives.exits[cause], 1);
+	if (number)
+		bump(sums->exit_signals[number], 1);
+	if (exit_code & 0x80)
+		bump(sums->core_dumps, 1);
+	return cause;
 }
 
-static __always_inline void add_to_cgroup(struct task_totals *sums, __u64 cgroup_id, const struct ended_cost *more)
+static __always_inline void add_usage(struct task_totals *sums, struct cgroup_lives *of, const union usage *more)
 {
-	struct ended_cost none = {}, *cost = bpf_map_lookup_elem(&ended, &cgroup_id);
-
-	if (!cost) {
-		bpf_map_update_elem(&ended, &cgroup_id, &none, BPF_NOEXIST);
-		cost = bpf_map_lookup_elem(&ended, &cgroup_id);
+	for (int i = 0; i < USAGE_COUNT; i++) {
+		bump(sums->ended.each[i], more->each[i]);
+		if (of)
+			bump(of->ended.each[i], more->each[i]);
 	}
-	if (!cost) {
+}
+
+static __always_inline struct told *add_dead_thread(const struct task_struct *thread, const struct task_struct *leader, struct life *life,
+						    struct task_totals *sums)
+{
+	struct dead_threads dead = read_thread(thread);
+	struct told *rest = bpf_map_lookup_elem(&told, life);
+
+	if (!rest) {
+		struct told none = {};
+
+		bpf_map_update_elem(&told, life, &none, BPF_NOEXIST);
+		rest = bpf_map_lookup_elem(&told, life);
+	}
+	if (!rest) {
 		bump(sums->ended_lost, 1);
-		return;
+		return NULL;
 	}
-	bump(cost->cpu_ns, more->cpu_ns);
-	bump(cost->read_bytes, more->read_bytes);
-	bump(cost->written_bytes, more->written_bytes);
+	bump(rest->dead.read_bytes, dead.read_bytes);
+	bump(rest->dead.written_bytes, dead.written_bytes);
+	bump(rest->dead.run_delay_ns, dead.run_delay_ns);
+	if (thread == leader)
+		rest->leader = dead;
+	return rest;
 }
 
-static __always_inline void add_cost(struct task_totals *sums, __u64 cgroup_id, const struct ended_cost *more)
+static __always_inline void bury(struct task_totals *sums, struct told *rest, struct life *life, const struct task_struct *leader)
 {
-	bump(sums->cpu_ns, more->cpu_ns);
-	bump(sums->read_bytes, more->read_bytes);
-	bump(sums->written_bytes, more->written_bytes);
-	add_to_cgroup(sums, cgroup_id, more);
-}
-
-static __always_inline void bury(const struct task_struct *task)
-{
-	struct task_totals *sums = get_totals();
-	const struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	struct task_event event = {};
+	struct sliced *before = bpf_map_lookup_elem(&sliced, life);
+
+	describe(&event, TASK_EVENT_EXIT, leader);
+	add_up(&event, leader, rest);
+	event.exit_code = exit_code_of(leader);
+	cut_slice(&event, before);
+	send(&event, sums);
+	if (before)
+		bpf_map_delete_elem(&sliced, life);
+
+	struct cgroup_lives *of = get_lives(sums, event.cgroup_id);
+	enum exit_cause cause = count_exit(sums, event.exit_code);
+	if (of)
+		bump(of->lives.exits[cause], 1);
+	add_usage(sums, of, &event.used);
+	if (rest) {
+		rest->used = event.used;
+		rest->cgroup_id = event.cgroup_id;
+		rest->ended = 1;
+	}
+}
+
+static __always_inline void end_thread(const struct task_struct *task, bool group_dead)
+{
+	const struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct life life = life_of(leader);
+	struct task_totals *sums = get_totals();
 
 	if (!sums)
 		return;
-	describe(&event, TASK_EVENT_EXIT, leader);
-	add_up(&event, leader);
-	event.exit_code = exit_code_of(leader);
-	send(&event, sums);
-	count_exit(sums, event.exit_code);
-
-	struct life life = life_of(leader);
-	struct told rest = {
-		.cost = { .cpu_ns = event.cpu_ns, .read_bytes = event.read_bytes, .written_bytes = event.written_bytes },
-		.cgroup_id = event.cgroup_id,
-	};
-	add_cost(sums, rest.cgroup_id, &rest.cost);
-	if (bpf_map_update_elem(&told, &life, &rest, BPF_ANY))
-		bump(sums->ended_lost, 1);
+	struct told *rest = add_dead_thread(task, leader, &life, sums);
+	if (group_dead)
+		bury(sums, rest, &life, leader);
 }
 
 /* v6.16, 4cc2b0a3ba31: the tracepoint itself says whether the group is dead. The agent loads the one of the two that fits. */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task, bool group_dead)
 {
-	if (group_dead && !task_is_kernel_thread(task))
-		bury(task);
+	if (!task_is_kernel_thread(task))
+		end_thread(task, group_dead);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit_before, struct task_struct *task)
 {
-	const struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	struct life life = life_of(leader);
+	struct life life = life_of(BPF_CORE_READ(task, group_leader));
+	bool group_dead = !BPF_CORE_READ(task, signal, live.counter);
 	__u8 one = 1;
 
-	if (task_is_kernel_thread(task) || BPF_CORE_READ(task, signal, live.counter))
+	if (task_is_kernel_thread(task))
 		return 0;
-	if (!bpf_map_update_elem(&buried, &life, &one, BPF_NOEXIST))
-		bury(task);
+	if (group_dead && bpf_map_update_elem(&buried, &life, &one, BPF_NOEXIST))
+		group_dead = false;
+	end_thread(task, group_dead);
 	return 0;
-}
-
-static __always_inline __u64 above(__u64 now, __u64 before)
-{
-	return now > before ? now - before : 0;
 }
 
 /* The leader is released last: by now the signal struct has everything of every thread. */
@@ -225,16 +183,18 @@ int BPF_PROG(on_free, struct task_struct *task)
 	struct life life = life_of(task);
 	struct told *rest = bpf_map_lookup_elem(&told, &life);
 	struct task_totals *sums = get_totals();
+	union usage more;
 
 	if (!rest || !sums)
 		return 0;
-	struct signal_struct *signal = BPF_CORE_READ(task, signal);
-	struct ended_cost more = {
-		.cpu_ns = above(BPF_CORE_READ(signal, sum_sched_runtime), rest->cost.cpu_ns),
-		.read_bytes = above(BPF_CORE_READ(signal, ioac.read_bytes), rest->cost.read_bytes),
-		.written_bytes = above(BPF_CORE_READ(signal, ioac.write_bytes), rest->cost.written_bytes),
-	};
-	add_cost(sums, rest->cgroup_id, &more);
+	read_signal(&more, BPF_CORE_READ(task, signal));
+	add_dead(&more, &rest->dead);
+	more.read_bytes += above(BPF_CORE_READ(task, ioac.read_bytes), rest->leader.read_bytes);
+	more.written_bytes += above(BPF_CORE_READ(task, ioac.write_bytes), rest->leader.written_bytes);
+	for (int i = 0; i < USAGE_COUNT; i++)
+		more.each[i] = above(more.each[i], rest->used.each[i]);
+	if (rest->ended)
+		add_usage(sums, get_lives(sums, rest->cgroup_id), &more);
 	bpf_map_delete_elem(&told, &life);
 	return 0;
 }
@@ -247,9 +207,12 @@ int BPF_PROG(on_exec, struct task_struct *task)
 
 	if (!sums)
 		return 0;
-	bump(sums->execs, 1);
 	describe(&event, TASK_EVENT_EXEC, task); /* whoever calls exec has become the leader by now */
 	send(&event, sums);
+	bump(sums->lives.execs, 1);
+	struct cgroup_lives *of = get_lives(sums, event.cgroup_id);
+	if (of)
+		bump(of->lives.execs, 1);
 	return 0;
 }
 
@@ -258,9 +221,13 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct task_totals *sums = get_totals();
 
-	/* Threads and kernel threads are no processes. */
-	if (sums && child->pid == child->tgid && !task_is_kernel_thread(child))
-		bump(sums->forks, 1);
+	/* Threads and kernel threads are no processes. The child is in its cgroup by now, CLONE_INTO_CGROUP's, too. */
+	if (!sums || child->pid != child->tgid || task_is_kernel_thread(child))
+		return 0;
+	bump(sums->lives.forks, 1);
+	struct cgroup_lives *of = get_lives(sums, task_cgroup_id(child));
+	if (of)
+		bump(of->lives.forks, 1);
 	return 0;
 }
 

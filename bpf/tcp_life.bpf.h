@@ -7,6 +7,7 @@
 #define NODEMEND_TCP_LIFE_BPF_H
 
 #include "depth.bpf.h"
+#include "histogram.bpf.h"
 
 #include <bpf/bpf_endian.h>
 
@@ -32,7 +33,7 @@ struct {
 static __always_inline void observe(__u32 which, __u64 ns)
 {
 	struct histogram *histogram = keeps_histograms() ? bpf_map_lookup_elem(&tcp_histograms, &which) : NULL;
-	__u32 bucket = histogram_bucket(ns);
+	__u32 bucket = histogram_bucket_of(ns);
 
 	if (histogram && bucket < HISTOGRAM_BUCKETS) {
 		bump(histogram->sum_ns, ns);

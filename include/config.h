@@ -27,12 +27,17 @@ enum collector_id {
 	COLLECTOR_DROP,
 	COLLECTOR_DNS,
 	COLLECTOR_OOM,
+	COLLECTOR_BLOCK,
+	COLLECTOR_FSOP,
+	COLLECTOR_DELETED,
 	COLLECTOR_PROCESS,
 	COLLECTOR_CGROUP,
 	COLLECTOR_IDENTITY,
 	COLLECTOR_KILL,
 	COLLECTOR_RECLAIM,
 	COLLECTOR_PAGECACHE,
+	COLLECTOR_SCHED,
+	COLLECTOR_IRQ,
 	COLLECTOR_UNIT,
 	COLLECTOR_COUNT,
 };
@@ -44,10 +49,13 @@ struct config {
 	enum mode mode;                    /* ceiling */
 	uint64_t startup_grace_ns;         /* no act before the agent is this old */
 	char listen[NAME_LEN];             /* "" = no HTTP */
-	double budget_cpu_percent;
+	double budget_cpu_percent;         /* of all online processors together */
 	uint64_t budget_memory_bytes;
+	uint64_t slice_cpu_ns, slice_io_bytes, slice_rss_bytes; /* a process that used so much more is told of while it lives */
+	uint64_t measure_every_ns, deep_for_ns; /* deep_for 0 = never */
 	bool collectors[COLLECTOR_COUNT];
 	char host_root[PATH_LEN];          /* where the node's own file system is seen: "/", or a mount of it */
+	uint64_t slow_syscall_ns;          /* a working system call beyond this has a record; 0 = a second */
 	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */
 	char publisher_user[NAME_LEN];     /* "nodemend"; falls back to nobody where it does not exist */
 	uint32_t max_processes_shown;      /* per-process series in the outputs */

@@ -15,11 +15,18 @@
 
 #include "event.h"
 #include "identity.h"
+#include "signals/block.h"
+#include "signals/deleted.h"
 #include "signals/dns.h"
 #include "signals/drop.h"
+#include "signals/fsop.h"
+#include "signals/governor.h"
+#include "signals/growth.h"
+#include "signals/irq.h"
 #include "signals/pagecache.h"
 #include "signals/reclaim.h"
 #include "signals/recording.h"
+#include "signals/sched.h"
 #include "signals/socket.h"
 #include "signals/tcp.h"
 #include "wire.h"
@@ -38,11 +45,12 @@ enum {
 	MAX_INTERFACES = 128,
 	MAX_PROCESSES = 16384,
 	MAX_CGROUPS = 2048,
+	MAX_CGROUPS_GONE = 2048,
+	MAX_ZOMBIE_PARENTS = 16,
+	MAX_HELD = 32,
 	MAX_WRITERS = 1024,
-	MAX_SYSCALLS = 512,
 	MAX_UNITS = 64,
 	MAX_COLLECTORS = 32,
-	MAX_BPF_PROGRAMS = 128,
 	NAME_LEN = 96,                 /* a container id is 64 digits; `cri-containerd-<id>.scope` must fit, too */
 	PATH_LEN = 256,
 	WHY_LEN = 160,
@@ -66,6 +74,10 @@ struct collector_status {
 	uint64_t events_lost;      /* ring reserve failures, failed map inserts, rows cut by a bound */
 	uint64_t collect_ns;       /* time the last collect() took */
 	uint64_t map_bytes;        /* kernel memory of its maps */
+	bool adjustable;           /* its depth can be turned: enum depth of collector.h */
+	uint8_t depth;             /* as it is now, where it can be turned */
+	/* Since it was opened: of what it should have seen, how much it did. UNKNOWN where it has no notion of that. */
+	uint64_t coverage_seen, coverage_expected;
 };
 
 struct cpu_times { /* /proc/stat order; never falls (clamped per field) */
@@ -88,6 +100,7 @@ struct memory_section { /* /proc/meminfo and /proc/vmstat, bytes; UNKNOWN where 
 	uint64_t total, free, available, buffers, cached, swap_total, swap_free, dirty, writeback, anon, mapped, shmem,
 		slab, sreclaimable, sunreclaim, kernel_stack, page_tables, committed_as, commit_limit, active, inactive;
 	uint64_t pgfault, pgmajfault, pswpin, pswpout, oom_kill, refault_anon, refault_file; /* events; refaults of v5.9 and later */
+	uint64_t pgpgin, nr_dirtied; /* KiB read by bios, pages made dirty */
 };
 
 struct psi_line {
@@ -178,12 +191,42 @@ struct process {
 	bool kernel_thread;
 	int16_t oom_score_adj;
 	uint32_t threads;
-	uint64_t cpu_ns, cpu_delta_ns, cpu_recent_ns; /* whole group, dead threads included */
+	union {                       /* whole group, dead threads included */
+		struct { USAGE_FIELDS; };
+		union usage used;
+	};
+	uint64_t cpu_delta_ns, cpu_recent_ns, written_delta_bytes;
 	uint64_t rss_bytes, swap_bytes;
 	int64_t rss_growth_bytes;     /* against about 15 s ago, or against 0 for one born since */
 	int64_t rss_growing_bytes;    /* against half a second to two intervals ago: who grows at this moment */
-	uint64_t read_bytes, written_bytes, written_delta_bytes;
-	uint64_t major_faults, run_delay_ns, voluntary_switches, involuntary_switches;
+	uint32_t files;               /* open descriptors, every few ticks; FILES_UNKNOWN */
+	uint64_t files_max;           /* their limit; UNKNOWN: none */
+};
+
+/* The letters of /proc/PID/stat; processes are counted by their leader's. */
+#define PROCESS_STATES "RSDTtXZPI"
+enum { PROCESS_STATE_COUNT = sizeof(PROCESS_STATES) - 1 };
+
+/* Who does not wait for its children. */
+struct zombie_parent {
+	int32_t pid;
+	uint32_t zombies;
+	uint64_t cgroup_id;
+	char comm[COMM_LEN];
+};
+
+/* A thread in uninterruptible sleep that has not run since; the longest of its (cgroup, comm). */
+struct held_thread {
+	int32_t pid, tid;
+	uint64_t cgroup_id;
+	uint64_t held_ns;             /* at least: from the first walk that saw it so */
+	char comm[COMM_LEN];
+};
+
+/* Over the last minute: what the kernel counts for the node, and what the cgroups' rows and their rest add up to. */
+enum attributed { ATTRIBUTED_CPU, ATTRIBUTED_READ, ATTRIBUTED_WRITTEN, ATTRIBUTED_COUNT };
+struct attribution {
+	uint64_t node, groups;        /* nanoseconds or bytes; node UNKNOWN: nothing to compare with */
 };
 
 struct process_section {
@@ -191,8 +234,18 @@ struct process_section {
 	uint32_t count, cut;
 	uint32_t threads, blocked; /* all threads; those in D */
 	struct process each[MAX_PROCESSES]; /* by pid, ascending: look up with bsearch */
-	uint64_t execs_total, exits_total, exits_ok_total, exits_error_total, exits_signal_total, forks_total;
-	uint64_t exited_cpu_ns, exited_read_bytes, exited_written_bytes; /* whole-life costs of all that ended */
+	/* From here on snapshot_copy() takes everything. */
+	union lives lives;
+	uint64_t core_dumps, exit_signals[EXIT_SIGNALS];
+	union usage exited;           /* whole-life costs of all that ended */
+	uint32_t states[PROCESS_STATE_COUNT];
+	uint32_t zombies, zombie_parent_count;
+	struct zombie_parent zombie_parents[MAX_ZOMBIE_PARENTS]; /* most zombies first */
+	uint32_t hung_10s, hung_120s; /* threads in D that have not run for so long; 120 s is the kernel's own notion of hung */
+	uint32_t held_count, held_cut;
+	struct held_thread held[MAX_HELD]; /* longest first */
+	uint64_t pid_max, threads_max, files_allocated, files_max; /* of the node; UNKNOWN */
+	struct attribution attribution[ATTRIBUTED_COUNT];
 };
 
 struct cgroup {
@@ -200,34 +253,37 @@ struct cgroup {
 	char path[PATH_LEN];        /* below the hierarchy's mount: "/system.slice/nginx.service" */
 	char unit[NAME_LEN];        /* systemd's name for it; "" = none */
 	char container[NAME_LEN];   /* the outermost container's id; "" = none. Its names: snapshot_identity() */
-	uint32_t processes;
-	uint64_t cpu_ns, cpu_delta_ns, cpu_recent_ns; /* live members plus what members that ended had used */
+	uint32_t processes, threads;
+	uint64_t files;             /* open descriptors of the members, every few ticks; UNKNOWN */
+	union {                     /* live members plus what members that ended had used */
+		struct { USAGE_FIELDS; };
+		union usage used;
+	};
+	union lives lives;
+	uint64_t cpu_delta_ns, cpu_recent_ns;
 	uint64_t rss_bytes;         /* sum of the members; shared pages counted in each */
 	int64_t rss_growth_bytes;
 	int64_t memory_growth_bytes; /* of memory_current against 14 to 16 s ago; INT64_MIN unknown */
 	uint64_t refaults;          /* pages, of memory.stat (v2), some seconds old; UNKNOWN without */
 	uint64_t memory_current, memory_max; /* of the memory controller; UNKNOWN without one; max UNKNOWN = no limit */
+	uint64_t pids_current, pids_max;     /* of the pids controller, likewise */
+	uint64_t some_ns[PSI_RESOURCE_COUNT], full_ns[PSI_RESOURCE_COUNT]; /* its pressure files, every few seconds; UNKNOWN */
 	uint64_t written_recent_bytes;
+};
+
+struct cgroup_gone {
+	uint64_t id, gone_ns;
 };
 
 struct cgroup_section {
 	uint64_t measured_ns;
 	uint32_t count, cut;
 	struct cgroup each[MAX_CGROUPS]; /* by id, ascending */
-};
-
-struct syscall_stat {
-	uint16_t nr;
-	uint8_t abi;                           /* SYSCALL_ABI_64 or _32 */
-	uint64_t count;                        /* returned */
-	uint64_t errors[ERRNO_CLASS_COUNT];
-	struct histogram latency;
-};
-
-struct syscall_section {
-	uint64_t measured_ns;
-	uint32_t count, cut;
-	struct syscall_stat each[MAX_SYSCALLS]; /* those that occurred, by (abi, nr) */
+	/* What stood in rows that were dropped: rows and rest add up to everything. */
+	union usage rest_used;
+	union lives rest_lives;
+	uint32_t gone_count;                       /* for collectors only: not copied to the publisher */
+	struct cgroup_gone gone[MAX_CGROUPS_GONE]; /* by id, ascending */
 };
 
 enum unit_state { UNIT_UNKNOWN, UNIT_ACTIVE, UNIT_RELOADING, UNIT_INACTIVE, UNIT_FAILED, UNIT_ACTIVATING, UNIT_DEACTIVATING, UNIT_MISSING, UNIT_STATE_COUNT };
@@ -249,11 +305,6 @@ struct unit_section {
 	struct unit_sample each[MAX_UNITS]; /* only units that a policy names */
 };
 
-struct bpf_program_stat {
-	char name[NAME_LEN];
-	uint64_t run_ns, run_count; /* 0 where the kernel does not count them */
-};
-
 struct self_section {
 	uint64_t measured_ns;
 	uint64_t cpu_ns, resident_bytes;                       /* agent with its workers */
@@ -261,8 +312,6 @@ struct self_section {
 	uint64_t publisher_restarts, events_dropped;           /* records the publisher was too slow for */
 	uint64_t journal_late;                                 /* intents not yet durable at their deadline */
 	struct histogram ticks;
-	uint32_t program_count;
-	struct bpf_program_stat programs[MAX_BPF_PROGRAMS];
 };
 
 /* What the engine did so far; the indexes are enum remedy_id, enum mode and enum outcome of record.h and remedy.h. */
@@ -289,11 +338,30 @@ struct snapshot {
 	struct psi_section psi;
 	struct filesystem_section filesystems;
 	struct writer_section writers;
+	struct growth_section growth;
+	struct block_device_section block_devices;
+	struct block_stat_section block_stats;
+	struct block_group_section block_groups;
+	struct fsop_section fsops;
+	struct fsop_group_section fsop_groups;
+	struct deleted_section deleted;
 	struct disk_section disks;
 	struct interface_section interfaces;
 	struct syscall_section syscalls;
+	struct sched_section sched;
+	struct preemption_section preemptions;
+	struct deep_wait_section deep_waits;
+	struct bandwidth_section bandwidths;
+	struct irq_section irqs;
+	struct syscall_error_section syscall_errors;
+	struct syscall_cgroup_section syscall_cgroups;
+	struct syscall_in_flight_section syscall_in_flight;
+	struct syscall_deep_section syscall_deep;
 	struct unit_section units;
+	struct program_section programs;
+	struct map_section maps;
 	struct self_section self;
+	struct governor_section governor;
 	struct engine_section engine;
 	struct oom_section oom;
 	struct kill_section kills;
@@ -314,6 +382,8 @@ struct snapshot {
 	struct process_section processes;
 };
 
+_Static_assert((int)COST_ROWS == (int)MAX_COLLECTORS, "a row of cost for each collector");
+
 /* Copies what is in use (counts, not capacities), so that untouched pages stay untouched. */
 void snapshot_copy(struct snapshot *to, const struct snapshot *from);
 
@@ -321,6 +391,12 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from);
 const struct process *snapshot_process(const struct snapshot *snap, int32_t pid);
 const struct cgroup *snapshot_cgroup(const struct snapshot *snap, uint64_t id);
 const struct cgroup_identity *snapshot_identity(const struct snapshot *snap, uint64_t cgroup_id);
+
+/*
+ * Whether the kernel has told that this cgroup was removed and its last members have had time to be reaped: nobody will be charged to
+ * it again, and ids never return, so a collector may delete its kernel rows. True for some ten seconds, for each collector to see.
+ */
+bool snapshot_cgroup_gone(const struct snapshot *snap, uint64_t id);
 
 /* A section older than three intervals is as good as missing: its source hangs or died. */
 static inline bool snapshot_is_fresh(const struct snapshot *snap, uint64_t measured_ns)

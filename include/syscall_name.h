@@ -11,6 +11,10 @@
 /* "read"; "syscall_512" for a number without a name, written into `buffer` (at least 24 bytes). Never NULL. */
 const char *syscall_name(enum syscall_abi abi, uint16_t nr, char *buffer, size_t size);
 
-extern const char *const errno_class_names[ERRNO_CLASS_COUNT]; /* "EPERM", …, "ECONN", "RESTART", "other" */
+/* "ENOENT"; "RESTART" for SYSCALL_ERRNO_RESTART; "errno_600" for one without a name, in `buffer` (at least 24 bytes). */
+const char *syscall_errno_name(uint16_t error, char *buffer, size_t size);
+
+extern const char *const syscall_abi_names[SYSCALL_ABI_COUNT];     /* "64", "32", "x32" */
+extern const char *const syscall_class_names[SYSCALL_CLASS_COUNT]; /* "working", "waiting" */
 
 #endif

@@ -61,6 +61,7 @@ struct shown show_deeds(const struct cJSON *incident);       /* of the last act 
 struct shown show_effect(const struct cJSON *effect);        /* "200 MiB freed within 5 s"; "nothing said" */
 
 /* What the commands print, from the agent's answer. */
+void cost_show(const struct look *look, const struct cJSON *document); /* of status or doctor: budget, depth, maps, coverage */
 void status_show(const struct look *look, const struct cJSON *status);
 void incidents_show(const struct look *look, const struct cJSON *incidents);
 void why_show(const struct look *look, const struct cJSON *why);

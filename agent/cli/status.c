@@ -175,10 +175,9 @@ static void show_open(const struct look *look, const cJSON *status)
 static void show_cost(const struct look *look, const cJSON *status)
 {
 	const cJSON *self = get(status, "self"), *collector;
-	fprintf(look->out, "\nthe agent itself\n  cpu %s of a core (budget %s), memory %s + publisher %s (budget %s)\n",
-		show_percent(get_number(self, "cpu_percent")).text, show_percent(get_number(self, "cpu_budget_percent")).text,
-		show_bytes(get_number(self, "resident_bytes")).text, show_bytes(get_number(self, "publisher_resident_bytes")).text,
-		show_bytes(get_number(self, "memory_budget_bytes")).text);
+	fprintf(look->out, "\nthe agent itself\n  cpu %s of a core since the start, memory %s + publisher %s\n", show_percent(get_number(self, "cpu_percent")).text,
+		show_bytes(get_number(self, "resident_bytes")).text, show_bytes(get_number(self, "publisher_resident_bytes")).text);
+	cost_show(look, status);
 	if (get_number(self, "records_dropped") > 0)
 		show_tinted(look, TINT_WARN, "  %.0f records were dropped on the way to the publisher or the journal\n", get_number(self, "records_dropped"));
 	if (get_text(self, "state_error")[0])

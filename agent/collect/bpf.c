@@ -4,6 +4,7 @@
 
 #include <bpf/btf.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,14 +16,18 @@
 #include "collect/btf_subset.h"
 #include "core/heap.h"
 
-enum { MAX_OBJECTS = 24, INITIAL_PIDNS = (int)0xEFFFFFFC, BATCH_DEPTH = 256 };
+enum { INITIAL_PIDNS = (int)0xEFFFFFFC, BATCH_DEPTH = 256 };
 
 /*
- * libbpf's printer takes no argument of ours, and what is loaded is a fact of the process: so these two are globals. The agent's
+ * libbpf's printer takes no argument of ours, and what is loaded is a fact of the process: so these are globals. The agent's
  * collectors open, run and close on one thread.
  */
 static char complaint[WHY_LEN];
-static const struct bpf_object *loaded[MAX_OBJECTS];
+static struct {
+	struct bpf_object *object;
+	uint32_t collector;
+} loaded[MAX_OBJECTS];
+static uint32_t owner = NO_INDEX, version;
 
 /*
  * The kernel's types while objects are being opened, and the file in which each object finds those of them that it names. libbpf
@@ -123,29 +128,51 @@ uint32_t object_page_shift(void)
 	return (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 }
 
-static const struct btf *kernel_types(const struct collector_env *env)
+static struct btf *kernel_types(const struct collector_env *env)
 {
 	(void)read_types(env); /* without an index the types are there all the same */
 	return types.whole;
 }
 
-int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
+static int arguments_in(const struct btf *btf, const char *tracepoint)
 {
-	const struct btf *btf = kernel_types(env);
 	char name[NAME_LEN + 16];
 	const struct btf_type *type;
-	int id, arguments = -ENOENT;
 
-	if (!btf)
-		return -ENOENT;
 	snprintf(name, sizeof(name), "btf_trace_%s", tracepoint);
-	id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
 	type = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
 	while (type && (btf_is_typedef(type) || btf_is_ptr(type)))
 		type = btf__type_by_id(btf, type->type);
-	if (type && btf_is_func_proto(type))
-		arguments = btf_vlen(type) - 1; /* the first is the tracepoint's own void * */
+	/* The first is the tracepoint's own void *. */
+	return type && btf_is_func_proto(type) ? btf_vlen(type) - 1 : -ENOENT;
+}
+
+static int arguments_in_module(struct btf *kernel, const char *tracepoint)
+{
+	char path[NAME_LEN + 32], module[NAME_LEN];
+	struct btf *of_module;
+
+	snprintf(module, sizeof(module), "%.*s", (int)strcspn(tracepoint, "_"), tracepoint);
+	snprintf(path, sizeof(path), "/sys/kernel/btf/%s", module);
+	if (access(path, R_OK))
+		return -ENOENT;
+	of_module = btf__load_module_btf(module, kernel);
+	if (!of_module)
+		return -ENOENT;
+	int arguments = arguments_in(of_module, tracepoint);
+	btf__free(of_module);
 	return arguments;
+}
+
+int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint)
+{
+	struct btf *btf = kernel_types(env);
+
+	if (!btf)
+		return -ENOENT;
+	int arguments = arguments_in(btf, tracepoint);
+	return arguments == -ENOENT && !env->btf_path ? arguments_in_module(btf, tracepoint) : arguments;
 }
 
 bool object_has_member(const struct collector_env *env, const char *type, const char *member)
@@ -162,21 +189,40 @@ bool object_has_member(const struct collector_env *env, const char *type, const 
 	return found;
 }
 
+int object_enumerator(const struct collector_env *env, const char *name, uint32_t *ret_value)
+{
+	const struct btf *btf = kernel_types(env);
+
+	for (uint32_t id = 1; btf && id < btf__type_cnt(btf); id++) {
+		const struct btf_type *type = btf__type_by_id(btf, id);
+
+		if (!btf_is_enum(type))
+			continue;
+		for (uint32_t i = 0; i < btf_vlen(type); i++) {
+			if (strcmp(btf__name_by_offset(btf, btf_enum(type)[i].name_off), name) != 0)
+				continue;
+			*ret_value = (uint32_t)btf_enum(type)[i].val;
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
 /*
- * The memory through which a skeleton reaches .data and .rodata becomes the loaded maps' own, as bpf_object__load_skeleton() does it, which
- * we do not call: without it, what the agent writes to skel->data after loading would never reach a program.
+ * What skel->data and skel->bss point to is libbpf's own copy of the variables until it is mapped over by the kernel's, which only
+ * the skeleton's load does (and libbpf's since v1.6: once more does no harm).
  */
-static int map_globals(const struct bpf_object *object)
+static int map_variables(const struct bpf_object *object)
 {
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, object) {
 		size_t size;
-		void *memory = bpf_map__is_internal(map) ? (void *)bpf_map__initial_value(map, &size) : NULL; /* const in libbpf 1.1 */
-		int protection = bpf_map__map_flags(map) & BPF_F_RDONLY_PROG ? PROT_READ : PROT_READ | PROT_WRITE;
+		void *variables = bpf_map__map_flags(map) & BPF_F_MMAPABLE ? (void *)bpf_map__initial_value(map, &size) : NULL;
+		int access = bpf_map__map_flags(map) & BPF_F_RDONLY_PROG ? PROT_READ : PROT_READ | PROT_WRITE;
 
-		if (memory && bpf_map__map_flags(map) & BPF_F_MMAPABLE && bpf_map__fd(map) >= 0 &&
-		    mmap(memory, size, protection, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), 0) == MAP_FAILED)
+		if (variables && bpf_map__fd(map) >= 0 &&
+		    mmap(variables, size, access, MAP_SHARED | MAP_FIXED, bpf_map__fd(map), 0) == MAP_FAILED)
 			return -errno;
 	}
 	return 0;
@@ -186,7 +232,7 @@ int object_load(struct bpf_object *object, char *why, size_t why_size)
 {
 	int free_slot = 0, error;
 
-	while (free_slot < MAX_OBJECTS && loaded[free_slot])
+	while (free_slot < MAX_OBJECTS && loaded[free_slot].object)
 		free_slot++;
 	if (free_slot == MAX_OBJECTS)
 		return explain(-ENOSPC, why, why_size);
@@ -198,18 +244,39 @@ int object_load(struct bpf_object *object, char *why, size_t why_size)
 		error = bpf_object__load(object);
 	heap_reuse_end();
 	if (!error)
-		error = map_globals(object);
+		error = map_variables(object);
 	if (error)
 		return explain(error, why, why_size);
-	loaded[free_slot] = object;
+	loaded[free_slot].object = object;
+	loaded[free_slot].collector = owner;
+	version++;
 	return 0;
 }
 
 void object_forget(struct bpf_object *object)
 {
-	for (int i = 0; object && i < MAX_OBJECTS; i++)
-		if (loaded[i] == object)
-			loaded[i] = NULL;
+	for (int i = 0; object && i < MAX_OBJECTS; i++) {
+		if (loaded[i].object == object) {
+			loaded[i].object = NULL;
+			version++;
+		}
+	}
+}
+
+void object_owner(uint32_t collector)
+{
+	owner = collector;
+}
+
+uint32_t object_version(void)
+{
+	return version;
+}
+
+struct bpf_object *object_at(uint32_t slot, uint32_t *ret_collector)
+{
+	*ret_collector = loaded[slot].collector;
+	return loaded[slot].object;
 }
 
 int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char *why, size_t why_size)
@@ -225,7 +292,7 @@ int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char 
 int object_shared_map(const char *name)
 {
 	for (int i = 0; i < MAX_OBJECTS; i++) {
-		struct bpf_map *map = loaded[i] ? bpf_object__find_map_by_name(loaded[i], name) : NULL;
+		struct bpf_map *map = loaded[i].object ? bpf_object__find_map_by_name(loaded[i].object, name) : NULL;
 
 		if (map && bpf_map__autocreate(map) && bpf_map__fd(map) >= 0)
 			return bpf_map__fd(map);
@@ -234,7 +301,7 @@ int object_shared_map(const char *name)
 }
 
 /* fdinfo's memlock: what the map holds now where the kernel knows it, else what it may come to hold. */
-static uint64_t map_bytes(int fd)
+uint64_t object_one_map_bytes(int fd)
 {
 	char path[64], line[128];
 	uint64_t bytes = 0;
@@ -258,12 +325,12 @@ static uint32_t map_id(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
 }
 
-static bool is_of_another(const struct bpf_object *object, const struct bpf_map *map)
+bool object_borrows_map(const struct bpf_object *object, const struct bpf_map *map)
 {
 	uint32_t id = map_id(bpf_map__fd(map));
 
-	for (int i = 0; i < MAX_OBJECTS && loaded[i] != object; i++) {
-		struct bpf_map *other = loaded[i] ? bpf_object__find_map_by_name(loaded[i], bpf_map__name(map)) : NULL;
+	for (int i = 0; i < MAX_OBJECTS && loaded[i].object != object; i++) {
+		struct bpf_map *other = loaded[i].object ? bpf_object__find_map_by_name(loaded[i].object, bpf_map__name(map)) : NULL;
 
 		if (other && bpf_map__fd(other) >= 0 && map_id(bpf_map__fd(other)) == id)
 			return true;
@@ -277,8 +344,8 @@ uint64_t object_map_bytes(const struct bpf_object *object)
 	struct bpf_map *map;
 
 	bpf_object__for_each_map(map, object)
-		if (bpf_map__autocreate(map) && bpf_map__fd(map) >= 0 && !is_of_another(object, map))
-			bytes += map_bytes(bpf_map__fd(map));
+		if (bpf_map__autocreate(map) && bpf_map__fd(map) >= 0 && !object_borrows_map(object, map))
+			bytes += object_one_map_bytes(bpf_map__fd(map));
 	return bytes;
 }
 
@@ -297,16 +364,21 @@ uint64_t object_missed(const struct bpf_object *object)
 	return missed;
 }
 
-static void fill_program(struct bpf_program_stat *stat, const struct bpf_object *object, const struct bpf_program *program)
+static bool is_iterator(const struct bpf_program *program)
+{
+	return bpf_program__get_type(program) == BPF_PROG_TYPE_TRACING && bpf_program__get_expected_attach_type(program) == BPF_TRACE_ITER;
+}
+
+static void fill_program(struct bpf_program_stat *stat, uint32_t collector, const struct bpf_object *object, const struct bpf_program *program)
 {
 	struct bpf_prog_info info = { 0 };
 	uint32_t size = sizeof(info);
 
-	snprintf(stat->name, sizeof(stat->name), "%.20s/%.40s", bpf_object__name(object), bpf_program__name(program));
 	if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
 		info = (struct bpf_prog_info){ 0 };
-	stat->run_ns = info.run_time_ns;
-	stat->run_count = info.run_cnt;
+	*stat = (struct bpf_program_stat){ .id = info.id, .collector = collector, .runs_for_us = is_iterator(program), .run_ns = info.run_time_ns,
+					   .run_count = info.run_cnt };
+	snprintf(stat->name, sizeof(stat->name), "%.20s/%.40s", bpf_object__name(object), bpf_program__name(program));
 }
 
 uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity)
@@ -315,11 +387,15 @@ uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity)
 	uint32_t count = 0;
 
 	for (int i = 0; i < MAX_OBJECTS; i++) {
-		if (!loaded[i])
+		if (!loaded[i].object)
 			continue;
-		bpf_object__for_each_program(program, loaded[i])
-			if (bpf_program__fd(program) >= 0 && count < capacity)
-				fill_program(&each[count++], loaded[i], program);
+		bpf_object__for_each_program(program, loaded[i].object) {
+			if (bpf_program__fd(program) < 0)
+				continue;
+			if (count < capacity)
+				fill_program(&each[count], loaded[i].collector, loaded[i].object, program);
+			count++;
+		}
 	}
 	return count;
 }

@@ -19,11 +19,14 @@ void object_types_release(void);
 uint32_t object_pidns(const struct collector_env *env);
 uint32_t object_page_shift(void);
 
-/* Whether the kernel has this tracepoint in its BTF, and the number of its arguments: -ENOENT where it has not. */
+/* Whether the kernel, or a loaded module of the name before the first underscore ("nfs_lookup_enter"), has this tracepoint in its BTF,
+ * and the number of its arguments: -ENOENT where it has not. */
 int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint);
 
 /* Whether the kernel's struct has this member, by its BTF. */
 bool object_has_member(const struct collector_env *env, const char *type, const char *member);
+/* The value of an enumerator, also of an enum without a name, which CO-RE cannot find; -ENOENT where the kernel has it not. */
+int object_enumerator(const struct collector_env *env, const char *name, uint32_t *ret_value);
 
 /* 0, or -errno with the verifier's or libbpf's own words in `why`. A loaded object is listed until it is forgotten. */
 int object_load(struct bpf_object *object, char *why, size_t why_size);
@@ -40,8 +43,20 @@ uint64_t object_map_bytes(const struct bpf_object *object);
  * system calls can be preempted (seen on 7.3) this happens without any recursion: the second task's event is lost, so it is counted.
  */
 uint64_t object_missed(const struct bpf_object *object);
-/* The programs of all loaded objects with what the kernel counted: zeros while nobody switched BPF statistics on. */
+/* The programs of all loaded objects with what the kernel has counted so far, in windows (see meter.h). Returns how many there are. */
 uint32_t object_programs(struct bpf_program_stat *each, uint32_t capacity);
+
+/*
+ * The list itself, for those who count what it costs. What is loaded belongs to the collector that was named last (NO_INDEX: to the
+ * agent); whoever opens collectors names them. The version changes whenever an object comes or goes.
+ */
+void object_owner(uint32_t collector);
+uint32_t object_version(void);
+enum { MAX_OBJECTS = 64 };
+struct bpf_object *object_at(uint32_t slot, uint32_t *ret_collector); /* slot below MAX_OBJECTS; NULL: free */
+/* The map is one of an object loaded before: what it holds is counted there. */
+bool object_borrows_map(const struct bpf_object *object, const struct bpf_map *map);
+uint64_t object_one_map_bytes(int fd);
 
 /*
  * Calls `visit` for each element, by batches where the kernel has them. The values of a per-CPU map come as one array with

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Gives the cgroup rows that the process walk made their names and their memory controller's figures, and drops those that
- * have been empty for a minute. A cgroup's 64-bit id is its kernfs file handle: the kernel opens it without any search. Where
- * that is refused, a member's /proc/PID/cgroup says the path, and the inode number there proves that it is the same one.
+ * Gives the cgroup rows that the process walk made their names and their controllers' figures, and drops those that have been
+ * empty for a minute. Names come from the kernel as cgroups are made; of older ones from the id, which is the cgroup's kernfs file
+ * handle: the kernel opens it without any search. Where that is refused, a member's /proc/PID/cgroup says the path, and the
+ * inode number there proves that it is the same one.
  */
+#include "collect/cgroup_controls.h"
+#include "collect/cgroup_watch.h"
 #include "collect/mount.h"
 #include "collector.h"
 #include "core/pages.h"
@@ -23,6 +26,7 @@
 
 enum {
 	KERNFS_HANDLE_TYPE = 0xfe,   /* FILEID_KERNFS; the handle is the id */
+	ROWS_HIGH = MAX_CGROUPS * 3 / 4, /* from here on, the removed and empty do not keep their row for a minute */
 	MAX_FAST_NAMES = 64,         /* new rows named at a fast tick; the rest wait for the next full one */
 	CHARGE_SAMPLES = 8,          /* 2 s apart: the base of the growth is 14 to 16 s old, as for processes */
 };
@@ -41,7 +45,10 @@ struct hierarchy {
 
 struct cgroup_state {
 	int proc_fd;
-	struct hierarchy names, memory; /* memory.fd may be a v1 hierarchy's, or the same one opened again */
+	struct hierarchy names, memory, pids; /* the latter two may be a v1 hierarchy's, or the same one opened again */
+	struct cgroup_controls controls;
+	struct cgroup_watch *watch; /* NULL: nobody tells */
+	uint64_t nameless;
 	bool memory_v1, no_handles;
 	uint32_t count, next_count;
 	struct seen seen[MAX_CGROUPS], next[MAX_CGROUPS];
@@ -146,6 +153,10 @@ static int name_by_member(struct cgroup_state *state, const struct snapshot *sna
 
 static int name_row(struct cgroup_state *state, const struct snapshot *snap, struct cgroup *row, struct collector_status *status)
 {
+	const char *told = state->watch ? cgroup_watch_path(state->watch, row->id) : NULL;
+
+	if (told)
+		return set_path(row, told, strlen(told));
 	if (!state->no_handles) {
 		int error = name_by_handle(state, row);
 		if (error != -EPERM && error != -EOPNOTSUPP)
@@ -176,13 +187,24 @@ static void name_rows(struct cgroup_state *state, struct snapshot *snap, uint32_
 		if (name_row(state, snap, row, status) == 0 || !seen)
 			continue;
 		/* Gone already, or not ours to see: it stays nameless, is counted once and not asked about at every tick. */
-		status->events_lost += !seen->counted;
+		state->nameless += !seen->counted;
 		seen->counted = true;
 		seen->retry_ns = snap->boot_ns + RETRY_NS;
 	}
 }
 
 /* --- rows --------------------------------------------------------------------------------------------------------------- */
+
+static bool keeps_row(const struct cgroup_state *state, const struct snapshot *snap, const struct seen *seen, bool is_new)
+{
+	uint64_t empty_ns = snap->boot_ns - seen->occupied_ns;
+
+	if (!empty_ns || is_new)
+		return true;
+	if (snap->cgroups.count > ROWS_HIGH && state->watch && cgroup_watch_removed(state->watch, seen->id))
+		return false;
+	return empty_ns <= KEEP_EMPTY_NS;
+}
 
 /* Both are in the order of ids: one pass brings what was known to the rows of this tick, and leaves out those empty for long. */
 static void merge(struct cgroup_state *state, struct snapshot *snap)
@@ -195,13 +217,14 @@ static void merge(struct cgroup_state *state, struct snapshot *snap)
 		while (known < state->count && state->seen[known].id < row->id)
 			known++;
 		struct seen seen = { .id = row->id, .occupied_ns = snap->boot_ns };
-		if (known < state->count && state->seen[known].id == row->id)
+		bool is_new = known == state->count || state->seen[known].id != row->id;
+		if (!is_new)
 			seen = state->seen[known];
 		if (row->processes)
 			seen.occupied_ns = snap->boot_ns;
 
 		state->moved_to[i] = NO_INDEX;
-		if (snap->boot_ns > seen.occupied_ns + KEEP_EMPTY_NS)
+		if (!keeps_row(state, snap, &seen, is_new))
 			continue;
 		state->moved_to[i] = kept;
 		state->next[kept] = seen;
@@ -221,19 +244,6 @@ static void merge(struct cgroup_state *state, struct snapshot *snap)
 }
 
 /* --- the memory controller ---------------------------------------------------------------------------------------------- */
-
-static uint64_t read_value(const struct cgroup_state *state, const struct cgroup *row, const char *file)
-{
-	char path[PATH_LEN + NAME_LEN], text[64];
-	struct span line, word;
-	uint64_t value;
-
-	snprintf(path, sizeof(path), "%s/%s", row->path + 1, file);
-	ssize_t length = procfs_read_at(state->memory.fd, path, text, sizeof(text));
-	if (length < 0 || span_of(text, (size_t)length, &line) || !span_line(&line, &word) || !span_number(&word, &value))
-		return UNKNOWN; /* "max", too */
-	return value;
-}
 
 /* Of anonymous and file pages together. UNKNOWN without such a line. */
 static uint64_t read_refaults(struct cgroup_state *state, const struct cgroup *row)
@@ -284,12 +294,12 @@ static void read_memory(struct cgroup_state *state, struct snapshot *snap)
 			seen->limit_ns = 0;
 			continue;
 		}
-		row->memory_current = read_value(state, row, state->memory_v1 ? "memory.usage_in_bytes" : "memory.current");
+		row->memory_current = cgroup_read_value(state->memory.fd, row, state->memory_v1 ? "memory.usage_in_bytes" : "memory.current");
 		row->memory_growth_bytes = growth_of(seen, row->memory_current, snap->boot_ns);
 		if (snap->boot_ns < seen->limit_ns)
 			continue;
 		seen->limit_ns = snap->boot_ns + LIMIT_NS;
-		row->memory_max = read_value(state, row, state->memory_v1 ? "memory.limit_in_bytes" : "memory.max");
+		row->memory_max = cgroup_read_value(state->memory.fd, row, state->memory_v1 ? "memory.limit_in_bytes" : "memory.max");
 		row->refaults = state->memory_v1 ? UNKNOWN : read_refaults(state, row);
 		if (row->memory_max >= 1ULL << 62) /* v1 says "none" by the largest number of pages */
 			row->memory_max = UNKNOWN;
@@ -310,7 +320,7 @@ static int open_hierarchy(const char *mountpoint, struct hierarchy *ret)
 	return 0;
 }
 
-static bool has_memory_controller(int fd, char *buffer, size_t size)
+static bool has_controller(int fd, const char *name, char *buffer, size_t size)
 {
 	struct span whole, line, word;
 	ssize_t length = procfs_read_at(fd, "cgroup.controllers", buffer, size);
@@ -318,17 +328,26 @@ static bool has_memory_controller(int fd, char *buffer, size_t size)
 	if (length < 0 || span_of(buffer, (size_t)length, &whole) || !span_line(&whole, &line))
 		return false;
 	while (span_word(&line, &word))
-		if (span_is(&word, "memory"))
+		if (span_is(&word, name))
 			return true;
 	return false;
 }
 
-/* v2 for names where it is mounted at all; the memory controller is in v2, or in a v1 hierarchy beside it, or nowhere. */
+/* A controller is in v2, or in a v1 hierarchy beside it, or nowhere; then its figures are unknown, and no more than that. */
+static void find_pids(struct cgroup_state *state, const char *v1)
+{
+	if (state->names.fd >= 0 && has_controller(state->names.fd, "pids", state->buffer, sizeof(state->buffer)))
+		(void)open_hierarchy(state->names.mountpoint, &state->pids);
+	else if (v1[0])
+		(void)open_hierarchy(v1, &state->pids);
+}
+
+/* v2 for names where it is mounted at all, and else v1's memory controller. */
 static int find_hierarchies(struct cgroup_state *state, ssize_t length)
 {
 	struct span whole, line;
 	struct mount mount;
-	char memory_v1[PATH_LEN] = "";
+	char memory_v1[PATH_LEN] = "", pids_v1[PATH_LEN] = "";
 	int found = -ENOENT;
 
 	int error = span_of(state->buffer, (size_t)length, &whole);
@@ -341,9 +360,12 @@ static int find_hierarchies(struct cgroup_state *state, ssize_t length)
 			found = open_hierarchy(mount.mountpoint, &state->names);
 		if (strcmp(mount.type, "cgroup") == 0 && mount_has_option(mount.options, "memory"))
 			memcpy(memory_v1, mount.mountpoint, sizeof(memory_v1));
+		if (strcmp(mount.type, "cgroup") == 0 && mount_has_option(mount.options, "pids"))
+			memcpy(pids_v1, mount.mountpoint, sizeof(pids_v1));
 	}
 
-	if (found == 0 && has_memory_controller(state->names.fd, state->buffer, sizeof(state->buffer)))
+	find_pids(state, pids_v1);
+	if (found == 0 && has_controller(state->names.fd, "memory", state->buffer, sizeof(state->buffer)))
 		return open_hierarchy(state->names.mountpoint, &state->memory);
 	if (!memory_v1[0])
 		return found;
@@ -361,6 +383,9 @@ static void cgroup_close(void *opaque)
 		close(state->names.fd);
 	if (state->memory.fd >= 0)
 		close(state->memory.fd);
+	if (state->pids.fd >= 0)
+		close(state->pids.fd);
+	cgroup_watch_close(state->watch);
 	pages_free(state);
 }
 
@@ -374,13 +399,30 @@ static void describe(const struct cgroup_state *state, struct collector_status *
 		snprintf(status->why, sizeof(status->why), "no cgroup v2 hierarchy is mounted: names are those of v1's memory controller");
 }
 
+/* Names of v1's memory controller are of other cgroups than the ids that are told. */
+static void start_watch(struct cgroup_state *state, const struct collector_env *env, struct collector_status *status)
+{
+	char why[WHY_LEN];
+
+	if (status->state != COLLECTOR_UP)
+		return;
+	int error = cgroup_watch_open(env, &state->watch, why, sizeof(why));
+	if (!error) {
+		status->map_bytes = cgroup_watch_map_bytes(state->watch);
+		return;
+	}
+	if (error != -EXDEV)
+		status->state = COLLECTOR_DEGRADED;
+	snprintf(status->why, sizeof(status->why), "cgroups shorter than a tick stay nameless: %.110s", why);
+}
+
 static int cgroup_open(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
 	struct cgroup_state *state = pages_new(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
 	state->proc_fd = env->proc_fd;
-	state->names.fd = state->memory.fd = -1;
+	state->names.fd = state->memory.fd = state->pids.fd = -1;
 
 	ssize_t length = procfs_read_at(env->proc_fd, "self/mountinfo", state->buffer, sizeof(state->buffer));
 	int error = length < 0 ? (int)length : find_hierarchies(state, length);
@@ -392,6 +434,8 @@ static int cgroup_open(const struct collector_env *env, struct collector_status 
 	}
 
 	describe(state, status);
+	state->controls = (struct cgroup_controls){ .pressure_fd = state->names.fd, .pids_fd = state->pids.fd };
+	start_watch(state, env, status);
 	*ret_state = state;
 	return 0;
 }
@@ -399,7 +443,10 @@ static int cgroup_open(const struct collector_env *env, struct collector_status 
 static int cgroup_collect(void *opaque, struct snapshot *snap, bool full, struct collector_status *status)
 {
 	struct cgroup_state *state = opaque;
+	int error = state->watch ? cgroup_watch_take(state->watch, snap->boot_ns) : 0;
 
+	if (error)
+		return error;
 	if (!full) {
 		name_rows(state, snap, MAX_FAST_NAMES, status);
 		return 0;
@@ -407,6 +454,10 @@ static int cgroup_collect(void *opaque, struct snapshot *snap, bool full, struct
 	merge(state, snap);
 	name_rows(state, snap, MAX_CGROUPS, status);
 	read_memory(state, snap);
+	cgroup_controls_read(&state->controls, &snap->cgroups);
+	if (state->watch)
+		cgroup_watch_fill_gone(state->watch, &snap->cgroups, snap->boot_ns);
+	status->events_lost = state->nameless + (state->watch ? cgroup_watch_lost(state->watch) : 0);
 	if (snap->processes.measured_ns == snap->boot_ns)
 		snap->cgroups.measured_ns = snap->boot_ns;
 	return 0;

@@ -17,12 +17,17 @@ extern const struct collector collector_socket;
 extern const struct collector collector_drop;
 extern const struct collector collector_dns;
 extern const struct collector collector_oom;
+extern const struct collector collector_block;
+extern const struct collector collector_fsop;
+extern const struct collector collector_deleted;
 extern const struct collector collector_process;
 extern const struct collector collector_cgroup;
 extern const struct collector collector_identity;
 extern const struct collector collector_kill;
 extern const struct collector collector_reclaim;
 extern const struct collector collector_pagecache;
+extern const struct collector collector_sched;
+extern const struct collector collector_irq;
 extern const struct collector collector_unit;
 
 const struct collector *const collectors[COLLECTOR_COUNT] = {
@@ -40,12 +45,17 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_DROP] = &collector_drop,
 	[COLLECTOR_DNS] = &collector_dns,
 	[COLLECTOR_OOM] = &collector_oom,
+	[COLLECTOR_BLOCK] = &collector_block,
+	[COLLECTOR_FSOP] = &collector_fsop,
+	[COLLECTOR_DELETED] = &collector_deleted,
 	[COLLECTOR_PROCESS] = &collector_process,
 	[COLLECTOR_CGROUP] = &collector_cgroup,
 	[COLLECTOR_IDENTITY] = &collector_identity,
 	[COLLECTOR_KILL] = &collector_kill,
 	[COLLECTOR_RECLAIM] = &collector_reclaim,
 	[COLLECTOR_PAGECACHE] = &collector_pagecache,
+	[COLLECTOR_SCHED] = &collector_sched,
+	[COLLECTOR_IRQ] = &collector_irq,
 	[COLLECTOR_UNIT] = &collector_unit,
 };
 /* clang-format on */

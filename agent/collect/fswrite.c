@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "collect/bpf.h"
+#include "collect/growth.h"
 #include "core/pages.h"
 #include "fswrite.skel.h"
 
@@ -19,6 +20,7 @@ enum {
 	MAX_ROWS = 8192,                /* twice the kernel's: the dead are shown until their share has faded */
 	BUCKETS = 4096,
 	NONE = -1,
+	MAX_LINKS = 5,
 	FADED_BYTES = 4096,             /* below a page of recent bytes nobody is a cause any more */
 	KERNEL_ROWS_HIGH = 3072,        /* of 4096: from here on, also the living who are silent give up their row */
 };
@@ -37,10 +39,12 @@ struct row {
 
 struct fswrite_state {
 	struct fswrite_bpf *skel;
-	struct bpf_link *links[5];
+	struct bpf_link *links[8];
+	struct growth *growth;
+	enum depth depth;
 	struct object_walk walk;
 	int proc_fd;
-	uint64_t last_ns, rows_cut;
+	uint64_t last_ns, rows_cut, growth_lost;
 	uint32_t kernel_rows;
 	int32_t buckets[BUCKETS];
 	int32_t free;
@@ -49,14 +53,22 @@ struct fswrite_state {
 	struct row *rows;               /* MAX_ROWS */
 };
 
+static void detach_all(struct fswrite_state *state)
+{
+	for (size_t i = 0; i < sizeof(state->links) / sizeof(state->links[0]); i++) {
+		bpf_link__destroy(state->links[i]);
+		state->links[i] = NULL;
+	}
+}
+
 static void close_fswrite(void *state_)
 {
 	struct fswrite_state *state = state_;
 
 	if (!state)
 		return;
-	for (size_t i = 0; i < sizeof(state->links) / sizeof(state->links[0]); i++)
-		bpf_link__destroy(state->links[i]);
+	detach_all(state);
+	growth_free(state->growth);
 	if (state->skel) {
 		object_forget(state->skel->obj);
 		fswrite_bpf__destroy(state->skel);
@@ -87,10 +99,18 @@ static bool share_with_syscall(struct fswrite_bpf *skel)
 static void choose_programs(struct fswrite_bpf *skel, const struct collector_env *env, bool shared, bool direct)
 {
 	bool folios = object_tracepoint_arguments(env, "writeback_dirty_folio") > 0;
+	bool growth = object_tracepoint_arguments(env, "writeback_dirty_inode") > 0 &&
+		object_tracepoint_arguments(env, "writeback_single_inode_start") > 0;
 
 	bpf_program__set_autoload(skel->progs.on_dirty_folio, folios);
 	bpf_program__set_autoload(skel->progs.on_dirty_page, !folios);
+	bpf_program__set_autoload(skel->progs.on_dirty_inode, growth);
+	bpf_program__set_autoload(skel->progs.on_writeback, growth);
 	bpf_program__set_autoload(skel->progs.on_bio_queue, direct);
+	skel->rodata->watch_growth = growth;
+	bpf_map__set_autocreate(skel->maps.files, growth);
+	bpf_map__set_autocreate(skel->maps.grown, growth);
+	bpf_map__set_autocreate(skel->maps.growth_losses, growth);
 	bpf_program__set_autoload(skel->progs.on_sys_enter, !shared);
 	bpf_program__set_autoload(skel->progs.on_sys_exit, !shared);
 	bpf_map__set_autocreate(skel->maps.fallocate_calls, !shared);
@@ -108,8 +128,10 @@ static int attach_all(struct fswrite_state *state, char *why)
 		if (!bpf_program__autoload(program))
 			continue;
 		int error = object_attach(program, &state->links[count++], why, WHY_LEN);
-		if (error)
+		if (error) {
+			detach_all(state);
 			return error;
+		}
 	}
 	return 0;
 }
@@ -123,9 +145,11 @@ static struct fswrite_state *new_state(const struct collector_env *env)
 	state->proc_fd = fcntl(env->proc_fd, F_DUPFD_CLOEXEC, 3);
 	state->rows = pages_new(MAX_ROWS, sizeof(*state->rows));
 	state->order = pages_new(MAX_ROWS, sizeof(*state->order));
+	state->growth = growth_new();
+	state->depth = DEPTH_HISTOGRAMS;
 	state->free = NONE;
 	memset(state->buckets, 0xff, sizeof(state->buckets));
-	if (!state->rows || !state->order || object_walk_init(&state->walk, WALK_BYTES)) {
+	if (!state->rows || !state->order || !state->growth || object_walk_init(&state->walk, WALK_BYTES)) {
 		close_fswrite(state);
 		return NULL;
 	}
@@ -182,6 +206,17 @@ static int open_fswrite(const struct collector_env *env, struct collector_status
 	status->map_bytes = object_map_bytes(state->skel->obj);
 	*ret_state = state;
 	return 0;
+}
+
+/* A fallocate that ends unseen would leave its beginning behind, to be taken for that of a later one by the same thread. */
+static void forget_calls(const struct fswrite_state *state)
+{
+	int fd = bpf_map__fd(state->skel->maps.fallocate_calls);
+	uint64_t thread;
+
+	while (fd >= 0 && !bpf_map_get_next_key(fd, NULL, &thread))
+		if (bpf_map_delete_elem(fd, &thread))
+			break;
 }
 
 /* --- rows ------------------------------------------------------------------------------------------------------------- */
@@ -344,11 +379,28 @@ static void fill_totals(const struct fswrite_state *state, struct filesystem_sec
 	}
 }
 
+static int collect_growth(struct fswrite_state *state, struct snapshot *snap, uint64_t *ret_lost)
+{
+	const struct fswrite_bpf *skel = state->skel;
+	uint64_t lost[GROWTH_LOSS_COUNT];
+
+	if (!skel->rodata->watch_growth)
+		return 0;
+	int error = growth_collect(state->growth, &state->walk, bpf_map__fd(skel->maps.files), bpf_map__fd(skel->maps.grown), snap);
+	if (!error)
+		error = object_sum(&state->walk, bpf_map__fd(skel->maps.growth_losses), 0, lost, GROWTH_LOSS_COUNT);
+	if (!error)
+		*ret_lost = lost[GROWTH_LOSS_FILE] + lost[GROWTH_LOSS_TOTAL] + growth_cut(state->growth);
+	return error;
+}
+
 static int collect_fswrite(void *state_, struct snapshot *snap, bool full, struct collector_status *status)
 {
 	struct fswrite_state *state = state_;
 	uint64_t lost[WRITE_LOSS_COUNT];
 
+	if (state->depth == DEPTH_OFF)
+		return 0;
 	state->kernel_rows = 0;
 	int error = object_walk_map(&state->walk, bpf_map__fd(state->skel->maps.writes), take_row, state);
 	if (!error)
@@ -359,9 +411,32 @@ static int collect_fswrite(void *state_, struct snapshot *snap, bool full, struc
 	advance(state, snap, full);
 	fill_section(state, &snap->writers);
 	fill_totals(state, &snap->filesystems);
-	status->events_lost = lost[WRITE_LOSS_NAME] + lost[WRITE_LOSS_TOTAL] + lost[WRITE_LOSS_FALLOCATE] + state->rows_cut;
-	snap->writers.measured_ns = snap->boot_ns;
-	return 0;
+	if (state->depth != DEPTH_OFF)
+		snap->writers.measured_ns = snap->boot_ns;
+	if (full)
+		error = collect_growth(state, snap, &state->growth_lost);
+	status->events_lost = lost[WRITE_LOSS_NAME] + lost[WRITE_LOSS_TOTAL] + lost[WRITE_LOSS_FALLOCATE] + state->rows_cut + state->growth_lost;
+	return error;
+}
+
+/* It has no histograms: on or off. */
+static int set_depth(void *state_, enum depth depth)
+{
+	struct fswrite_state *state = state_;
+	char why[WHY_LEN];
+	int error = 0;
+
+	if (depth == DEPTH_OFF) {
+		detach_all(state);
+		forget_calls(state);
+	} else if (state->depth == DEPTH_OFF) {
+		error = attach_all(state, why);
+	}
+	if (!error)
+		state->depth = depth;
+	else
+		detach_all(state);
+	return error;
 }
 
 const struct collector collector_fswrite = {
@@ -371,4 +446,5 @@ const struct collector collector_fswrite = {
 	.open = open_fswrite,
 	.collect = collect_fswrite,
 	.close = close_fswrite,
+	.set_depth = set_depth,
 };

@@ -2,6 +2,7 @@
 /* Memory: /proc/meminfo and the few lines of /proc/vmstat that say whether it runs short. A line the kernel lacks is UNKNOWN. */
 #include "collect/procfs.h"
 #include "collector.h"
+#include "core/pages.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -41,6 +42,7 @@ static const struct field meminfo_fields[] = {
 };
 
 static const struct field vmstat_fields[] = {
+	{ "nr_dirtied", FIELD(nr_dirtied) }, { "pgpgin", FIELD(pgpgin) },
 	{ "oom_kill", FIELD(oom_kill) }, { "pgfault", FIELD(pgfault) }, { "pgmajfault", FIELD(pgmajfault) },
 	{ "pswpin", FIELD(pswpin) },	 { "pswpout", FIELD(pswpout) },
 	{ "workingset_refault_anon", FIELD(refault_anon) },
@@ -116,12 +118,12 @@ static void memory_close(void *opaque)
 		close(state->meminfo_fd);
 	if (state->vmstat_fd >= 0)
 		close(state->vmstat_fd);
-	free(state);
+	pages_free(state);
 }
 
 static int memory_open(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct memory_state *state = calloc(1, sizeof(*state));
+	struct memory_state *state = pages_new(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collect/attribution.h"
 #include "collect/bpf.h"
 #include "collect/process_procfs.h"
 #include "collect/process_table.h"
@@ -18,12 +19,16 @@
 
 /* The kernel's buffer of an iterator is eight pages: a larger read gets no more. */
 enum { READ_BYTES = 32 * 1024, WALK_BYTES = 64 * 1024 };
+/* Descriptors are counted in one walk of so many: they come and go, and are the dearest part of it. */
+enum { TICKS_PER_FILES = 5 };
 
 struct process_state {
 	struct process_bpf *skel;       /* NULL: procfs */
 	struct bpf_link *link;
 	int proc_fd, sys_fd;
-	int ended_fd;                   /* our own descriptor of the map; -1: nobody tells of ends */
+	int lives_fd;                   /* our own descriptor of the map; -1: nobody tells of ends */
+	uint32_t ticks;
+	struct attribution_window *window;
 	const char *cgroup_root;
 	struct object_walk walk;
 	struct process_table *table;
@@ -41,15 +46,31 @@ static void close_process(void *state_)
 		object_forget(state->skel->obj);
 		process_bpf__destroy(state->skel);
 	}
-	if (state->ended_fd >= 0)
-		close(state->ended_fd);
+	if (state->lives_fd >= 0)
+		close(state->lives_fd);
 	if (state->proc_fd >= 0)
 		close(state->proc_fd);
 	if (state->sys_fd >= 0)
 		close(state->sys_fd);
 	object_walk_free(&state->walk);
 	process_table_free(state->table);
+	attribution_free(state->window);
 	free(state);
+}
+
+/* The task collector reads the ring, and empties the two maps as processes end; without it slices are not told. */
+static bool share_with_task(struct process_bpf *skel)
+{
+	struct bpf_map *maps[] = { skel->maps.task_events, skel->maps.sliced, skel->maps.told };
+	bool shared = true;
+
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && shared; i++) {
+		int fd = object_shared_map(bpf_map__name(maps[i]));
+		shared = fd >= 0 && !bpf_map__reuse_fd(maps[i], fd);
+	}
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && !shared; i++)
+		bpf_map__set_autocreate(maps[i], false);
+	return shared;
 }
 
 static int open_walk(struct process_state *state, const struct collector_env *env, char *why)
@@ -61,6 +82,10 @@ static int open_walk(struct process_state *state, const struct collector_env *en
 		return -errno;
 	state->skel->rodata->pidns_inode = object_pidns(env);
 	state->skel->rodata->page_shift = object_page_shift();
+	state->skel->rodata->slice_cpu_ns = env->config->slice_cpu_ns;
+	state->skel->rodata->slice_io_bytes = env->config->slice_io_bytes;
+	state->skel->rodata->slice_rss_bytes = env->config->slice_rss_bytes;
+	state->skel->rodata->with_task = share_with_task(state->skel);
 	int error = object_load(state->skel->obj, why, WHY_LEN);
 	if (!error)
 		error = object_attach(state->skel->progs.on_task, &state->link, why, WHY_LEN);
@@ -77,15 +102,16 @@ static int open_walk(struct process_state *state, const struct collector_env *en
 static struct process_state *new_state(const struct collector_env *env)
 {
 	struct process_state *state = calloc(1, sizeof(*state));
-	int shared = object_shared_map(TASK_ENDED_MAP);
+	int shared = object_shared_map(TASK_LIVES_MAP);
 
 	if (!state)
 		return NULL;
 	state->proc_fd = fcntl(env->proc_fd, F_DUPFD_CLOEXEC, 3);
 	state->sys_fd = fcntl(env->sys_fd, F_DUPFD_CLOEXEC, 3);
-	state->ended_fd = shared < 0 ? -1 : fcntl(shared, F_DUPFD_CLOEXEC, 3);
-	state->table = process_table_new(state->ended_fd >= 0);
-	if (!state->table || object_walk_init(&state->walk, WALK_BYTES)) {
+	state->lives_fd = shared < 0 ? -1 : fcntl(shared, F_DUPFD_CLOEXEC, 3);
+	state->table = process_table_new(state->lives_fd >= 0);
+	state->window = attribution_new();
+	if (!state->table || !state->window || object_walk_init(&state->walk, WALK_BYTES)) {
 		close_process(state);
 		return NULL;
 	}
@@ -168,13 +194,33 @@ static void take_ended(const void *key, const void *value, void *table)
 	process_table_take_ended(table, *(const uint64_t *)key, value);
 }
 
-static void forget_ended(const struct process_state *state)
+/* v5.14, 3e87f192b405: hashes know lookup-and-delete. Before, what ends between the two calls is lost to the rest. */
+static void delete_lives(const struct process_state *state, uint32_t index)
 {
-	uint32_t count;
-	const uint64_t *ids = process_table_forgotten(state->table, &count);
+	const uint64_t id = process_table_forgotten_id(state->table, index);
+	struct cgroup_lives last, none = { .lives.forks = 0 };
 
-	for (uint32_t i = 0; i < count; i++)
-		(void)bpf_map_delete_elem(state->ended_fd, &ids[i]); /* most never had an entry */
+	if (bpf_map_lookup_and_delete_elem(state->lives_fd, &id, &last)) {
+		if (errno == ENOENT || bpf_map_lookup_elem(state->lives_fd, &id, &last))
+			return; /* most never had an entry */
+		(void)bpf_map_delete_elem(state->lives_fd, &id);
+	}
+	process_table_take_last(state->table, index, &last);
+	if (id == CGROUP_UNKNOWN)
+		(void)bpf_map_update_elem(state->lives_fd, &id, &none, BPF_NOEXIST);
+}
+
+static uint64_t slices_lost(const struct process_state *state)
+{
+	return state->skel ? state->skel->data->slices_lost : 0;
+}
+
+static int walk(struct process_state *state, bool full)
+{
+	if (!state->skel)
+		return process_procfs_walk(state->proc_fd, state->sys_fd, state->cgroup_root, state->table);
+	state->skel->data->count_files_now = full && state->ticks++ % TICKS_PER_FILES == 0;
+	return walk_by_bpf(state);
 }
 
 static int collect_process(void *state_, struct snapshot *snap, bool full, struct collector_status *status)
@@ -184,19 +230,21 @@ static int collect_process(void *state_, struct snapshot *snap, bool full, struc
 
 	process_table_begin(state->table, snap->boot_ns);
 	/* The ends first: one that ends between the two is then missing for a tick, where the other way round it would count twice. */
-	if (state->ended_fd >= 0)
-		error = object_walk_map(&state->walk, state->ended_fd, take_ended, state->table);
-	if (!error && state->skel)
-		error = walk_by_bpf(state);
-	else if (!error)
-		error = process_procfs_walk(state->proc_fd, state->sys_fd, state->cgroup_root, state->table);
+	if (state->lives_fd >= 0)
+		error = object_walk_map(&state->walk, state->lives_fd, take_ended, state->table);
+	if (!error)
+		error = walk(state, full);
 	if (error)
 		return error;
 
 	process_table_end(state->table, snap, full);
-	if (state->ended_fd >= 0)
-		forget_ended(state);
-	status->events_lost = process_table_cut(state->table);
+	for (uint32_t i = 0; state->lives_fd >= 0 && i < process_table_forgotten(state->table); i++)
+		delete_lives(state, i);
+	if (full) {
+		process_procfs_limits(state->proc_fd, &snap->processes);
+		attribution_fill(state->window, snap);
+	}
+	status->events_lost = process_table_cut(state->table) + slices_lost(state);
 	return 0;
 }
 

@@ -86,9 +86,9 @@ static bool parse_stat(char *text, struct process_record *record)
 	record->kernel_thread = fields[FIELD_FLAGS] & PF_KTHREAD_BIT ? 1 : 0;
 	record->ended = close[2] == 'Z' || close[2] == 'X';
 	record->threads = (uint32_t)fields[FIELD_THREADS];
-	record->thread.cpu_ns = ticks_ns(fields[FIELD_UTIME] + fields[FIELD_STIME]);
+	record->thread.used.cpu_ns = ticks_ns(fields[FIELD_UTIME] + fields[FIELD_STIME]);
 	record->thread.start_ns = ticks_ns(fields[FIELD_START]);
-	record->thread.major_faults = fields[FIELD_MAJFLT];
+	record->thread.used.major_faults = fields[FIELD_MAJFLT];
 	record->thread.rss_bytes = fields[FIELD_RSS] * (uint64_t)sysconf(_SC_PAGESIZE);
 	return true;
 }
@@ -104,8 +104,8 @@ static void parse_status(const char *text, struct process_record *record)
 		record->uid = (uint32_t)strtoul(real_end, NULL, 10);
 	}
 	record->thread.swap_bytes = number_after(text, "\nVmSwap:") * 1024;
-	record->thread.voluntary_switches = number_after(text, "\nvoluntary_ctxt_switches:");
-	record->thread.involuntary_switches = number_after(text, "\nnonvoluntary_ctxt_switches:");
+	record->thread.used.voluntary_switches = number_after(text, "\nvoluntary_ctxt_switches:");
+	record->thread.used.involuntary_switches = number_after(text, "\nnonvoluntary_ctxt_switches:");
 }
 
 /* The line of the unified hierarchy: "0::/path". The directory's inode number is the cgroup's id. */
@@ -126,7 +126,9 @@ static uint64_t cgroup_id(int sys_fd, const char *root, const char *text)
 
 static void take(int dir_fd, int32_t pid, int sys_fd, const char *cgroup_root, struct process_table *table)
 {
-	struct process_record record = { .thread = { .kind = THREAD_LEADER, .pid = pid } };
+	struct process_record record = {
+		.thread = { .kind = THREAD_LEADER, .pid = pid }, .files = FILES_UNKNOWN, .files_max = UNKNOWN,
+	};
 	char buffer[BUFFER];
 
 	if (!read_file(dir_fd, "stat", buffer) || !parse_stat(buffer, &record))
@@ -134,8 +136,8 @@ static void take(int dir_fd, int32_t pid, int sys_fd, const char *cgroup_root, s
 	if (read_file(dir_fd, "status", buffer))
 		parse_status(buffer, &record);
 	if (read_file(dir_fd, "io", buffer)) {
-		record.thread.read_bytes = number_after(buffer, "\nread_bytes:");
-		record.thread.written_bytes = number_after(buffer, "\nwrite_bytes:");
+		record.thread.used.read_bytes = number_after(buffer, "\nread_bytes:");
+		record.thread.used.written_bytes = number_after(buffer, "\nwrite_bytes:");
 	}
 	if (read_file(dir_fd, "oom_score_adj", buffer))
 		record.oom_score_adj = (int16_t)strtol(buffer, NULL, 10);
@@ -167,4 +169,18 @@ int process_procfs_walk(int proc_fd, int sys_fd, const char *cgroup_root, struct
 	}
 	closedir(dir);
 	return 0;
+}
+
+void process_procfs_limits(int proc_fd, struct process_section *section)
+{
+	char buffer[BUFFER], *next;
+
+	section->pid_max = read_file(proc_fd, "sys/kernel/pid_max", buffer) ? strtoull(buffer, NULL, 10) : UNKNOWN;
+	section->threads_max = read_file(proc_fd, "sys/kernel/threads-max", buffer) ? strtoull(buffer, NULL, 10) : UNKNOWN;
+	section->files_allocated = section->files_max = UNKNOWN;
+	if (!read_file(proc_fd, "sys/fs/file-nr", buffer))
+		return;
+	section->files_allocated = strtoull(buffer, &next, 10);
+	(void)strtoull(next, &next, 10); /* free ones: always 0 since v2.6 */
+	section->files_max = strtoull(next, NULL, 10);
 }

@@ -5,11 +5,15 @@
 
 #include <stdint.h>
 
+struct process_section;
 struct process_table;
 
 /* Where the v2 hierarchy is below sysfs: "fs/cgroup" or "fs/cgroup/unified"; NULL: nowhere. */
 const char *process_procfs_cgroup_root(int sys_fd);
 /* Takes every process below proc_fd into the table. 0 or -errno. */
 int process_procfs_walk(int proc_fd, int sys_fd, const char *cgroup_root, struct process_table *table);
+
+/* What the node has of pids, threads and open files, and may have; UNKNOWN where it does not say. */
+void process_procfs_limits(int proc_fd, struct process_section *section);
 
 #endif

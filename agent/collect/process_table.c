@@ -2,6 +2,10 @@
 /* See process_table.h. */
 #include "collect/process_table.h"
 
+#include "collect/group_table.h"
+#include "collect/held.h"
+#include "collect/process_states.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +25,7 @@ enum {
 /* One process, from the first walk that met it to the first that does not. */
 struct entry {
 	struct process row;             /* row.pid 0: free */
-	uint64_t cpu_ns, written_bytes; /* as of the walk before */
+	union usage before;             /* as of the walk before */
 	uint64_t cpu_full_ns, written_full_bytes; /* as of the last full tick */
 	uint64_t rss_bytes[RSS_SAMPLES];
 	uint32_t rss_first, rss_count;
@@ -31,26 +35,16 @@ struct entry {
 	int32_t next;
 };
 
-/* What a cgroup's row does not say: costs that came with members that ended. */
-struct group {
-	uint64_t id;
-	uint64_t ended_cpu_ns, ended_written_bytes;               /* as last read; only grow */
-	uint64_t ended_before_cpu_ns, ended_before_written_bytes; /* as of the walk before */
-	int64_t pending_cpu_ns, pending_written_bytes; /* ended, less what was counted while they lived; below 0 an end is not told yet */
-	uint64_t cpu_full_ns;
-	uint64_t live_cpu_ns, live_written_bytes; /* of this walk */
-};
-
 struct process_table {
 	uint64_t boot_ns, last_ns, sampled_ns, sampled_lately_ns, cut, walk_cut;
 	uint32_t walk;
 	bool sample, sample_lately, first, told_of_ends;
 	int32_t free;
-	uint32_t used, count, threads, blocked, group_count, forgotten_count;
+	uint32_t used, count, threads, blocked;
 	int32_t buckets[BUCKETS];
 	uint32_t order[MAX_PROCESSES];
-	struct group groups[MAX_CGROUPS]; /* by id */
-	uint64_t forgotten[MAX_CGROUPS];
+	struct group_table groups;
+	struct held held;
 	struct entry entries[MAX_PROCESSES];
 };
 
@@ -64,6 +58,7 @@ struct process_table *process_table_new(bool told_of_ends)
 	table->free = NONE;
 	table->first = true;
 	table->told_of_ends = told_of_ends;
+	held_init(&table->held);
 	return table;
 }
 
@@ -77,10 +72,24 @@ uint64_t process_table_cut(const struct process_table *table)
 	return table->cut;
 }
 
-const uint64_t *process_table_forgotten(const struct process_table *table, uint32_t *ret_count)
+uint32_t process_table_forgotten(const struct process_table *table)
 {
-	*ret_count = table->forgotten_count;
-	return table->forgotten;
+	return table->groups.forgotten_count;
+}
+
+uint64_t process_table_forgotten_id(const struct process_table *table, uint32_t index)
+{
+	return table->groups.forgotten[index].id;
+}
+
+void process_table_take_last(struct process_table *table, uint32_t index, const struct cgroup_lives *last)
+{
+	group_take_last(&table->groups, index, last);
+}
+
+void process_table_take_ended(struct process_table *table, uint64_t cgroup_id, const struct cgroup_lives *lives)
+{
+	group_take_ended(&table->groups, cgroup_id, lives, table->first);
 }
 
 /* --- entries ---------------------------------------------------------------------------------------------------------- */
@@ -108,7 +117,8 @@ static struct entry *add_entry(struct process_table *table, int32_t pid, uint64_
 		index = (int32_t)table->used++;
 	else
 		return NULL;
-	table->entries[index] = (struct entry){ .row.pid = pid, .row.start_ns = start_ns, .is_new = true, .next = *head };
+	table->entries[index] = (struct entry){ .row.pid = pid, .row.start_ns = start_ns, .row.files = FILES_UNKNOWN, .is_new = true,
+						  .next = *head };
 	*head = index;
 	return &table->entries[index];
 }
@@ -133,8 +143,8 @@ static void start_sums(struct process_table *table, struct entry *entry)
 	entry->was_ended = entry->ended;
 	entry->has_leader = false;
 	row->threads = 0;
-	row->cpu_ns = row->rss_bytes = row->swap_bytes = row->read_bytes = row->written_bytes = 0;
-	row->major_faults = row->run_delay_ns = row->voluntary_switches = row->involuntary_switches = 0;
+	row->rss_bytes = row->swap_bytes = 0;
+	row->used = (union usage){ .each = { 0 } };
 }
 
 static struct entry *enter(struct process_table *table, const struct thread_record *record)
@@ -162,6 +172,7 @@ void process_table_begin(struct process_table *table, uint64_t boot_ns)
 	table->sample_lately = !table->sampled_lately_ns || boot_ns - table->sampled_lately_ns >= RSS_LATELY_NS;
 	if (table->sample_lately)
 		table->sampled_lately_ns = boot_ns;
+	held_begin(&table->held, boot_ns);
 }
 
 static struct entry *add_thread(struct process_table *table, const struct thread_record *record)
@@ -169,21 +180,18 @@ static struct entry *add_thread(struct process_table *table, const struct thread
 	struct entry *entry = enter(table, record);
 
 	table->threads++;
-	if (record->state & TASK_D_BIT && !(record->state & TASK_NOLOAD_BIT))
+	if (record->state & TASK_D_BIT && !(record->state & TASK_NOLOAD_BIT)) {
 		table->blocked++;
+		held_take(&table->held, record);
+	}
 	if (!entry)
 		return NULL;
 	struct process *row = &entry->row;
 	row->threads++;
-	row->cpu_ns += record->cpu_ns;
+	for (int i = 0; i < USAGE_COUNT; i++)
+		row->used.each[i] += record->used.each[i];
 	row->rss_bytes = record->rss_bytes > row->rss_bytes ? record->rss_bytes : row->rss_bytes; /* all threads share one memory */
 	row->swap_bytes = record->swap_bytes > row->swap_bytes ? record->swap_bytes : row->swap_bytes;
-	row->read_bytes += record->read_bytes;
-	row->written_bytes += record->written_bytes;
-	row->major_faults += record->major_faults;
-	row->run_delay_ns += record->run_delay_ns;
-	row->voluntary_switches += record->voluntary_switches;
-	row->involuntary_switches += record->involuntary_switches;
 	return entry;
 }
 
@@ -195,7 +203,7 @@ void process_table_take_thread(struct process_table *table, const struct thread_
 /* The letters of /proc/PID/stat, by the highest bit that is reported. */
 static char state_letter(uint32_t state, uint32_t exit_state)
 {
-	static const char letters[] = "RSDTtXZP";
+	static const char letters[] = PROCESS_STATES;
 	uint32_t bits = (state | exit_state) & TASK_REPORT_BITS;
 
 	if ((state & TASK_IDLE_BITS) == TASK_IDLE_BITS)
@@ -221,6 +229,9 @@ void process_table_take_process(struct process_table *table, const struct proces
 	row->state = state_letter(record->thread.state, record->thread.exit_state);
 	row->kernel_thread = record->kernel_thread;
 	row->oom_score_adj = record->oom_score_adj;
+	row->files_max = record->files_max;
+	if (record->files != FILES_UNKNOWN || record->ended)
+		row->files = record->files;
 	if (record->threads) {
 		table->threads += record->threads - 1;
 		row->threads += record->threads - 1;
@@ -229,52 +240,7 @@ void process_table_take_process(struct process_table *table, const struct proces
 	row->comm[COMM_LEN - 1] = '\0';
 }
 
-static int compare_group(const void *key, const void *group_)
-{
-	uint64_t id = *(const uint64_t *)key, other = ((const struct group *)group_)->id;
-	return (id > other) - (id < other);
-}
-
-static struct group *find_group(struct process_table *table, uint64_t id)
-{
-	return bsearch(&id, table->groups, table->group_count, sizeof(table->groups[0]), compare_group);
-}
-
-static struct group *find_or_add_group(struct process_table *table, uint64_t id)
-{
-	struct group *group = find_group(table, id);
-	uint32_t at = table->group_count;
-
-	if (group || table->group_count == MAX_CGROUPS)
-		return group;
-	while (at && table->groups[at - 1].id > id)
-		at--;
-	memmove(&table->groups[at + 1], &table->groups[at], (table->group_count - at) * sizeof(table->groups[0]));
-	table->groups[at] = (struct group){ .id = id };
-	table->group_count++;
-	return &table->groups[at];
-}
-
-void process_table_take_ended(struct process_table *table, uint64_t cgroup_id, const struct ended_cost *cost)
-{
-	struct group *group = find_or_add_group(table, cgroup_id);
-
-	if (!group)
-		return;
-	group->ended_cpu_ns = cost->cpu_ns;
-	group->ended_written_bytes = cost->written_bytes;
-	if (table->first) { /* what ended before we looked is nobody's news */
-		group->ended_before_cpu_ns = cost->cpu_ns;
-		group->ended_before_written_bytes = cost->written_bytes;
-	}
-}
-
 /* --- comparing -------------------------------------------------------------------------------------------------------- */
-
-static uint64_t above(uint64_t now, uint64_t before)
-{
-	return now > before ? now - before : 0;
-}
 
 static void sample_rss(struct process_table *table, struct entry *entry)
 {
@@ -300,6 +266,28 @@ static void sample_rss(struct process_table *table, struct entry *entry)
 	}
 }
 
+/* A thread that is released while the walk goes on is in neither place for a moment; what was counted stays counted. */
+static void never_fall(struct entry *entry)
+{
+	for (int i = 0; i < USAGE_COUNT; i++)
+		if (entry->row.used.each[i] < entry->before.each[i])
+			entry->row.used.each[i] = entry->before.each[i];
+}
+
+static void add_to_group(const struct process_table *table, const struct entry *entry, struct group *group)
+{
+	const union usage *now = &entry->row.used;
+	bool old = entry->is_new && entry->ended && !table->first;
+
+	if (entry->ended && table->told_of_ends && !entry->row.kernel_thread) {
+		if (!entry->was_ended && !entry->is_new)
+			group_expect(group, &entry->before);
+		return;
+	}
+	for (int i = 0; i < USAGE_COUNT && !old; i++)
+		group->live.each[i] += now->each[i] - entry->before.each[i];
+}
+
 /*
  * A process already there at the first walk has its past for a base; one born since has nothing before it. `group` gets what is new,
  * so that a process that moves takes no past along. An end is told by the ended costs, with the whole life in it.
@@ -308,80 +296,38 @@ static void advance_entry(struct process_table *table, struct entry *entry, stru
 {
 	struct process *row = &entry->row;
 	bool old = entry->is_new && (table->first || entry->ended);
-	uint64_t cpu = old ? 0 : above(row->cpu_ns, entry->cpu_ns);
-	uint64_t written = old ? 0 : above(row->written_bytes, entry->written_bytes);
 
+	never_fall(entry);
+	uint64_t cpu = old ? 0 : row->cpu_ns - entry->before.cpu_ns;
 	if (old) {
 		entry->cpu_full_ns = row->cpu_ns;
 		entry->written_full_bytes = row->written_bytes;
 	}
 	row->cpu_recent_ns = decay_recent(row->cpu_recent_ns, table->last_ns ? table->boot_ns - table->last_ns : 0, cpu);
 	if (full) {
-		row->cpu_delta_ns = above(row->cpu_ns, entry->cpu_full_ns);
-		row->written_delta_bytes = above(row->written_bytes, entry->written_full_bytes);
+		row->cpu_delta_ns = row->cpu_ns - entry->cpu_full_ns;
+		row->written_delta_bytes = row->written_bytes - entry->written_full_bytes;
 		entry->cpu_full_ns = row->cpu_ns;
 		entry->written_full_bytes = row->written_bytes;
 	}
 	sample_rss(table, entry);
-	if (group && entry->ended && table->told_of_ends && !row->kernel_thread) {
-		if (!entry->was_ended && !entry->is_new) {
-			group->pending_cpu_ns -= (int64_t)entry->cpu_ns;
-			group->pending_written_bytes -= (int64_t)entry->written_bytes;
-		}
-	} else if (group) {
-		group->live_cpu_ns += table->first && entry->is_new ? row->cpu_ns : cpu;
-		group->live_written_bytes += written;
-	}
-	entry->cpu_ns = row->cpu_ns;
-	entry->written_bytes = row->written_bytes;
+	if (group)
+		add_to_group(table, entry, group);
+	entry->before = row->used;
 	entry->is_new = false;
 }
 
 /* Gone without having been met as a zombie: its whole life comes, or came, with the ended costs. */
 static void bury_entry(struct process_table *table, struct entry *entry)
 {
-	struct group *group = find_group(table, entry->row.cgroup_id);
+	struct group *group = group_find(&table->groups, entry->row.cgroup_id);
 
-	if (group && table->told_of_ends && !entry->ended && !entry->row.kernel_thread) {
-		group->pending_cpu_ns -= (int64_t)entry->cpu_ns;
-		group->pending_written_bytes -= (int64_t)entry->written_bytes;
-	}
+	if (group && table->told_of_ends && !entry->ended && !entry->row.kernel_thread)
+		group_expect(group, &entry->before);
 	drop_entry(table, entry);
 }
 
 /* --- the sections ----------------------------------------------------------------------------------------------------- */
-
-static struct cgroup *find_row(struct cgroup_section *section, uint64_t id)
-{
-	uint32_t low = 0, high = section->count;
-
-	while (low < high) {
-		uint32_t middle = (low + high) / 2;
-		if (section->each[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < section->count && section->each[low].id == id ? &section->each[low] : NULL;
-}
-
-static void add_row(struct cgroup_section *section, uint64_t id)
-{
-	uint32_t at = section->count;
-
-	if (find_row(section, id))
-		return;
-	if (section->count == MAX_CGROUPS) {
-		section->cut++;
-		return;
-	}
-	while (at && section->each[at - 1].id > id)
-		at--;
-	memmove(&section->each[at + 1], &section->each[at], (section->count - at) * sizeof(section->each[0]));
-	section->each[at] = (struct cgroup){ .id = id, .memory_current = UNKNOWN, .memory_max = UNKNOWN, .memory_growth_bytes = INT64_MIN,
-						 .refaults = UNKNOWN };
-	section->count++;
-}
 
 static int compare_pid(const void *a, const void *b, void *entries_)
 {
@@ -407,37 +353,20 @@ static void sweep(struct process_table *table)
 	qsort_r(table->order, table->count, sizeof(table->order[0]), compare_pid, table->entries);
 }
 
-static void open_groups(struct process_table *table, struct cgroup_section *section)
+static uint64_t cgroup_of(const void *table_, uint32_t index)
 {
-	uint64_t last = 0;
-
-	section->cut = 0;
-	for (uint32_t i = 0; i < table->count; i++) {
-		uint64_t id = table->entries[table->order[i]].row.cgroup_id;
-
-		if (id == last)
-			continue;
-		last = id;
-		add_row(section, id);
-		(void)find_or_add_group(table, id); /* as many as rows: cut with them */
-	}
-	for (uint32_t i = 0; i < table->group_count; i++) {
-		table->groups[i].live_cpu_ns = table->groups[i].live_written_bytes = 0;
-		if (table->groups[i].ended_cpu_ns > table->groups[i].ended_before_cpu_ns)
-			add_row(section, table->groups[i].id);
-	}
-	for (uint32_t i = 0; i < section->count; i++) {
-		section->each[i].processes = 0;
-		section->each[i].rss_bytes = 0;
-		section->each[i].rss_growth_bytes = 0;
-	}
+	const struct process_table *table = table_;
+	return table->entries[table->order[index]].row.cgroup_id;
 }
 
 static void add_to_row(struct cgroup *row, const struct process *process)
 {
 	row->processes++;
+	row->threads += process->threads;
 	row->rss_bytes += process->rss_bytes;
 	row->rss_growth_bytes += process->rss_growth_bytes;
+	if (process->files != FILES_UNKNOWN)
+		row->files = (row->files == UNKNOWN ? 0 : row->files) + process->files;
 }
 
 static void fill_processes(struct process_table *table, struct snapshot *snap, bool full)
@@ -447,13 +376,15 @@ static void fill_processes(struct process_table *table, struct snapshot *snap, b
 	struct cgroup *cgroup = NULL;
 	uint64_t last = 0;
 
+	for (uint32_t i = 0; i < snap->cgroups.count; i++)
+		snap->cgroups.each[i].files = UNKNOWN;
 	for (uint32_t i = 0; i < table->count; i++) {
 		struct entry *entry = &table->entries[table->order[i]];
 
 		if (!i || entry->row.cgroup_id != last) {
 			last = entry->row.cgroup_id;
-			group = find_group(table, last);
-			cgroup = find_row(&snap->cgroups, last);
+			group = group_find(&table->groups, last);
+			cgroup = group_row(&snap->cgroups, last);
 		}
 		advance_entry(table, entry, group, full);
 		entry->row.cgroup_index = cgroup ? (uint32_t)(cgroup - snap->cgroups.each) : NO_INDEX;
@@ -468,58 +399,31 @@ static void fill_processes(struct process_table *table, struct snapshot *snap, b
 	section->measured_ns = table->boot_ns;
 }
 
-/* What ended counts as soon as it is more than had been counted of it while it lived. */
-static uint64_t settle(int64_t *pending, uint64_t ended, uint64_t *before)
+/* Who is held, by name: the section's rows are those of this walk by now. */
+static void fill_held(const struct process_table *table, struct snapshot *snap)
 {
-	*pending += (int64_t)above(ended, *before);
-	*before = ended;
-	if (*pending <= 0)
-		return 0;
-	uint64_t due = (uint64_t)*pending;
-	*pending = 0;
-	return due;
-}
+	held_begin_rows(&snap->processes);
+	for (uint32_t i = 0; i < table->held.count; i++) {
+		const struct held_one *one = &table->held.now[i];
+		const struct process *process = snapshot_process(snap, one->pid);
 
-static void fill_groups(struct process_table *table, struct snapshot *snap, bool full)
-{
-	uint64_t elapsed = table->last_ns ? table->boot_ns - table->last_ns : 0;
-	uint32_t kept = 0;
-
-	table->forgotten_count = 0;
-
-	for (uint32_t i = 0; i < table->group_count; i++) {
-		struct group *group = &table->groups[i];
-		struct cgroup *row = find_row(&snap->cgroups, group->id);
-
-		if (!row) { /* its cgroup is gone, says who drops the rows */
-			table->forgotten[table->forgotten_count++] = group->id;
-			continue;
-		}
-		uint64_t cpu = group->live_cpu_ns + settle(&group->pending_cpu_ns, group->ended_cpu_ns, &group->ended_before_cpu_ns);
-		uint64_t written = group->live_written_bytes +
-			settle(&group->pending_written_bytes, group->ended_written_bytes, &group->ended_before_written_bytes);
-
-		row->cpu_ns += cpu;
-		if (table->first)
-			group->cpu_full_ns = row->cpu_ns;
-		row->cpu_recent_ns = decay_recent(row->cpu_recent_ns, elapsed, table->first ? 0 : cpu);
-		row->written_recent_bytes = decay_recent(row->written_recent_bytes, elapsed, written);
-		if (full) {
-			row->cpu_delta_ns = row->cpu_ns - group->cpu_full_ns;
-			group->cpu_full_ns = row->cpu_ns;
-		}
-		table->groups[kept++] = *group;
+		if (process && process->start_ns == one->start_ns)
+			held_add_row(&snap->processes, process, one, table->boot_ns);
 	}
-	table->group_count = kept;
-	snap->cgroups.measured_ns = table->boot_ns;
 }
 
 void process_table_end(struct process_table *table, struct snapshot *snap, bool full)
 {
+	uint64_t elapsed = table->last_ns ? table->boot_ns - table->last_ns : 0;
+
 	sweep(table);
-	open_groups(table, &snap->cgroups);
+	held_end(&table->held);
+	group_open_rows(&table->groups, &snap->cgroups, table->count, cgroup_of, table);
 	fill_processes(table, snap, full);
-	fill_groups(table, snap, full);
+	group_fill_rows(&table->groups, &snap->cgroups, elapsed, table->first, full);
+	snap->cgroups.measured_ns = table->boot_ns;
+	fill_held(table, snap);
+	process_states_fill(&snap->processes);
 	table->last_ns = table->boot_ns;
 	table->first = false;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "collect/bpf.h"
+#include "core/pages.h"
 #include "measure/recency.h"
 #include "socket.skel.h"
 
@@ -56,7 +57,7 @@ static void close_socket(void *state_)
 	object_walk_free(&state->walk);
 	recency_free(state->owners);
 	recency_free(state->cgroups);
-	free(state->ranked);
+	pages_free(state->ranked);
 	free(state);
 }
 
@@ -99,7 +100,7 @@ static int open_socket(const struct collector_env *env, struct collector_status 
 		goto fail;
 	state->owners = recency_new(KERNEL_OWNERS, sizeof(struct socket_owner));
 	state->cgroups = recency_new(MAX_SOCKET_CGROUPS, sizeof(uint64_t));
-	state->ranked = calloc(KERNEL_OWNERS, sizeof(*state->ranked));
+	state->ranked = pages_new(KERNEL_OWNERS, sizeof(*state->ranked));
 	if (!state->owners || !state->cgroups || !state->ranked)
 		goto fail;
 	error = object_tracepoint_arguments(env, "sock_send_length") < 0 ? -ENOENT : load(state, env, why);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How often each syscall returned, with which errors, and how long it took. Ladder: start times in task storage (v5.11) with
- * latency; below that counts at the exit alone. Kernel counters only grow; here they are added up over CPUs and handed on.
+ * System calls: how often each returned, with which errors, how long it took, by cgroup; which have not returned yet, and which took too
+ * long. Ladder: start times in task storage (v5.11); below that counts and errors of the node alone, at the exit.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,17 +9,32 @@
 #include <string.h>
 
 #include "collect/bpf.h"
+#include "collect/syscall_gather.h"
+#include "collect/syscall_rows.h"
+#include "collect/syscall_slow.h"
+#include "collect/syscall_trait.h"
 #include "syscall.skel.h"
 
-enum { WALK_BYTES = 256 * 1024 };
+enum { WALK_BYTES = 128 * 1024 };
+#define SLOW_NS NSEC_PER_SEC /* where nobody configured another */
 
 struct syscall_state {
 	struct syscall_bpf *skel;
 	struct bpf_link *enter, *exit;
+	struct syscall_rows *rows;      /* NULL on the lower rung */
+	struct syscall_slow *slow;
 	struct object_walk walk;
+	enum depth depth;
+	uint32_t epoch;                 /* of the enter hook's last coming, from 1 */
 };
 
 enum rung { RUNG_LATENCY, RUNG_COUNTS, RUNG_END };
+
+static void detach(struct bpf_link **link)
+{
+	bpf_link__destroy(*link);
+	*link = NULL;
+}
 
 static void close_state(void *state_)
 {
@@ -27,8 +42,10 @@ static void close_state(void *state_)
 
 	if (!state)
 		return;
-	bpf_link__destroy(state->enter);
-	bpf_link__destroy(state->exit);
+	detach(&state->enter);
+	detach(&state->exit);
+	syscall_slow_free(state->slow);
+	syscall_rows_free(state->rows);
 	if (state->skel) {
 		object_forget(state->skel->obj);
 		syscall_bpf__destroy(state->skel);
@@ -37,16 +54,31 @@ static void close_state(void *state_)
 	free(state);
 }
 
-static void choose_programs(struct syscall_bpf *skel, enum rung rung, bool watch_fallocate)
+/* --- opening ---------------------------------------------------------------------------------------------------------- */
+
+static void choose_programs(struct syscall_bpf *skel, enum rung rung, bool watch_fallocate, bool watch_fsync)
 {
 	bool latency = rung == RUNG_LATENCY;
 
 	bpf_program__set_autoload(skel->progs.on_sys_enter, latency);
 	bpf_program__set_autoload(skel->progs.on_sys_exit, latency);
+	bpf_program__set_autoload(skel->progs.on_task, latency);
 	bpf_program__set_autoload(skel->progs.on_sys_exit_only, !latency);
 	bpf_map__set_autocreate(skel->maps.calls, latency);
+	bpf_map__set_autocreate(skel->maps.counters, latency);
+	bpf_map__set_autocreate(skel->maps.cgroup_rows, latency);
+	bpf_map__set_autocreate(skel->maps.cgroup_indexes, latency);
+	bpf_map__set_autocreate(skel->maps.deep, latency);
+	bpf_map__set_autocreate(skel->maps.slow_calls, latency);
+	bpf_map__set_autocreate(skel->maps.counts, !latency);
+	bpf_map__set_autocreate(skel->maps.counts_lost, !latency);
 
-	/* Without the enter hook there is no "before" to compare with: fswrite then brings its own pair. */
+	/* Without the enter hook there is no "before" to compare with: fswrite and fsop then bring their own pairs. */
+	skel->rodata->watch_fsync = latency && watch_fsync;
+	bpf_map__set_autocreate(skel->maps.fsops, latency && watch_fsync);
+	bpf_map__set_autocreate(skel->maps.fsop_groups, latency && watch_fsync);
+	bpf_map__set_autocreate(skel->maps.fsop_calls, latency && watch_fsync);
+	bpf_map__set_autocreate(skel->maps.fsop_losses, latency && watch_fsync);
 	skel->rodata->watch_fallocate = latency && watch_fallocate;
 	bpf_map__set_autocreate(skel->maps.writes, latency && watch_fallocate);
 	bpf_map__set_autocreate(skel->maps.written, latency && watch_fallocate);
@@ -54,38 +86,65 @@ static void choose_programs(struct syscall_bpf *skel, enum rung rung, bool watch
 	bpf_map__set_autocreate(skel->maps.fallocate_calls, latency && watch_fallocate);
 }
 
-static int attach(struct syscall_state *state, enum rung rung, char *why)
+static void fill_rodata(struct syscall_bpf *skel, const struct collector_env *env)
+{
+	skel->rodata->pidns_inode = object_pidns(env);
+	skel->rodata->page_shift = object_page_shift();
+	skel->rodata->slow_ns = env->config->slow_syscall_ns ? env->config->slow_syscall_ns : SLOW_NS;
+	for (uint32_t number = 0; number < SYSCALL_WAITED; number++)
+		skel->rodata->traits[number] = syscall_traits_of(number);
+	for (uint32_t ns = 0; ns < sizeof(skel->rodata->short_buckets); ns++)
+		skel->rodata->short_buckets[ns] = (uint8_t)histogram_bucket(ns);
+}
+
+static int attach(struct syscall_state *state, char *why)
 {
 	struct syscall_bpf *skel = state->skel;
+	int error = 0;
 
-	if (rung == RUNG_COUNTS)
-		return object_attach(skel->progs.on_sys_exit_only, &state->exit, why, WHY_LEN);
+	if (!state->rows)
+		return state->exit ? 0 : object_attach(skel->progs.on_sys_exit_only, &state->exit, why, WHY_LEN);
 	/* The exit first: a call whose enter we see is then sure to be seen to its end. */
-	int error = object_attach(skel->progs.on_sys_exit, &state->exit, why, WHY_LEN);
-	return error ? error : object_attach(skel->progs.on_sys_enter, &state->enter, why, WHY_LEN);
+	if (!state->exit)
+		error = object_attach(skel->progs.on_sys_exit, &state->exit, why, WHY_LEN);
+	if (!error && !state->enter && state->depth >= DEPTH_HISTOGRAMS)
+		error = object_attach(skel->progs.on_sys_enter, &state->enter, why, WHY_LEN);
+	return error;
+}
+
+static int load(struct syscall_state *state, const struct collector_env *env, enum rung rung, char *why)
+{
+	struct bpf_object_open_opts options = object_options(env);
+	int error;
+
+	state->skel = syscall_bpf__open_opts(&options);
+	if (!state->skel)
+		return -errno;
+	fill_rodata(state->skel, env);
+	choose_programs(state->skel, rung, env->config->collectors[COLLECTOR_FSWRITE], env->config->collectors[COLLECTOR_FSOP]);
+	error = syscall_rows_size(state->skel);
+	if (!error)
+		error = object_load(state->skel->obj, why, WHY_LEN);
+	if (error || rung == RUNG_COUNTS)
+		return error;
+	error = syscall_rows_new(state->skel, &state->rows);
+	return error ? error : syscall_slow_new(state->skel, env->proc_fd, &state->slow);
 }
 
 static int open_rung(const struct collector_env *env, enum rung rung, struct syscall_state **ret, char *why)
 {
-	struct bpf_object_open_opts options = object_options(env);
 	struct syscall_state *state = calloc(1, sizeof(*state));
 	int error = -ENOMEM;
 
 	if (!state)
 		goto fail;
+	state->depth = DEPTH_HISTOGRAMS;
+	state->epoch = 1;
 	error = object_walk_init(&state->walk, WALK_BYTES);
-	if (error)
-		goto fail;
-	state->skel = syscall_bpf__open_opts(&options);
-	error = state->skel ? 0 : -errno;
-	if (error)
-		goto fail;
-	state->skel->rodata->pidns_inode = object_pidns(env);
-	state->skel->rodata->page_shift = object_page_shift();
-	choose_programs(state->skel, rung, env->config->collectors[COLLECTOR_FSWRITE]);
-	error = object_load(state->skel->obj, why, WHY_LEN);
 	if (!error)
-		error = attach(state, rung, why);
+		error = load(state, env, rung, why);
+	if (!error)
+		error = attach(state, why);
 	if (error)
 		goto fail;
 	*ret = state;
@@ -124,72 +183,89 @@ static int open_syscall(const struct collector_env *env, struct collector_status
 	return error;
 }
 
-struct gathering {
-	struct syscall_section *section;
-	uint32_t cpus;
-	enum syscall_abi abi;
-};
+/* --- depth ------------------------------------------------------------------------------------------------------------ */
 
-static void add_cpu(struct syscall_stat *stat, const struct syscall_counts *counts)
+static int forget_deep(struct syscall_state *state)
 {
-	stat->count += counts->untimed;
-	stat->latency.sum_ns += counts->latency.sum_ns;
-	for (int i = 0; i < ERRNO_CLASS_COUNT; i++)
-		stat->errors[i] += counts->errors[i];
-	for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
-		stat->latency.buckets[i] += counts->latency.buckets[i];
-		stat->count += counts->latency.buckets[i];
+	int fd = bpf_map__fd(state->skel->maps.deep);
+	struct syscall_deep_key key;
+
+	while (!bpf_map_get_next_key(fd, NULL, &key))
+		if (bpf_map_delete_elem(fd, &key) && errno != ENOENT)
+			return -errno;
+	return 0;
+}
+
+/*
+ * Counts go on without a gap, since the exit hook stays: at DEPTH_COUNTS it is alone, and only exit and exit_group, which never return,
+ * are not counted. Starts from before are void once the enter hook is back: an end may have been missed.
+ */
+static int set_depth(void *state_, enum depth depth)
+{
+	struct syscall_state *state = state_;
+	enum depth before = state->depth;
+	char why[WHY_LEN];
+
+	state->depth = depth;
+	if (depth == DEPTH_OFF) {
+		detach(&state->enter);
+		detach(&state->exit);
+		return 0;
 	}
+	if (state->rows) {
+		if (before < DEPTH_HISTOGRAMS && depth >= DEPTH_HISTOGRAMS)
+			state->epoch++;
+		__atomic_store_n(&state->skel->data->epoch, depth >= DEPTH_HISTOGRAMS ? state->epoch : 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&state->skel->data->depth, (uint32_t)depth, __ATOMIC_RELEASE);
+		if (depth < DEPTH_HISTOGRAMS)
+			detach(&state->enter);
+	}
+	int error = attach(state, why);
+	if (error) {
+		state->depth = state->enter ? before : DEPTH_COUNTS;
+		return error;
+	}
+	return before == DEPTH_DEEP && depth < DEPTH_DEEP && state->rows ? forget_deep(state) : 0;
 }
 
-static void gather(const void *key, const void *value, void *arg)
-{
-	struct gathering *gathering = arg;
-	struct syscall_section *section = gathering->section;
-	const struct syscall_counts *counts = value;
-	struct syscall_stat stat = { .nr = (uint16_t)*(const uint32_t *)key, .abi = (uint8_t)gathering->abi };
+/* --- collecting ------------------------------------------------------------------------------------------------------- */
 
-	for (uint32_t cpu = 0; cpu < gathering->cpus; cpu++)
-		add_cpu(&stat, &counts[cpu]);
-	if (!stat.count)
-		return;
-	if (section->count < MAX_SYSCALLS)
-		section->each[section->count++] = stat;
-	else
-		section->cut++;
-}
-
-static int compare_nr(const void *a, const void *b)
+static int collect_rows(struct syscall_state *state, struct snapshot *snap, struct collector_status *status)
 {
-	return (int)((const struct syscall_stat *)a)->nr - (int)((const struct syscall_stat *)b)->nr;
+	struct syscall_losses losses;
+	int error = syscall_gather_deep(&state->walk, state->skel, snap, state->depth == DEPTH_DEEP);
+
+	if (!error && state->enter)
+		error = syscall_slow_walk(state->slow, snap);
+	if (!error)
+		error = syscall_slow_take_records(state->slow, snap);
+	/* Last, so that what came as a record is in the sums. */
+	if (!error)
+		error = syscall_rows_read(state->rows, &losses);
+	if (error)
+		return error;
+
+	syscall_rows_fill(state->rows, &snap->syscalls, &snap->syscall_cgroups);
+	snap->syscalls.slow_total = losses.slow;
+	snap->syscalls.slow_lost = losses.slow_records;
+	snap->syscalls.measured_ns = snap->syscall_cgroups.measured_ns = snap->boot_ns;
+	syscall_rows_retire(state->rows, snap);
+	status->events_lost = losses.starts + losses.errors_unnamed + losses.deep + losses.slow_records + object_missed(state->skel->obj);
+	return 0;
 }
 
 static int collect_syscall(void *state_, struct snapshot *snap, bool full, struct collector_status *status)
 {
 	struct syscall_state *state = state_;
-	struct syscall_section *section = &snap->syscalls;
-	uint64_t lost[SYSCALL_LOSS_COUNT];
-	int error = object_sum(&state->walk, bpf_map__fd(state->skel->maps.losses), 0, lost, SYSCALL_LOSS_COUNT);
+	int error = syscall_gather_errors(&state->walk, state->skel, snap);
 
 	if (error)
 		return error;
-	section->count = section->cut = 0;
-	struct gathering gathering = { .section = section, .cpus = state->walk.cpus, .abi = SYSCALL_ABI_64 };
-	error = object_walk_map(&state->walk, bpf_map__fd(state->skel->maps.counts_64), gather, &gathering);
-	if (error)
-		return error;
-
-	/* An array comes in the order of its numbers, a hash does not. */
-	uint32_t first = section->count;
-	gathering.abi = SYSCALL_ABI_32;
-	error = object_walk_map(&state->walk, bpf_map__fd(state->skel->maps.counts_32), gather, &gathering);
-	if (error)
-		return error;
-	qsort(&section->each[first], section->count - first, sizeof(section->each[0]), compare_nr);
-
-	status->events_lost = lost[SYSCALL_LOSS_START] + lost[SYSCALL_LOSS_CALL] + section->cut + object_missed(state->skel->obj);
-	section->measured_ns = snap->boot_ns;
-	return 0;
+	if (state->rows)
+		return collect_rows(state, snap, status);
+	error = syscall_gather_counts(&state->walk, state->skel, snap, &status->events_lost);
+	status->events_lost += object_missed(state->skel->obj);
+	return error;
 }
 
 const struct collector collector_syscall = {
@@ -198,4 +274,5 @@ const struct collector collector_syscall = {
 	.open = open_syscall,
 	.collect = collect_syscall,
 	.close = close_state,
+	.set_depth = set_depth,
 };

@@ -21,7 +21,10 @@ struct task_state {
 	struct bpf_link *exec, *exit, *free, *fork;
 	struct ring_buffer *ring;
 	struct object_walk walk;
+	uint64_t slice_cpu_ns, slice_io_bytes, slice_rss_bytes;
 	uint64_t cut;                            /* records that no longer fitted into `each` */
+	uint64_t turns, turns_kept;              /* execs and exits that came through the ring; those that fitted */
+	bool sees_all;                           /* no process is beyond our pid namespace */
 	uint32_t count;
 	struct task_event each[MAX_TASK_EVENTS];
 };
@@ -57,29 +60,44 @@ static int keep_event(void *state_, void *data, size_t size)
 {
 	struct task_state *state = state_;
 
-	if (size != sizeof(state->each[0]) || state->count == MAX_TASK_EVENTS)
-		state->cut++;
-	else
+	bool is_turn = ((const struct task_event *)data)->kind != TASK_EVENT_SLICE, fits = size == sizeof(state->each[0]) && state->count < MAX_TASK_EVENTS;
+
+	state->turns += is_turn;
+	state->turns_kept += is_turn && fits;
+	if (fits)
 		memcpy(&state->each[state->count++], data, size);
+	else
+		state->cut++;
 	return 0;
 }
 
 static int load(struct task_state *state, const struct collector_env *env, char *why)
 {
 	struct bpf_object_open_opts options = object_options(env);
+	const struct config *config = env->config;
 	bool says_group_dead = object_tracepoint_arguments(env, "sched_process_exit") >= 2;
 
 	state->skel = task_bpf__open_opts(&options);
 	if (!state->skel)
 		return -errno;
 	state->skel->rodata->pidns_inode = object_pidns(env);
+	state->sees_all = !state->skel->rodata->pidns_inode;
 	state->skel->rodata->page_shift = object_page_shift();
+	state->slice_cpu_ns = config->slice_cpu_ns;
+	state->slice_io_bytes = config->slice_io_bytes;
+	state->slice_rss_bytes = config->slice_rss_bytes;
 	bpf_program__set_autoload(state->skel->progs.on_exit, says_group_dead);
 	bpf_program__set_autoload(state->skel->progs.on_exit_before, !says_group_dead);
 	bpf_map__set_autocreate(state->skel->maps.buried, !says_group_dead);
 	int error = object_load(state->skel->obj, why, WHY_LEN);
 	if (error)
 		return error;
+
+	/* The row of those whose cgroup finds no room. */
+	const uint64_t unknown = CGROUP_UNKNOWN;
+	const struct cgroup_lives none = { .lives.forks = 0 };
+	if (bpf_map_update_elem(bpf_map__fd(state->skel->maps.lives), &unknown, &none, BPF_NOEXIST))
+		return -errno;
 
 	struct bpf_program *on_exit = says_group_dead ? state->skel->progs.on_exit : state->skel->progs.on_exit_before;
 	error = object_attach(on_exit, &state->exit, why, WHY_LEN);
@@ -91,7 +109,7 @@ static int load(struct task_state *state, const struct collector_env *env, char 
 		error = object_attach(state->skel->progs.on_fork, &state->fork, why, WHY_LEN);
 	if (error)
 		return error;
-	state->ring = ring_buffer__new(bpf_map__fd(state->skel->maps.events), keep_event, state, NULL);
+	state->ring = ring_buffer__new(bpf_map__fd(state->skel->maps.task_events), keep_event, state, NULL);
 	return state->ring ? 0 : -errno;
 }
 
@@ -122,6 +140,48 @@ fail:
 	return error;
 }
 
+/* Ends of those that never used a slice are in the totals, and there is nothing to tell of them. */
+static bool is_large(const struct task_state *state, const struct task_event *record)
+{
+	const union usage *used = &record->used;
+
+	return record->kind == TASK_EVENT_SLICE ||
+		(record->kind == TASK_EVENT_EXIT &&
+		 (used->cpu_ns >= state->slice_cpu_ns || used->read_bytes + used->written_bytes >= state->slice_io_bytes ||
+		  record->peak_rss_bytes >= state->slice_rss_bytes));
+}
+
+static void tell_usage(const struct task_state *state, struct event_section *events)
+{
+	for (uint32_t i = 0; i < state->count; i++) {
+		const struct task_event *record = &state->each[i];
+
+		if (!is_large(state, record))
+			continue;
+		struct event *event = event_add(events, EVENT_USAGE);
+		event->at_ns = record->at_ns;
+		event->cgroup_id = record->cgroup_id;
+		event->pid = record->pid;
+		event->uid = record->uid;
+		memcpy(event->comm, record->comm, sizeof(event->comm));
+		event->of.usage = (struct usage_event){
+			.ended = record->kind == TASK_EVENT_EXIT, .ppid = record->ppid, .exit_code = record->exit_code,
+			.start_ns = record->start_ns, .used = record->used, .slice = record->slice, .peak_rss_bytes = record->peak_rss_bytes,
+		};
+	}
+}
+
+/* From inside a pid namespace most of the totals are processes that nobody here could name: then only what was lost is missing. */
+static void tell_coverage(const struct task_state *state, const struct task_totals *totals, struct collector_status *status)
+{
+	uint64_t counted = totals->lives.execs;
+
+	for (int cause = 0; cause < EXIT_CAUSES; cause++)
+		counted += totals->lives.exits[cause];
+	status->coverage_expected = state->sees_all ? counted : state->turns + totals->ring_lost;
+	status->coverage_seen = state->turns_kept < status->coverage_expected ? state->turns_kept : status->coverage_expected;
+}
+
 static int collect_task(void *state_, struct snapshot *snap, bool full, struct collector_status *status)
 {
 	struct task_state *state = state_;
@@ -131,24 +191,22 @@ static int collect_task(void *state_, struct snapshot *snap, bool full, struct c
 		uint64_t words[TOTALS];
 	} sums;
 
+	/* The totals first: what they count has been sent by the time the ring is read, but for what is under way at this moment. */
 	state->count = 0;
-	int error = ring_buffer__consume(state->ring);
-	if (error < 0)
-		return error;
-	error = object_sum(&state->walk, bpf_map__fd(state->skel->maps.totals), 0, sums.words, TOTALS);
+	int error = object_sum(&state->walk, bpf_map__fd(state->skel->maps.totals), 0, sums.words, TOTALS);
 	if (error)
 		return error;
+	error = ring_buffer__consume(state->ring);
+	if (error < 0)
+		return error;
 
-	section->execs_total = sums.totals.execs;
-	section->forks_total = sums.totals.forks;
-	section->exits_total = sums.totals.exits;
-	section->exits_ok_total = sums.totals.exits_ok;
-	section->exits_error_total = sums.totals.exits_error;
-	section->exits_signal_total = sums.totals.exits_signal;
-	section->exited_cpu_ns = sums.totals.cpu_ns;
-	section->exited_read_bytes = sums.totals.read_bytes;
-	section->exited_written_bytes = sums.totals.written_bytes;
+	section->lives = sums.totals.lives;
+	section->core_dumps = sums.totals.core_dumps;
+	section->exited = sums.totals.ended;
+	memcpy(section->exit_signals, sums.totals.exit_signals, sizeof(section->exit_signals));
+	tell_usage(state, &snap->events);
 	status->events_lost = sums.totals.ring_lost + sums.totals.ended_lost + state->cut;
+	tell_coverage(state, &sums.totals, status);
 	return 0;
 }
 

@@ -19,9 +19,24 @@ uint64_t clock_boot_ns(void)
 	return (uint64_t)read_clock(CLOCK_BOOTTIME);
 }
 
+uint64_t clock_monotonic_ns(void)
+{
+	return (uint64_t)read_clock(CLOCK_MONOTONIC);
+}
+
 int64_t clock_wall_ns(void)
 {
 	return read_clock(CLOCK_REALTIME);
+}
+
+uint64_t clock_awake_ns(void)
+{
+	return (uint64_t)read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_thread_ns(void)
+{
+	return (uint64_t)read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 char *clock_format(int64_t wall_ns, char *buffer, size_t size)

@@ -39,12 +39,17 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 	[COLLECTOR_DROP] = "drop",
 	[COLLECTOR_DNS] = "dns",
 	[COLLECTOR_OOM] = "oom",
+	[COLLECTOR_BLOCK] = "block",
+	[COLLECTOR_FSOP] = "fsop",
+	[COLLECTOR_DELETED] = "deleted",
 	[COLLECTOR_PROCESS] = "process",
 	[COLLECTOR_CGROUP] = "cgroup",
 	[COLLECTOR_IDENTITY] = "identity",
 	[COLLECTOR_KILL] = "kill",
 	[COLLECTOR_RECLAIM] = "reclaim",
 	[COLLECTOR_PAGECACHE] = "pagecache",
+	[COLLECTOR_SCHED] = "sched",
+	[COLLECTOR_IRQ] = "irq",
 	[COLLECTOR_UNIT] = "unit",
 };
 /* clang-format on */

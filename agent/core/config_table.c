@@ -13,13 +13,28 @@ static const struct setting http_settings[] = {
 const struct section http_section = SECTION("http", "The HTTP side.", http_settings);
 
 static const struct setting budget_settings[] = {
-	{ .name = "cpu_percent", .type = VALUE_PERCENT, MEMBER(struct config, budget_cpu_percent), .min = 0.1, .max = 100, .initial = "1.0",
-	  .help = "of one processor; `status` shows the agent's own cost beside it" },
+	{ .name = "cpu_percent", .type = VALUE_PERCENT, MEMBER(struct config, budget_cpu_percent), .min = 0.001, .max = 100, .initial = "1.0",
+	  .help = "of the node: all processors together, 1 is 2 % of one processor where there are two; over it collectors look less deep" },
 	{ .name = "memory", .type = VALUE_BYTES, MEMBER(struct config, budget_memory_bytes), .min = 16 << 20, .max = 4294967296.0,
 	  .initial = "64MiB",
-	  .help = "resident, agent and publisher together; likewise" },
+	  .help = "resident in agent and publisher, and BPF maps; over it nothing looks deeper than usual" },
+	{ .name = "measure_every", .type = VALUE_DURATION, MEMBER(struct config, measure_every_ns), .min = NSEC_PER_SEC, .max = 600.0 * NSEC_PER_SEC,
+	  .initial = "10s", .help = "how often the cost of the BPF programs is measured, for a tenth of a second" },
+	{ .name = "deep_for", .type = VALUE_DURATION, MEMBER(struct config, deep_for_ns), .max = 3600.0 * NSEC_PER_SEC, .initial = "60s",
+	  .help = "how long collectors look deeper after pressure or a finding; 0s: never" },
 };
 const struct section budget_section = SECTION("budget", "What the agent itself may cost.", budget_settings);
+
+static const struct setting usage_record_settings[] = {
+	{ .name = "cpu", .type = VALUE_DURATION, MEMBER(struct config, slice_cpu_ns), .min = 10 * NSEC_PER_MSEC, .max = 86400.0 * NSEC_PER_SEC,
+	  .initial = "10s", .help = "of processor time" },
+	{ .name = "io", .type = VALUE_BYTES, MEMBER(struct config, slice_io_bytes), .min = 1 << 20, .max = 1099511627776.0,
+	  .initial = "256MiB", .help = "read from storage and written towards it" },
+	{ .name = "memory", .type = VALUE_BYTES, MEMBER(struct config, slice_rss_bytes), .min = 1 << 20, .max = 1099511627776.0,
+	  .initial = "256MiB", .help = "of growth of its largest resident memory" },
+};
+const struct section usage_record_section = SECTION("usage_record",
+	"How much more a process must have used for another record of it while it lives.", usage_record_settings);
 
 #define COLLECTOR(id_, name_, help_) \
 	{ .name = (name_), .type = VALUE_BOOL, MEMBER(struct config, collectors[id_]), .initial = "true", .help = (help_) }
@@ -32,18 +47,23 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_INTERFACE, "interface", "network interfaces"),
 	COLLECTOR(COLLECTOR_SYSCALL, "syscall", "system calls: counts, errors, latency (BPF)"),
 	COLLECTOR(COLLECTOR_TASK, "task", "processes that start and end, with what their whole life cost (BPF)"),
-	COLLECTOR(COLLECTOR_FSWRITE, "fswrite", "who fills which filesystem (BPF)"),
 	COLLECTOR(COLLECTOR_TCP, "tcp", "TCP connections: peers, failures, latency, retransmits, resets, listen backlog (BPF)"),
 	COLLECTOR(COLLECTOR_SOCKET, "socket", "bytes through TCP and UDP sockets by process and cgroup (BPF)"),
 	COLLECTOR(COLLECTOR_DROP, "drop", "packets dropped, by the kernel's reason (BPF)"),
 	COLLECTOR(COLLECTOR_DNS, "dns", "DNS requests with latency and result (BPF)"),
 	COLLECTOR(COLLECTOR_OOM, "oom", "OOM kills: the victim, who asked, whose limit it was (BPF)"),
+	COLLECTOR(COLLECTOR_FSWRITE, "fswrite", "who fills which filesystem, and which files grow (BPF)"),
+	COLLECTOR(COLLECTOR_BLOCK, "block", "requests of block devices: latency, depth, errors, and whose they are (BPF)"),
+	COLLECTOR(COLLECTOR_FSOP, "fsop", "latency of fsync and of filesystem operations (BPF)"),
+	COLLECTOR(COLLECTOR_DELETED, "deleted", "space of files that are deleted and still open, every ten seconds (BPF)"),
 	COLLECTOR(COLLECTOR_PROCESS, "process", "all processes"),
 	COLLECTOR(COLLECTOR_CGROUP, "cgroup", "names and limits of cgroups"),
 	COLLECTOR(COLLECTOR_IDENTITY, "identity", "names of containers and pods, from the runtimes' state"),
 	COLLECTOR(COLLECTOR_KILL, "kill", "fatal signals: who ends whom (BPF)"),
 	COLLECTOR(COLLECTOR_RECLAIM, "reclaim", "stalls to find memory: direct reclaim, a cgroup's own limit, compaction (BPF)"),
 	COLLECTOR(COLLECTOR_PAGECACHE, "pagecache", "what is asked of the page cache, and what it did not have (BPF)"),
+	COLLECTOR(COLLECTOR_SCHED, "sched", "where the time of threads goes, waits for a CPU, who preempted whom (BPF)"),
+	COLLECTOR(COLLECTOR_IRQ, "irq", "time in soft interrupts and in device handlers (BPF)"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name"),
 };
 const struct section collectors_section = SECTION("collectors",
@@ -73,10 +93,14 @@ static const struct setting config_settings[] = {
 	  .help = "no act before the agent is this old" },
 	{ .name = "http", .type = VALUE_SECTION, .section = &http_section, .help = "the HTTP side" },
 	{ .name = "budget", .type = VALUE_SECTION, .section = &budget_section, .help = "what the agent may cost" },
+	{ .name = "usage_record", .type = VALUE_SECTION, .section = &usage_record_section, .help = "when a living process is told of" },
 	{ .name = "collectors", .type = VALUE_SECTION, .section = &collectors_section, .help = "what is measured" },
 	{ .name = "protect", .type = VALUE_SECTION, .section = &protect_section, .help = "what is never touched" },
 	{ .name = "host_root", .type = VALUE_PATH, MEMBER(struct config, host_root), .initial = "/",
 	  .help = "where the node's files are seen from here, such as /host in a container: the runtimes' state is looked for below it" },
+	{ .name = "slow_syscall", .type = VALUE_DURATION, MEMBER(struct config, slow_syscall_ns), .min = NSEC_PER_MSEC,
+	  .max = 3600.0 * NSEC_PER_SEC, .initial = "1s",
+	  .help = "a system call that works (and does not merely wait) longer than this gets a record of its own" },
 	{ .name = "systemd_bus", .type = VALUE_STRING, MEMBER(struct config, systemd_bus), .initial = "",
 	  .help = "D-Bus address of systemd, such as unix:path=/run/dbus/system_bus_socket; \"\": the system bus" },
 	{ .name = "publisher_user", .type = VALUE_STRING, MEMBER(struct config, publisher_user), .min = 1, .initial = "nodemend",

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/pages.h"
 #include "snapshot.h"
 
 struct noted {
@@ -27,8 +28,8 @@ struct recency *recency_new(uint32_t capacity, size_t key_size)
 		return NULL;
 	recency->capacity = capacity;
 	recency->key_size = key_size;
-	recency->before = calloc(capacity, sizeof(*recency->before));
-	recency->now = calloc(capacity, sizeof(*recency->now));
+	recency->before = pages_new(capacity, sizeof(*recency->before));
+	recency->now = pages_new(capacity, sizeof(*recency->now));
 	if (!recency->before || !recency->now) {
 		recency_free(recency);
 		return NULL;
@@ -40,8 +41,8 @@ void recency_free(struct recency *recency)
 {
 	if (!recency)
 		return;
-	free(recency->before);
-	free(recency->now);
+	pages_free(recency->before);
+	pages_free(recency->now);
 	free(recency);
 }
 

@@ -50,11 +50,30 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	memcpy(to, from, offsetof(struct snapshot, filesystems));
 	COPY_SECTION(filesystems);
 	COPY_SECTION(writers);
+	COPY_SECTION(growth);
+	COPY_SECTION(block_devices);
+	COPY_SECTION(block_stats);
+	COPY_SECTION(block_groups);
+	COPY_SECTION(fsops);
+	COPY_SECTION(fsop_groups);
+	COPY_SECTION(deleted);
 	COPY_SECTION(disks);
 	COPY_SECTION(interfaces);
 	COPY_SECTION(syscalls);
+	COPY_SECTION(sched);
+	COPY_SECTION(preemptions);
+	COPY_SECTION(deep_waits);
+	COPY_SECTION(bandwidths);
+	COPY_SECTION(irqs);
+	COPY_SECTION(syscall_errors);
+	COPY_SECTION(syscall_cgroups);
+	COPY_SECTION(syscall_in_flight);
+	COPY_SECTION(syscall_deep);
 	COPY_SECTION(units);
+	COPY_SECTION(programs);
+	COPY_SECTION(maps);
 	to->self = from->self;
+	to->governor = from->governor;
 	to->engine = from->engine;
 	COPY_SECTION(oom);
 	to->kills = from->kills;
@@ -72,10 +91,12 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(dns);
 	COPY_SECTION(identities);
 	COPY_SECTION(cgroups);
+	to->cgroups.rest_used = from->cgroups.rest_used;
+	to->cgroups.rest_lives = from->cgroups.rest_lives;
 
 	/* The totals stand behind the array. */
 	COPY_SECTION(processes);
-	size_t tail = offsetof(struct process_section, execs_total);
+	size_t tail = offsetof(struct process_section, lives);
 	memcpy((char *)&to->processes + tail, (const char *)&from->processes + tail, sizeof(to->processes) - tail);
 }
 
@@ -110,6 +131,18 @@ static int compare_identity(const void *key, const void *row)
 const struct cgroup_identity *snapshot_identity(const struct snapshot *snap, uint64_t cgroup_id)
 {
 	return bsearch(&cgroup_id, snap->identities.each, snap->identities.count, sizeof(snap->identities.each[0]), compare_identity);
+}
+
+static int compare_gone(const void *key, const void *row)
+{
+	uint64_t id = *(const uint64_t *)key, other = ((const struct cgroup_gone *)row)->id;
+	return (id > other) - (id < other);
+}
+
+bool snapshot_cgroup_gone(const struct snapshot *snap, uint64_t id)
+{
+	const struct cgroup_section *section = &snap->cgroups;
+	return bsearch(&id, section->gone, section->gone_count, sizeof(section->gone[0]), compare_gone) != NULL;
 }
 
 uint64_t decay_recent(uint64_t recent, uint64_t elapsed_ns, uint64_t delta)

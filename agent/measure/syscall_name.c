@@ -3,6 +3,7 @@
 #include "syscall_name.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *const names_64[SYSCALL_NR_MAX] = {
 #include "syscalls_64.inc"
@@ -12,32 +13,25 @@ static const char *const names_32[SYSCALL_NR_MAX] = {
 #include "syscalls_32.inc"
 };
 
-const char *const errno_class_names[ERRNO_CLASS_COUNT] = {
-	[ERRNO_CLASS_EPERM] = "EPERM",
-	[ERRNO_CLASS_ENOENT] = "ENOENT",
-	[ERRNO_CLASS_EINTR] = "EINTR",
-	[ERRNO_CLASS_EIO] = "EIO",
-	[ERRNO_CLASS_EBADF] = "EBADF",
-	[ERRNO_CLASS_EAGAIN] = "EAGAIN",
-	[ERRNO_CLASS_ENOMEM] = "ENOMEM",
-	[ERRNO_CLASS_EACCES] = "EACCES",
-	[ERRNO_CLASS_EEXIST] = "EEXIST",
-	[ERRNO_CLASS_EINVAL] = "EINVAL",
-	[ERRNO_CLASS_EMFILE] = "EMFILE",
-	[ERRNO_CLASS_ENOSPC] = "ENOSPC",
-	[ERRNO_CLASS_EPIPE] = "EPIPE",
-	[ERRNO_CLASS_ETIMEDOUT] = "ETIMEDOUT",
-	[ERRNO_CLASS_ECONN] = "ECONN",
-	[ERRNO_CLASS_RESTART] = "RESTART",
-	[ERRNO_CLASS_OTHER] = "other",
-};
-
 const char *syscall_name(enum syscall_abi abi, uint16_t nr, char *buffer, size_t size)
 {
-	const char *const *names = abi == SYSCALL_ABI_64 ? names_64 : names_32;
+	const char *const *names = abi == SYSCALL_ABI_32 ? names_32 : names_64;
 
 	if (nr < SYSCALL_NR_MAX && names[nr])
 		return names[nr];
 	snprintf(buffer, size, "syscall_%u", nr);
 	return buffer;
 }
+
+const char *syscall_errno_name(uint16_t error, char *buffer, size_t size)
+{
+	const char *name = error == SYSCALL_ERRNO_RESTART ? "RESTART" : strerrorname_np(error);
+
+	if (name)
+		return name;
+	snprintf(buffer, size, "errno_%u", error);
+	return buffer;
+}
+
+const char *const syscall_abi_names[SYSCALL_ABI_COUNT] = { [SYSCALL_ABI_64] = "64", [SYSCALL_ABI_32] = "32", [SYSCALL_ABI_X32] = "x32" };
+const char *const syscall_class_names[SYSCALL_CLASS_COUNT] = { [SYSCALL_WORKING] = "working", [SYSCALL_WAITING] = "waiting" };

@@ -41,7 +41,7 @@ struct tally *tally_new(uint32_t capacity, uint32_t counters)
 	tally->free = NONE;
 	for (tally->buckets = 16; tally->buckets < capacity; tally->buckets *= 2)
 		;
-	tally->heads = malloc(tally->buckets * sizeof(*tally->heads));
+	tally->heads = pages_new(tally->buckets, sizeof(*tally->heads));
 	tally->order = pages_new(capacity, sizeof(*tally->order));
 	tally->entries = pages_new(capacity, sizeof(*tally->entries));
 	tally->kernel = pages_new((size_t)capacity * counters, sizeof(*tally->kernel));
@@ -64,7 +64,7 @@ void tally_free(struct tally *tally)
 	pages_free(tally->kernel);
 	pages_free(tally->entries);
 	pages_free(tally->order);
-	free(tally->heads);
+	pages_free(tally->heads);
 	free(tally);
 }
 

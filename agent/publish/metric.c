@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <math.h>
 
+#include "collector.h"
+
 /* clang-format off */
 const struct metric_table *const metric_tables[] = {
 	&metrics_of_host,
-	&metrics_of_kernel,
+	&metrics_of_writer,
 	&metrics_of_identity,
 	&metrics_of_socket,
 	&metrics_of_tcp,
@@ -16,6 +18,13 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_dns,
 	&metrics_of_reclaim,
 	&metrics_of_kills,
+	&metrics_of_block,
+	&metrics_of_file,
+	&metrics_of_sched,
+	&metrics_of_irq,
+	&metrics_of_syscall,
+	&metrics_of_processes,
+	&metrics_of_cost,
 	&metrics_of_agent,
 	NULL,
 };
@@ -48,9 +57,15 @@ bool context_collecting(const struct metric_context *context, enum collector_id 
 	for (uint32_t i = 0; i < snap->collector_count && i < MAX_COLLECTORS; i++) {
 		const struct collector_status *status = &snap->collectors[i];
 		if (strcmp(status->name, collector_names[id]) == 0)
-			return status->state == COLLECTOR_UP || status->state == COLLECTOR_DEGRADED;
+			return (status->state == COLLECTOR_UP || status->state == COLLECTOR_DEGRADED) && !(status->adjustable && status->depth == DEPTH_OFF);
 	}
 	return false;
+}
+
+const char *context_cgroup_path(const struct metric_context *context, uint64_t id)
+{
+	const struct cgroup *cgroup = id ? snapshot_cgroup(context->snap, id) : NULL;
+	return cgroup ? cgroup->path : "";
 }
 
 static void begin_family_once(struct metric_sink *sink)

@@ -34,6 +34,9 @@ struct shown {
 	uint32_t process_count, cgroup_count;
 	uint32_t processes[SHOWN_MAX], cgroups[SHOWN_MAX]; /* indexes into the snapshot, ascending */
 	uint32_t writers;                                       /* the first so many of snapshot.writers */
+	/* What those that are not shown add up to, exactly; for cgroups with the rest of rows that are gone. */
+	union usage other_processes, other_cgroups;
+	union lives other_lives;
 	uint64_t folded_processes, folded_cgroups, folded_writers; /* series left out, summed over all snapshots */
 };
 
@@ -98,7 +101,7 @@ struct metric_table {
 	size_t count;
 };
 extern const struct metric_table metrics_of_host;
-extern const struct metric_table metrics_of_kernel;
+extern const struct metric_table metrics_of_writer;
 extern const struct metric_table metrics_of_identity;
 extern const struct metric_table metrics_of_socket;
 extern const struct metric_table metrics_of_tcp;
@@ -106,6 +109,13 @@ extern const struct metric_table metrics_of_drop;
 extern const struct metric_table metrics_of_dns;
 extern const struct metric_table metrics_of_reclaim;
 extern const struct metric_table metrics_of_kills;
+extern const struct metric_table metrics_of_block;
+extern const struct metric_table metrics_of_file;
+extern const struct metric_table metrics_of_sched;
+extern const struct metric_table metrics_of_irq;
+extern const struct metric_table metrics_of_syscall;
+extern const struct metric_table metrics_of_processes;
+extern const struct metric_table metrics_of_cost;
 extern const struct metric_table metrics_of_agent;
 /* All of them, in the order of the outputs; NULL ends the list. */
 extern const struct metric_table *const metric_tables[];
@@ -113,7 +123,9 @@ extern const struct metric_table *const metric_tables[];
 /* For emitters. */
 bool context_fresh(const struct metric_context *context, uint64_t measured_ns);
 bool context_collecting(const struct metric_context *context, enum collector_id id); /* its collector is up or degraded,
-	and the snapshot fresh */
+	not stepped down to off, and the snapshot fresh */
+/* "" for one without a row. */
+const char *context_cgroup_path(const struct metric_context *context, uint64_t id);
 void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);
 /* The number at `row` + metric->field in the way metric->value says; UNKNOWN is left out. */

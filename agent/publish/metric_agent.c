@@ -112,17 +112,6 @@ static void emit_tick_seconds(const struct metric *metric, const struct metric_c
 		sink_histogram(sink, NULL, 0, &self->ticks);
 }
 
-static void emit_bpf_program(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
-{
-	const struct self_section *self = fresh_self(context);
-	for (uint32_t i = 0; self && i < self->program_count && i < MAX_BPF_PROGRAMS; i++) {
-		const struct bpf_program_stat *program = &self->programs[i];
-		struct label label = { "program", program->name };
-		if (program->run_count)
-			sink_field(sink, metric, &label, 1, program);
-	}
-}
-
 /* --- incidents and actions -------------------------------------------------------------------------------------------- */
 
 static void emit_incidents(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
@@ -241,10 +230,11 @@ static void emit_cut(const struct metric *metric, const struct metric_context *c
 		return;
 
 	const struct { const char *entity; uint32_t cut; } bounds[] = {
-		{ "cgroup", snap->cgroups.cut }, { "disk", snap->disks.cut }, { "filesystem", snap->filesystems.cut },
-		{ "identity", snap->identities.cut }, { "interface",
+		{ "bpf_map", snap->maps.cut }, { "bpf_program", snap->programs.cut }, { "cgroup", snap->cgroups.cut }, { "disk", snap->disks.cut }, { "filesystem", snap->filesystems.cut }, { "identity", snap->identities.cut }, { "interface",
 			snap->interfaces.cut },
-		{ "process", snap->processes.cut }, { "syscall", snap->syscalls.cut }, { "writer", snap->writers.cut },
+		{ "process", snap->processes.cut }, { "syscall", snap->syscalls.cut }, { "syscall_deep", snap->syscall_deep.cut },
+		{ "syscall_error", snap->syscall_errors.cut }, { "syscall_in_flight", snap->syscall_in_flight.cut },
+		{ "writer", snap->writers.cut },
 	};
 	for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
 		struct label label = { "entity", bounds[i].entity };
@@ -272,12 +262,6 @@ static void emit_records_dropped(const struct metric *metric, const struct metri
 /* clang-format off */
 static const struct metric rows[] = {
 	ROW("actions_total", METRIC_COUNTER, "", emit_actions, "Actions that ended, by remedy, mode and outcome."),
-	FIELD("bpf_map_bytes", METRIC_GAUGE, "bytes", emit_collector, "Kernel memory of the collector's BPF maps.", collector_status,
-		map_bytes, VALUE_U64),
-	FIELD("bpf_run_seconds_total", METRIC_COUNTER, "seconds", emit_bpf_program,
-		"Time spent in the BPF program; absent where the kernel does not count it.", bpf_program_stat, run_ns, VALUE_NS),
-	FIELD("bpf_runs_total", METRIC_COUNTER, "", emit_bpf_program,
-		"Runs of the BPF program; absent where the kernel does not count them.", bpf_program_stat, run_count, VALUE_U64),
 	ROW("build_info", METRIC_GAUGE, "", emit_build, "1, with the version as a label."),
 	ROW("collector_degraded", METRIC_GAUGE, "", emit_collector_degraded, "1 where a better source exists than the one in use."),
 	FIELD("collector_last_seconds", METRIC_GAUGE, "seconds", emit_collector, "Time that the last collection took.", collector_status,

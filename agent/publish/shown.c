@@ -55,6 +55,39 @@ static uint32_t merge(const struct ranking rankings[RANKINGS], uint32_t most, ui
 	return count;
 }
 
+static void add(union usage *to, const union usage *more)
+{
+	for (int i = 0; i < USAGE_COUNT; i++)
+		to->each[i] += more->each[i];
+}
+
+/* Both tables are gone through in ascending order, the shown beside them. */
+static void sum_other_processes(struct shown *shown, const struct process_section *section)
+{
+	shown->other_processes = (union usage){ .each = { 0 } };
+	for (uint32_t i = 0, next = 0; i < section->count; i++) {
+		if (next < shown->process_count && shown->processes[next] == i)
+			next++;
+		else
+			add(&shown->other_processes, &section->each[i].used);
+	}
+}
+
+static void sum_other_cgroups(struct shown *shown, const struct cgroup_section *section)
+{
+	shown->other_cgroups = section->rest_used;
+	shown->other_lives = section->rest_lives;
+	for (uint32_t i = 0, next = 0; i < section->count; i++) {
+		if (next < shown->cgroup_count && shown->cgroups[next] == i) {
+			next++;
+			continue;
+		}
+		add(&shown->other_cgroups, &section->each[i].used);
+		for (int word = 0; word < LIVES_COUNT; word++)
+			shown->other_lives.each[word] += section->each[i].lives.each[word];
+	}
+}
+
 void shown_choose(struct shown *shown, const struct snapshot *snap, uint32_t most)
 {
 	struct ranking rankings[RANKINGS];
@@ -69,6 +102,7 @@ void shown_choose(struct shown *shown, const struct snapshot *snap, uint32_t mos
 		ranking_offer(&rankings[2], most, process->written_delta_bytes, i);
 	}
 	shown->process_count = merge(rankings, most, shown->processes);
+	sum_other_processes(shown, &snap->processes);
 	shown->folded_processes += snap->processes.count - shown->process_count;
 
 	for (int r = 0; r < RANKINGS; r++)
@@ -80,6 +114,7 @@ void shown_choose(struct shown *shown, const struct snapshot *snap, uint32_t mos
 		ranking_offer(&rankings[2], most, cgroup->written_recent_bytes, i);
 	}
 	shown->cgroup_count = merge(rankings, most, shown->cgroups);
+	sum_other_cgroups(shown, &snap->cgroups);
 	shown->folded_cgroups += snap->cgroups.count - shown->cgroup_count;
 
 	shown->writers = snap->writers.count < most ? snap->writers.count : most;

@@ -6,6 +6,8 @@
 #include "signals/tcp.h"
 #include "signals/kill.h"
 #include "signals/oom.h"
+#include "signals/syscall.h"
+#include "signals/process.h"
 
 enum event_kind {
 	EVENT_SLOW_CALL,             /* a system call that took longer than its own threshold */
@@ -21,6 +23,8 @@ union event_payload {
 	char none;
 	struct oom_record oom;
 	struct fatal_signal fatal;
+	struct slow_call slow_call;
+	struct usage_event usage;    /* EVENT_USAGE */
 };
 
 #endif

@@ -25,7 +25,7 @@
 
 extern const struct collector collector_syscall;
 
-enum { CALLS = 200000, RUNS = 25, ROUNDS = 3, SYSCOUNT_READY_MS = 5000 };
+enum { CALLS = 5000, RUNS = 12, ROUNDS = 60, PEER_ROUNDS = 3, PEER_RUNS = 100, SYSCOUNT_READY_MS = 5000 };
 
 static double now_ns(void)
 {
@@ -44,11 +44,11 @@ static double one_run(int calls)
 	return (now_ns() - start) / calls;
 }
 
-static double best_ns_per_call(void)
+static double best_ns_per_call(int runs)
 {
 	double best = 1e9;
 
-	for (int run = 0; run < RUNS; run++) {
+	for (int run = 0; run < runs; run++) {
 		double ns = one_run(CALLS);
 		if (ns < best)
 			best = ns;
@@ -76,7 +76,7 @@ static double with_empty_pair(void)
 {
 	int enter_program = -1, exit_program = -1;
 	int enter = attach_empty("sys_enter", &enter_program), exit_ = attach_empty("sys_exit", &exit_program);
-	double ns = enter >= 0 && exit_ >= 0 ? best_ns_per_call() : -1;
+	double ns = enter >= 0 && exit_ >= 0 ? best_ns_per_call(RUNS) : -1;
 
 	close(enter);
 	close(exit_);
@@ -85,20 +85,29 @@ static double with_empty_pair(void)
 	return ns;
 }
 
-static double with_ours(struct config *config)
+/* Opened once and detached: what is measured is not the loading. */
+static void *open_ours(bool fallocate)
 {
-	struct collector_env env = { .config = config, .proc_fd = open("/proc", O_PATH | O_DIRECTORY), .sys_fd = -1 };
+	static struct config config;
+	struct collector_env env = { .config = &config, .proc_fd = open("/proc", O_PATH | O_DIRECTORY), .sys_fd = -1 };
 	struct collector_status status = { 0 };
-	void *state;
-	int error = collector_syscall.open(&env, &status, &state);
+	void *state = NULL;
 
-	close(env.proc_fd);
-	if (error) {
+	config.collectors[COLLECTOR_FSWRITE] = fallocate;
+	if (collector_syscall.open(&env, &status, &state))
 		fprintf(stderr, "ours: %s\n", status.why);
-		return -1;
-	}
-	double ns = best_ns_per_call();
-	collector_syscall.close(state);
+	else
+		(void)collector_syscall.set_depth(state, DEPTH_OFF); /* only detaches */
+	close(env.proc_fd);
+	return state;
+}
+
+static double with_ours(void *state, enum depth depth)
+{
+	double ns = state && !collector_syscall.set_depth(state, depth) ? best_ns_per_call(RUNS) : -1;
+
+	if (state)
+		(void)collector_syscall.set_depth(state, DEPTH_OFF);
 	return ns;
 }
 
@@ -130,7 +139,7 @@ static double with_syscount(double base)
 		}
 		ready = best > base + 100;
 	}
-	double ns = ready ? best_ns_per_call() : -1;
+	double ns = ready ? best_ns_per_call(PEER_RUNS) : -1;
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	return ns;
@@ -152,30 +161,30 @@ static void print_row(const char *name, double ns, double base, double pair)
 
 int main(void)
 {
-	struct config *config = calloc(1, sizeof(*config));
 	cpu_set_t one;
-	double base = 0, pair = 0, ours = 0, ours_fallocate = 0, peer = 0;
+	double base = 0, pair = 0, ours[DEPTH_STEPS] = { 0 }, ours_fallocate = 0, peer = 0;
 
-	if (!config)
-		return 1;
 	CPU_ZERO(&one);
 	CPU_SET((int)sysconf(_SC_NPROCESSORS_ONLN) - 1, &one);
 	(void)sched_setaffinity(0, sizeof(one), &one); /* an unpinned run only has more noise */
+	void *plain = open_ours(false), *fallocate = open_ours(true);
 	for (int round = 0; round < ROUNDS; round++) {
-		keep_best(&base, best_ns_per_call());
+		keep_best(&base, best_ns_per_call(RUNS));
 		keep_best(&pair, with_empty_pair());
-		config->collectors[COLLECTOR_FSWRITE] = false;
-		keep_best(&ours, with_ours(config));
-		config->collectors[COLLECTOR_FSWRITE] = true;
-		keep_best(&ours_fallocate, with_ours(config));
-		if (!access("/usr/sbin/syscount", X_OK))
-			keep_best(&peer, with_syscount(base));
+		for (enum depth depth = DEPTH_COUNTS; depth < DEPTH_STEPS; depth++)
+			keep_best(&ours[depth], with_ours(plain, depth));
+		keep_best(&ours_fallocate, with_ours(fallocate, DEPTH_HISTOGRAMS));
 	}
+	collector_syscall.close(plain);
+	collector_syscall.close(fallocate);
+	for (int round = 0; round < PEER_ROUNDS && !access("/usr/sbin/syscount", X_OK); round++)
+		keep_best(&peer, with_syscount(base));
 	printf("getppid\t%.1f\t-\n", base);
 	print_row("empty tp_btf pair", pair, base, pair);
-	print_row("nodemend syscall", ours, base, pair);
+	print_row("nodemend syscall", ours[DEPTH_HISTOGRAMS], base, pair);
+	print_row("nodemend syscall, counts", ours[DEPTH_COUNTS], base, pair);
+	print_row("nodemend syscall, deep", ours[DEPTH_DEEP], base, pair);
 	print_row("nodemend syscall + fallocate", ours_fallocate, base, pair);
 	print_row("syscount -L", peer, base, pair);
-	free(config);
-	return base > 0 && pair > 0 && ours > 0 ? 0 : 1;
+	return base > 0 && pair > 0 && ours[DEPTH_HISTOGRAMS] > 0 ? 0 : 1;
 }

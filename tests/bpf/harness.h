@@ -27,6 +27,7 @@
 
 extern const struct collector collector_syscall, collector_task, collector_fswrite, collector_process, collector_tcp, collector_socket;
 extern const struct collector collector_drop, collector_dns, collector_oom, collector_kill, collector_reclaim, collector_pagecache;
+extern const struct collector collector_block, collector_fsop, collector_deleted, collector_cgroup, collector_cpu, collector_memory;
 
 struct harness {
 	struct config config;
@@ -46,6 +47,8 @@ static inline struct harness *harness_new(void)
 		.config = &harness->config, .proc_fd = open("/proc", O_PATH | O_DIRECTORY), .sys_fd = open("/sys", O_PATH | O_DIRECTORY),
 	};
 	harness->snap.interval_ns = NSEC_PER_SEC;
+	harness->config.slice_cpu_ns = 10 * NSEC_PER_SEC;
+	harness->config.slice_io_bytes = harness->config.slice_rss_bytes = 256 << 20;
 	return harness;
 }
 
@@ -86,15 +89,21 @@ static inline void harness_needs(struct harness *harness, const struct collector
 	skip();
 }
 
-static inline void harness_tick(struct harness *harness, const struct collector *collector)
+/* A tick as if it were later: for what takes its time to happen. */
+static inline void harness_tick_later(struct harness *harness, const struct collector *collector, uint64_t later_ns)
 {
-	uint64_t now = clock_boot_ns();
+	uint64_t now = clock_boot_ns() + later_ns;
 
 	if (!harness->opened[collector->id])
 		harness_needs(harness, collector, NULL);
 	harness->snap.elapsed_ns = harness->snap.boot_ns ? now - harness->snap.boot_ns : 0;
 	harness->snap.boot_ns = now;
 	assert_int_equal(collector->collect(harness->state[collector->id], &harness->snap, true, &harness->status[collector->id]), 0);
+}
+
+static inline void harness_tick(struct harness *harness, const struct collector *collector)
+{
+	harness_tick_later(harness, collector, 0);
 }
 
 static inline void harness_close(struct harness *harness, const struct collector *collector)

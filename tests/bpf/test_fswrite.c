@@ -1,79 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fswrite collector against bytes the test puts on an ext4 of its own, in each of the ways there are. */
-#include "harness.h"
+#include "collect/bpf.h"
+#include "volume.h"
 
-#include <linux/loop.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/wait.h>
 
-enum { MIB = 1 << 20, SIZE = 5 * MIB, IMAGE = 64 * MIB, WRITERS_IN_KERNEL = 4096 };
-
-struct volume {
-	struct harness *harness;
-	char dir[64], image[64];
-	int loop;
-	uint32_t dev;
-};
-
-static void make_image(struct volume *volume)
-{
-	char command[] = "mkfs.ext4";
-	pid_t pid;
-	int fd = open(volume->image, O_RDWR | O_CREAT | O_CLOEXEC, 0600), status;
-
-	assert_true(fd >= 0 && !ftruncate(fd, IMAGE));
-	close(fd);
-	pid = fork();
-	if (!pid) {
-		int null = open("/dev/null", O_RDWR);
-		dup2(null, 1);
-		dup2(null, 2);
-		execlp(command, command, "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", volume->image, (char *)NULL);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
-
-static void attach_loop(struct volume *volume, char name[32])
-{
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), image = open(volume->image, O_RDWR | O_CLOEXEC), number;
-
-	assert_true(control >= 0 && image >= 0);
-	do { /* another test may take the free one between the two calls */
-		number = ioctl(control, LOOP_CTL_GET_FREE);
-		assert_true(number >= 0);
-		snprintf(name, 32, "/dev/loop%d", number);
-		volume->loop = open(name, O_RDWR | O_CLOEXEC);
-	} while (volume->loop < 0 || (ioctl(volume->loop, LOOP_SET_FD, image) && errno == EBUSY && !close(volume->loop)));
-	struct loop_info64 info = { .lo_flags = LO_FLAGS_AUTOCLEAR };
-	assert_int_equal(ioctl(volume->loop, LOOP_SET_STATUS64, &info), 0);
-	close(control);
-	close(image);
-}
+enum { SIZE = 5 * MIB, IMAGE = 64 * MIB, WRITERS_IN_KERNEL = 4096, FILES_QUIET_TICKS = 62 };
 
 static int setup(void **state)
 {
-	struct volume *volume = calloc(1, sizeof(*volume));
-	char name[32];
-	struct stat status;
+	struct volume *volume = volume_new("ext4", IMAGE);
 
-	strcpy(volume->dir, "/var/tmp/nodemend-test-XXXXXX");
-	assert_non_null(mkdtemp(volume->dir));
-	snprintf(volume->image, sizeof(volume->image), "%s.img", volume->dir);
-	make_image(volume);
-	attach_loop(volume, name);
-	assert_int_equal(mount(name, volume->dir, "ext4", 0, NULL), 0);
-	assert_int_equal(chdir(volume->dir), 0);
-	assert_int_equal(stat(".", &status), 0);
-	volume->dev = major(status.st_dev) << 20 | minor(status.st_dev);
-
-	volume->harness = harness_new();
 	volume->harness->snap.filesystems.count = 1;
 	volume->harness->snap.filesystems.each[0].dev = volume->dev;
 	*state = volume;
@@ -82,15 +19,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct volume *volume = *state;
-
-	harness_free(volume->harness);
-	assert_int_equal(chdir("/"), 0);
-	assert_int_equal(umount2(volume->dir, MNT_DETACH), 0);
-	close(volume->loop);
-	rmdir(volume->dir);
-	unlink(volume->image);
-	free(volume);
+	volume_free(*state);
 	return 0;
 }
 
@@ -260,6 +189,179 @@ static void what_has_no_room_is_counted(void **state)
 	harness_close(harness, &collector_fswrite);
 }
 
+/* --- growth ----------------------------------------------------------------------------------------------------------- */
+
+/* A write's growth shows with the next one, or when the file is written back. */
+static void settle(void)
+{
+	int fd = open(".", O_RDONLY | O_DIRECTORY);
+
+	assert_int_equal(syncfs(fd), 0);
+	close(fd);
+}
+
+static const struct grown_file *find_grown(const struct volume *volume, const char *path)
+{
+	const struct growth_section *section = &volume->harness->snap.growth;
+
+	for (uint32_t i = 0; i < section->count; i++)
+		if (section->each[i].dev == volume->dev && !strcmp(section->each[i].path, path))
+			return &section->each[i];
+	return NULL;
+}
+
+static uint64_t grown_all(const struct volume *volume)
+{
+	const struct growth_section *section = &volume->harness->snap.growth;
+
+	for (uint32_t i = 0; i < section->filesystem_count; i++)
+		if (section->filesystems[i].dev == volume->dev)
+			return section->filesystems[i].grown_total;
+	return 0;
+}
+
+static void append(const char *path, size_t size, int flags)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | flags, 0600);
+	char *bytes = aligned_alloc(4096, size);
+
+	assert_true(fd >= 0 && bytes);
+	memset(bytes, 1, size);
+	assert_int_equal(write(fd, bytes, size), size);
+	free(bytes);
+	close(fd);
+}
+
+static void append_and_exit(void *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	char bytes[4096] = { 1 };
+
+	for (int i = 0; i < SIZE / 4096; i++)
+		if (write(fd, bytes, sizeof(bytes)) != sizeof(bytes))
+			_exit(1);
+}
+
+/* By the very bytes, with its path, for the one who did it, though that one is gone; and an overwrite is no growth. */
+static void a_growing_file_is_named(void **state)
+{
+	struct volume *volume = *state;
+	struct harness *harness = volume->harness;
+
+	assert_int_equal(mkdir("logs", 0755) | mkdir("logs/app", 0755), 0);
+	harness_open(harness, &collector_fswrite);
+	pid_t pid = in_child(NULL, append_and_exit, "logs/app/grow.log");
+	append("small.log", 3 * 4096 + 17, 0);
+	settle();
+	harness_tick(harness, &collector_fswrite);
+
+	const struct grown_file *file = find_grown(volume, "/logs/app/grow.log"), *small = find_grown(volume, "/small.log");
+	assert_true(file && small);
+	assert_int_equal(file->grown_total, SIZE);
+	assert_int_equal(file->grown_delta, SIZE);
+	assert_int_equal(file->pid, pid);
+	assert_string_equal(file->comm, "test_fswrite");
+	assert_int_equal(small->grown_total, 3 * 4096 + 17);
+	assert_true(file < small);
+	assert_int_equal(grown_all(volume), SIZE + 3 * 4096 + 17);
+
+	int fd = open("logs/app/grow.log", O_RDWR);
+	write_pages(fd);
+	close(fd);
+	append("small.log", 4096, 0); /* into what was there before, and beyond */
+	append("small.log", 100, 0);
+	settle();
+	harness_tick(harness, &collector_fswrite);
+	assert_int_equal(find_grown(volume, "/logs/app/grow.log")->grown_delta, 0);
+	assert_int_equal(find_grown(volume, "/small.log")->grown_delta, 4196);
+	assert_int_equal(grown_all(volume), SIZE + 4 * 4096 + 117);
+	assert_int_equal(harness->status[COLLECTOR_FSWRITE].events_lost, 0);
+	harness_close(harness, &collector_fswrite);
+}
+
+/* Deeper than we look: its end, marked as such. */
+static void a_deep_path_says_that_it_is_cut(void **state)
+{
+	struct volume *volume = *state;
+
+	assert_int_equal(mkdir("a", 0755) | mkdir("a/b", 0755) | mkdir("a/b/c", 0755) | mkdir("a/b/c/d", 0755) | mkdir("a/b/c/d/e", 0755), 0);
+	harness_open(volume->harness, &collector_fswrite);
+	append("a/b/c/d/e/f", 8192, 0);
+	settle();
+	harness_tick(volume->harness, &collector_fswrite);
+	assert_int_equal(find_grown(volume, "…/b/c/d/e/f")->grown_total, 8192);
+	harness_close(volume->harness, &collector_fswrite);
+}
+
+static uint32_t kernel_files_of(uint32_t dev)
+{
+	struct file_key key, next;
+	uint32_t count = 0;
+	int fd = object_shared_map("files");
+
+	for (bool first = true; !bpf_map_get_next_key(fd, first ? NULL : &key, &next); first = false) {
+		count += next.dev == dev;
+		key = next;
+	}
+	return count;
+}
+
+/* A file that stands still gives up its row and its name, not its bytes; and begins anew from the size that it has. */
+static void silent_files_are_pruned(void **state)
+{
+	struct volume *volume = *state;
+	struct harness *harness = volume->harness;
+
+	harness_open(harness, &collector_fswrite);
+	append("old.log", SIZE, 0);
+	settle();
+	harness_tick(harness, &collector_fswrite);
+	assert_true(kernel_files_of(volume->dev) >= 1);
+	for (int i = 0; i < FILES_QUIET_TICKS; i++)
+		harness_tick(harness, &collector_fswrite);
+	assert_int_equal(kernel_files_of(volume->dev), 0);
+	assert_null(find_grown(volume, "/old.log"));
+	assert_int_equal(grown_all(volume), SIZE);
+
+	append("old.log", 4096, 0);
+	settle();
+	harness_tick(harness, &collector_fswrite);
+	assert_int_equal(find_grown(volume, "/old.log")->grown_total, 4096);
+	assert_int_equal(grown_all(volume), SIZE + 4096);
+	harness_close(harness, &collector_fswrite);
+}
+
+/* Switched off nothing is told; switched on again, counters go on where they were. */
+static void off_and_on_again_nothing_jumps(void **state)
+{
+	struct volume *volume = *state;
+	struct harness *harness = volume->harness;
+
+	harness_open(harness, &collector_fswrite);
+	append("file", SIZE, 0);
+	settle();
+	harness_tick(harness, &collector_fswrite);
+	uint64_t total = harness->snap.filesystems.each[0].dirtied_total, measured = harness->snap.writers.measured_ns;
+
+	assert_int_equal(collector_fswrite.set_depth(harness->state[COLLECTOR_FSWRITE], DEPTH_OFF), 0);
+	append("unseen", SIZE, 0);
+	settle();
+	harness_tick(harness, &collector_fswrite);
+	assert_int_equal(harness->snap.writers.measured_ns, measured);
+
+	assert_int_equal(collector_fswrite.set_depth(harness->state[COLLECTOR_FSWRITE], DEPTH_COUNTS), 0);
+	settle();
+	harness_tick(harness, &collector_fswrite);
+	assert_in_range(harness->snap.filesystems.each[0].dirtied_total, total, total + SIZE - 1);
+	append("seen", SIZE, 0);
+	settle();
+	harness_tick(harness, &collector_fswrite);
+	assert_true(harness->snap.filesystems.each[0].dirtied_total >= total + SIZE);
+	assert_null(find_grown(volume, "/unseen"));
+	assert_int_equal(find_grown(volume, "/seen")->grown_total, SIZE);
+	harness_close(harness, &collector_fswrite);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +369,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(beside_syscall_every_write_is_attributed, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_dead_are_named_and_pruned, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_no_room_is_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_growing_file_is_named, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_deep_path_says_that_it_is_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(silent_files_are_pruned, setup, teardown),
+		cmocka_unit_test_setup_teardown(off_and_on_again_nothing_jumps, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

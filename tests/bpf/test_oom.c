@@ -29,12 +29,8 @@ static int setup(void **state)
 	assert_non_null(scene);
 	scene->harness = harness_new();
 	scene->recorder = recorder_new();
-	for (int i = 0; i < 3; i++) {
-		struct collector_status *status = &scene->harness->status[in_order[i]->id];
-
-		if (in_order[i]->open(&scene->harness->env, status, &scene->harness->state[in_order[i]->id]))
-			fail_msg("%s: %s", in_order[i]->name, status->why);
-	}
+	for (int i = 0; i < 3; i++)
+		harness_open(scene->harness, in_order[i]);
 	*state = scene;
 	return 0;
 }

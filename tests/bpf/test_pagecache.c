@@ -27,9 +27,7 @@ static int setup(void **state)
 	assert_int_equal(stat(scene->group, &inode), 0);
 	scene->id = inode.st_ino;
 	scene->harness = harness_new();
-	struct collector_status *status = &scene->harness->status[COLLECTOR_PAGECACHE];
-	if (collector_pagecache.open(&scene->harness->env, status, &scene->harness->state[COLLECTOR_PAGECACHE]))
-		fail_msg("pagecache: %s", status->why);
+	harness_open(scene->harness, &collector_pagecache);
 	*state = scene;
 	return 0;
 }

@@ -159,7 +159,7 @@ static void short_lives_count_for_their_cgroup(void **state)
 	harness_tick(harness, &collector_process);
 	const struct process *self = snapshot_process(&harness->snap, getpid());
 	uint64_t id = self->cgroup_id, before = snapshot_cgroup(&harness->snap, id)->cpu_ns, spent = 0;
-	uint64_t ended = harness->snap.processes.exited_cpu_ns;
+	uint64_t ended = harness->snap.processes.exited.cpu_ns;
 	for (int i = 0; i < SHORT_LIVES; i++) {
 		pid_t pid = fork();
 		if (!pid) {
@@ -175,7 +175,7 @@ static void short_lives_count_for_their_cgroup(void **state)
 		harness_tick(harness, &collector_task);
 		harness_tick(harness, &collector_process);
 		spent += snapshot_cgroup(&harness->snap, id)->cpu_delta_ns;
-	} while (harness->snap.processes.exited_cpu_ns - ended < SHORT_LIVES * NSEC_PER_MSEC);
+	} while (harness->snap.processes.exited.cpu_ns - ended < SHORT_LIVES * NSEC_PER_MSEC);
 
 	const struct cgroup *cgroup = snapshot_cgroup(&harness->snap, id);
 	assert_true(cgroup->cpu_ns - before >= SHORT_LIVES * NSEC_PER_MSEC);

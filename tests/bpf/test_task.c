@@ -38,6 +38,12 @@ static const struct task_event *find(const struct harness *harness, enum task_ev
 	return NULL;
 }
 
+static uint64_t exits_of(const struct harness *harness)
+{
+	const uint64_t *exits = (const uint64_t *)harness->snap.processes.lives.exits;
+	return exits[EXIT_OK] + exits[EXIT_ERROR] + exits[EXIT_SIGNAL];
+}
+
 static void burn_and_write(const char *path)
 {
 	struct rusage usage;
@@ -62,7 +68,7 @@ static void an_end_is_recorded_with_its_cost(void **state)
 
 	assert_true(fd >= 0);
 	harness_tick(harness, &collector_task);
-	uint64_t errors = harness->snap.processes.exits_error_total;
+	uint64_t errors = harness->snap.processes.lives.exits[EXIT_ERROR];
 	pid_t pid = fork();
 	if (!pid)
 		burn_and_write(path);
@@ -79,11 +85,11 @@ static void an_end_is_recorded_with_its_cost(void **state)
 	assert_int_equal(event->exit_code, status);
 	assert_int_equal(WEXITSTATUS(event->exit_code), 7);
 	assert_string_equal(event->comm, "test_task");
-	assert_true(event->cpu_ns > 95 * NSEC_PER_MSEC && event->cpu_ns < truth + 20 * NSEC_PER_MSEC);
-	assert_in_range(event->written_bytes, WRITTEN, WRITTEN + 65536);
+	assert_true(event->used.cpu_ns > 95 * NSEC_PER_MSEC && event->used.cpu_ns < truth + 20 * NSEC_PER_MSEC);
+	assert_in_range(event->used.written_bytes, WRITTEN, WRITTEN + 65536);
 	assert_true(event->peak_rss_bytes >= TOUCHED && event->peak_rss_bytes <= (uint64_t)usage.ru_maxrss * 1024);
 	assert_true(event->at_ns > event->start_ns && event->at_ns <= harness->snap.boot_ns);
-	assert_true(harness->snap.processes.exits_error_total > errors);
+	assert_true(harness->snap.processes.lives.exits[EXIT_ERROR] > errors);
 }
 
 static void a_signal_and_an_exec_are_told(void **state)
@@ -91,7 +97,7 @@ static void a_signal_and_an_exec_are_told(void **state)
 	struct harness *harness = *state;
 
 	harness_tick(harness, &collector_task);
-	uint64_t execs = harness->snap.processes.execs_total, signals = harness->snap.processes.exits_signal_total;
+	uint64_t execs = harness->snap.processes.lives.execs, signals = harness->snap.processes.lives.exits[EXIT_SIGNAL];
 	pid_t killed = fork();
 	if (!killed)
 		for (;;)
@@ -109,8 +115,8 @@ static void a_signal_and_an_exec_are_told(void **state)
 	assert_int_equal(find(harness, TASK_EVENT_EXIT, killed)->exit_code & 0x7f, SIGKILL);
 	assert_string_equal(find(harness, TASK_EVENT_EXEC, execed)->comm, "true");
 	assert_string_equal(find(harness, TASK_EVENT_EXIT, execed)->comm, "true");
-	assert_true(harness->snap.processes.execs_total > execs);
-	assert_true(harness->snap.processes.exits_signal_total > signals);
+	assert_true(harness->snap.processes.lives.execs > execs);
+	assert_true(harness->snap.processes.lives.exits[EXIT_SIGNAL] > signals);
 }
 
 /* No tick in between: the ring fills up, the totals go on, and what has no record is counted. */
@@ -119,7 +125,7 @@ static void totals_hold_when_the_ring_is_full(void **state)
 	struct harness *harness = *state;
 
 	harness_tick(harness, &collector_task);
-	uint64_t exits = harness->snap.processes.exits_total, forks = harness->snap.processes.forks_total;
+	uint64_t exits = exits_of(harness), forks = harness->snap.processes.lives.forks;
 	for (int i = 0; i < MANY; i++) {
 		pid_t pid = fork();
 		if (!pid)
@@ -130,8 +136,8 @@ static void totals_hold_when_the_ring_is_full(void **state)
 
 	uint32_t kept;
 	(void)task_events(harness->state[COLLECTOR_TASK], &kept);
-	uint64_t ended = harness->snap.processes.exits_total - exits, lost = harness->status[COLLECTOR_TASK].events_lost;
-	assert_true(ended >= MANY && harness->snap.processes.forks_total - forks >= MANY);
+	uint64_t ended = exits_of(harness) - exits, lost = harness->status[COLLECTOR_TASK].events_lost;
+	assert_true(ended >= MANY && harness->snap.processes.lives.forks - forks >= MANY);
 	assert_true(kept < MANY && lost > 0);
 	assert_true(kept + lost >= ended);
 }

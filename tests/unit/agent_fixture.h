@@ -179,13 +179,31 @@ static inline void fixture_snapshot(struct snapshot *snap)
 	snap->self.publisher_cpu_ns = SECONDS(1);
 	snap->self.resident_bytes = MIB(10);
 	snap->self.publisher_resident_bytes = MIB(6);
-	snap->collector_count = 2;
+	snap->collector_count = 3;
 	strcpy(snap->collectors[0].name, "cpu");
 	strcpy(snap->collectors[0].source, "procfs");
 	snap->collectors[0].state = COLLECTOR_UP;
 	strcpy(snap->collectors[1].name, "syscall");
 	strcpy(snap->collectors[1].why, "no program could be loaded: Operation not permitted");
 	snap->collectors[1].state = COLLECTOR_DOWN;
+	snap->collectors[0].coverage_seen = snap->collectors[0].coverage_expected = UNKNOWN;
+	strcpy(snap->collectors[2].name, "task");
+	strcpy(snap->collectors[2].source, "tp_btf");
+	snap->collectors[2].state = COLLECTOR_UP;
+	snap->collectors[2].adjustable = true;
+	snap->collectors[2].depth = DEPTH_COUNTS;
+	snap->collectors[2].coverage_seen = 93;
+	snap->collectors[2].coverage_expected = 100;
+
+	snap->governor = (struct governor_section){ .measured_ns = snap->boot_ns, .windows = 3, .kernel_rate = 14000000, .agent_rate = 3000000,
+						    .publisher_rate = 100000, .budget_rate = 20000000, .memory_bytes = MIB(21),
+						    .memory_budget_bytes = MIB(64), .processors = 2, .shed_level = 1, .armed = true,
+						    .armed_until_ns = snap->boot_ns + SECONDS(42), .armed_by = ARM_IO };
+	snap->governor.each[2] = (struct collector_cost){ .kernel_rate = 12000000, .user_rate = 200000, .steps_down = 1 };
+	snap->maps.measured_ns = snap->boot_ns;
+	snap->maps.count = 2;
+	snap->maps.each[0] = (struct bpf_map_stat){ .name = "task_bpf/ended", .collector = 2, .entries = 3900, .capacity = 4096, .bytes = 400000 };
+	snap->maps.each[1] = (struct bpf_map_stat){ .name = "task_bpf/totals", .collector = 2, .entries = UNKNOWN, .capacity = 1, .bytes = 500 };
 }
 
 static inline struct agent *fixture_new(void)

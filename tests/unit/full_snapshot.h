@@ -117,37 +117,77 @@ static inline void fill_identities(struct snapshot *snap, uint64_t now)
 		.pod = "web-7d9f-x2x", .pod_uid = "3a1f4c1e-8c7b-4d62-9d5a-6f6d1c0b2a3e" };
 }
 
+/* Cgroup 77 is shown; 0 is the rest, and 5 one that has no name any more. */
+static inline void fill_syscall_rows(struct snapshot *snap, uint64_t now)
+{
+	snap->syscalls.slow_total = 7;
+	snap->syscalls.slow_lost = 1;
+	snap->syscall_errors = (struct syscall_error_section){ .measured_ns = now, .count = 2 };
+	snap->syscall_errors.each[0] = (struct syscall_error){ .nr = 1, .error = 2, .count = 1 };
+	snap->syscall_errors.each[1] = (struct syscall_error){ .nr = 3, .error = SYSCALL_ERRNO_RESTART, .count = 1 };
+	snap->syscall_cgroups = (struct syscall_cgroup_section){ .measured_ns = now, .count = 3 };
+	snap->syscall_cgroups.each[0] = (struct syscall_cgroup_row){ .nr = 0, .count = 2, .sum_ns = 1000000 };
+	snap->syscall_cgroups.each[1] = (struct syscall_cgroup_row){ .cgroup_id = 5, .nr = 0, .count = 3, .errors = 1, .sum_ns = 1000000 };
+	snap->syscall_cgroups.each[2] = (struct syscall_cgroup_row){ .cgroup_id = 77, .nr = 0, .class = SYSCALL_WAITING, .count = 7, .sum_ns = 2000000 };
+	snap->syscall_in_flight = (struct syscall_in_flight_section){ .measured_ns = now, .count = 2 };
+	snap->syscall_in_flight.each[0] = (struct syscall_in_flight){ .cgroup_id = 5, .nr = 7, .class = SYSCALL_WAITING, .threads = 4, .oldest_ns = 5000000000 };
+	snap->syscall_in_flight.each[1] = (struct syscall_in_flight){ .cgroup_id = 77, .nr = 74, .threads = 1, .oldest_ns = 600000000000 };
+	snap->syscall_deep = (struct syscall_deep_section){ .measured_ns = now, .count = 1 };
+	snap->syscall_deep.each[0] = (struct syscall_deep_row){ .cgroup_id = 77, .nr = 0, .latency.sum_ns = 300 };
+	snap->syscall_deep.each[0].latency.buckets[histogram_bucket(300)] = 1;
+}
+
 static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t syscalls, uint32_t processes)
 {
 	snap->syscalls.measured_ns = now;
 	snap->syscalls.count = syscalls;
 	for (uint32_t i = 0; i < syscalls; i++) {
 		struct syscall_stat *stat = &snap->syscalls.each[i];
-		*stat = (struct syscall_stat){ .nr = (uint16_t)i, .abi = SYSCALL_ABI_64, .count = 12, .latency.sum_ns = 4000000 };
-		stat->errors[ERRNO_CLASS_ENOENT] = i % 2;
+		*stat = (struct syscall_stat){ .nr = (uint16_t)i, .abi = SYSCALL_ABI_64, .count = 12, .errors = i % 2, .timed = 12,
+						 .latency.sum_ns = 4000000 };
 		stat->latency.buckets[histogram_bucket(200)] = 3;
 		stat->latency.buckets[histogram_bucket(300)] = 6;
 		stat->latency.buckets[HISTOGRAM_BUCKETS - 1] = 3;
 	}
 
+	fill_syscall_rows(snap, now);
+
 	struct process_section *section = &snap->processes;
 	section->measured_ns = now;
 	section->count = processes;
 	section->threads = processes * 2;
-	section->execs_total = 20;
-	section->exits_total = 19;
-	section->exits_ok_total = 17;
-	section->exits_signal_total = 2;
+	section->lives = (union lives){ .forks = 21, .execs = 20, .exits = { [EXIT_OK] = 17, [EXIT_SIGNAL] = 2 } };
+	section->exit_signals[9] = 2;
+	section->exited = (union usage){ .cpu_ns = 5000000000, .read_bytes = 4096 };
+	section->states[0] = 1;
+	section->states[1] = processes;
+	section->zombies = 3;
+	section->zombie_parent_count = 1;
+	section->zombie_parents[0] = (struct zombie_parent){ .pid = 2, .zombies = 3, .cgroup_id = 77, .comm = HOSTILE_COMM };
+	section->hung_10s = 1;
+	section->held_count = 1;
+	section->held[0] = (struct held_thread){ .pid = 3, .tid = 3, .cgroup_id = 77, .held_ns = 12500000000, .comm = "nfsd" };
+	section->pid_max = 32768;
+	section->threads_max = section->files_max = UNKNOWN;
+	section->files_allocated = 592;
+	section->attribution[ATTRIBUTED_CPU] = (struct attribution){ .node = 60 * NSEC_PER_SEC, .groups = 59 * NSEC_PER_SEC };
+	section->attribution[ATTRIBUTED_READ].node = section->attribution[ATTRIBUTED_WRITTEN].node = UNKNOWN;
 	for (uint32_t i = 0; i < processes; i++) {
 		section->each[i] = (struct process){ .pid = (int32_t)(i + 1), .cgroup_id = 77, .threads = 2, .cpu_ns = i * 1000,
-			.cpu_recent_ns = i,
+			.cpu_recent_ns = i, .files = i ? i : FILES_UNKNOWN, .files_max = UNKNOWN,
 						     .rss_bytes = (processes - i) << 12 };
 		snprintf(section->each[i].comm, COMM_LEN, i ? "worker-%u" : HOSTILE_COMM, i);
 	}
 	snap->cgroups.measured_ns = now;
 	snap->cgroups.count = 1;
 	snap->cgroups.each[0] = (struct cgroup){ .id = 77, .path = "/system.slice/app.service", .unit = "app.service", .processes = 3,
-						 .rss_bytes = 4096, .rss_growth_bytes = 1500, .memory_growth_bytes = INT64_MIN, .refaults = 12, .memory_current = 8192, .memory_max = UNKNOWN };
+						 .rss_bytes = 4096, .rss_growth_bytes = 1500, .memory_growth_bytes = INT64_MIN, .refaults = 12,
+						 .memory_current = 8192, .memory_max = UNKNOWN, .cpu_ns = 7 * NSEC_PER_SEC,
+						 .lives = { .forks = 9, .exits = { [EXIT_ERROR] = 4 } }, .files = 17, .pids_current = 3,
+						 .pids_max = UNKNOWN, .some_ns = { 1500000000, UNKNOWN, UNKNOWN },
+						 .full_ns = { UNKNOWN, UNKNOWN, UNKNOWN } };
+	snap->cgroups.rest_used.cpu_ns = NSEC_PER_SEC;
+	snap->cgroups.rest_lives.forks = 12;
 
 	fill_identities(snap, now);
 	fill_memory_trouble(snap, now);
@@ -193,15 +233,81 @@ static inline void fill_network(struct snapshot *snap, uint64_t now)
 					      .counts = { .requests = 4, .sum_ns = 50000000 } };
 }
 
+static inline void fill_storage(struct snapshot *snap, uint64_t now)
+{
+	snap->block_devices = (struct block_device_section){ .measured_ns = now, .count = 1 };
+	snap->block_devices.each[0] = (struct block_device_state){ .dev = 0xfe00000, .name = "vda", .in_flight = 1, .max_in_flight = 3,
+		.mean_in_flight_milli = 1500, .oldest_ns = 2500000 };
+	snap->block_stats.measured_ns = now;
+	snap->block_stats.has_histograms = true;
+	snap->block_stats.count = 1;
+	struct block_counts *counts = &snap->block_stats.each[0].counts;
+	snap->block_stats.each[0] = (struct block_stat){ .dev = 0xfe00000, .op = BLOCK_OP_WRITE };
+	*counts = (struct block_counts){ .ops = 5, .bytes = 20480, .device_ns = 5000000, .queued = 5, .queue_ns = 50000, .requeues = 1 };
+	counts->errors[BLOCK_ERROR_EIO] = 2;
+	counts->latency.sum_ns = 5000000;
+	counts->latency.buckets[histogram_bucket(1000000)] = 5;
+	counts->queue.sum_ns = 50000;
+	counts->queue.buckets[histogram_bucket(10000)] = 5;
+	snap->block_groups.measured_ns = now;
+	snap->block_groups.count = 3;
+	snap->block_groups.each[0] = (struct block_group){ .dev = 0xfe00000, .op = BLOCK_OP_WRITE, .bytes = 4096, .ops = 1, .device_ns = 1000000 };
+	snap->block_groups.each[1] = (struct block_group){ .cgroup_id = 5, .dev = 0xfe00000, .op = BLOCK_OP_WRITE, .bytes = 8192, .ops = 2,
+		.device_ns = 2000000 };
+	snap->block_groups.each[2] = (struct block_group){ .cgroup_id = 77, .dev = 0xfe00000, .op = BLOCK_OP_WRITE, .bytes = 8192, .ops = 2,
+		.device_ns = 2000000, .source = BLOCK_SOURCE_WRITEBACK };
+
+	snap->growth = (struct growth_section){ .measured_ns = now, .filesystem_count = 1, .count = 1 };
+	snap->growth.filesystems[0] = (struct grown_filesystem){ .dev = 0x700001, .grown_total = 10000 };
+	snap->growth.each[0] = (struct grown_file){ .ino = 12, .dev = 0x700001, .pid = 1, .cgroup_id = 77, .comm = HOSTILE_COMM,
+		.path = "…/log \"x\"\\\n/\xff.log", .grown_total = 9000, .grown_recent = 900 };
+	snap->deleted = (struct deleted_section){ .measured_ns = now, .looked_ns = 230000, .filesystem_count = 1, .count = 1 };
+	snap->deleted.filesystems[0] = (struct deleted_filesystem){ .dev = 0x700001, .files = 1, .bytes = 1 << 20 };
+	snap->deleted.each[0] = (struct deleted_holder){ .cgroup_id = 77, .dev = 0x700001, .pid = 1, .comm = HOSTILE_COMM, .bytes = 1 << 20,
+		.files = 1 };
+	snap->fsops = (struct fsop_section){ .measured_ns = now, .has_histograms = true, .count = 2 };
+	snap->fsops.each[0] = (struct fsop_stat){ .op = FSOP_MSYNC, .counts = { .count = 1, .total_ns = 1000 } };
+	snap->fsops.each[0].counts.latency.buckets[histogram_bucket(1000)] = 1;
+	snap->fsops.each[1] = (struct fsop_stat){ .dev = 0x700001, .op = FSOP_FSYNC, .counts = { .count = 3, .errors = 1, .total_ns = 30000 } };
+	snap->fsops.each[1].counts.latency.buckets[histogram_bucket(10000)] = 3;
+	snap->fsop_groups = (struct fsop_group_section){ .measured_ns = now, .count = 2 };
+	snap->fsop_groups.each[0] = (struct fsop_group){ .op = FSOP_FSYNC, .count = 1, .total_ns = 10000 };
+	snap->fsop_groups.each[1] = (struct fsop_group){ .cgroup_id = 77, .op = FSOP_FSYNC, .count = 2, .total_ns = 20000 };
+}
+
+static inline void fill_sched(struct snapshot *snap, uint64_t now)
+{
+	struct sched_section *section = &snap->sched;
+
+	section->measured_ns = section->histograms_ns = now;
+	section->histograms.wait.sum_ns = 4000;
+	section->histograms.wait.buckets[histogram_bucket(1000)] = 4;
+	section->cpus = 2;
+	section->burst_permille[0] = 935;
+	section->burst_permille[1] = UINT16_MAX;
+	section->has_threads = true;
+	section->rest.voluntary = 5;
+	section->count = 2;
+	section->each[0] = (struct blame_group){ .cgroup_id = 5, .sums.ns[BLAME_SLEEP] = 1000000, .sums.voluntary = 7 };
+	section->each[1] = (struct blame_group){ .cgroup_id = 77, .sums.ns[BLAME_ON_CPU] = 2500000000, .sums.migrations = 3 };
+	snap->preemptions = (struct preemption_section){ .measured_ns = now, .total = 12, .total_wait_ns = 9000, .count = 1 };
+	snap->preemptions.each[0] = (struct preemption){ .victim = 77, .aggressor = 77, .count = 4, .wait_ns = 4000 };
+	snap->deep_waits = (struct deep_wait_section){ .measured_ns = now, .count = 1 };
+	snap->deep_waits.each[0].cgroup_id = 77;
+	snap->deep_waits.each[0].wait.buckets[histogram_bucket(1000)] = 2;
+	snap->bandwidths = (struct bandwidth_section){ .measured_ns = now, .count = 1 };
+	snap->bandwidths.each[0] = (struct bandwidth){ .cgroup_id = 77, .periods = 10, .throttled = 4, .throttled_ns = 250000000 };
+	snap->irqs = (struct irq_section){ .measured_ns = now, .count = 1 };
+	snap->irqs.softirqs[3] = (struct irq_cost){ .count = 9, .ns = 12000 };
+	snap->irqs.each[0] = (struct irq){ .irq = 41, .name = HOSTILE_COMM, .cost = { .count = 2, .ns = 3000 } };
+}
+
 static inline void fill_self(struct snapshot *snap, uint64_t now)
 {
 	snap->self = (struct self_section){ .measured_ns = now, .cpu_ns = 1200000000, .resident_bytes = 9 << 20,
 		.publisher_cpu_ns = 30000000,
-					    .publisher_resident_bytes = 5 << 20, .ticks.sum_ns = 5000000,
-						.program_count = 2 };
+					    .publisher_resident_bytes = 5 << 20, .ticks.sum_ns = 5000000 };
 	snap->self.ticks.buckets[histogram_bucket(1000000)] = 5;
-	snap->self.programs[0] = (struct bpf_program_stat){ .name = "on_sys_enter", .run_ns = 1000, .run_count = 4 };
-	snap->self.programs[1] = (struct bpf_program_stat){ .name = "on_sys_exit" };
 	snap->engine.armed[0] = 1;
 	snap->engine.armed[1] = UINT8_MAX;
 	snap->engine.actions_total[0][1][1] = 4;
@@ -210,6 +316,34 @@ static inline void fill_self(struct snapshot *snap, uint64_t now)
 	snap->units.count = 1;
 	snap->units.each[0] = (struct unit_sample){ .measured_ns = now, .name = "app.service", .state = UNIT_FAILED, .restarts = 2,
 		.probe = PROBE_FAILING };
+}
+
+static inline void fill_cost(struct snapshot *snap, uint64_t now)
+{
+	snap->programs.measured_ns = snap->maps.measured_ns = snap->governor.measured_ns = now;
+	snap->programs.count = snap->maps.count = 2;
+	snap->programs.each[0] = (struct bpf_program_stat){ .name = "syscall_bpf/on_sys_enter", .collector = COLLECTOR_SYSCALL, .run_ns = 1000, .run_count = 4 };
+	snap->programs.each[1] = (struct bpf_program_stat){ .name = "census_bpf/on_map", .collector = NO_INDEX };
+	snap->maps.each[0] = (struct bpf_map_stat){ .name = "task_bpf/ended", .collector = COLLECTOR_TASK, .entries = 3900, .capacity = 4096, .bytes = 400000 };
+	snap->maps.each[1] = (struct bpf_map_stat){ .name = "syscall_bpf/counts_64", .collector = COLLECTOR_SYSCALL, .entries = UNKNOWN, .capacity = 512,
+						    .bytes = 100000 };
+
+	snap->governor.windows = 7;
+	snap->governor.processors = 2;
+	snap->governor.budget_rate = 20000000;
+	snap->governor.kernel_rate = 5000000;
+	snap->governor.agent_rate = 2000000;
+	snap->governor.publisher_rate = UNKNOWN;
+	snap->governor.armed = true;
+	snap->governor.arms[ARM_IO] = 3;
+	snap->governor.shed_level = 1;
+	snap->governor.each[COLLECTOR_SYSCALL] = (struct collector_cost){ .kernel_rate = 5000000, .user_rate = 1000000, .steps_down = 2, .steps_up = 1 };
+	for (int i = 0; i < COLLECTOR_COUNT; i++)
+		snap->collectors[i].coverage_seen = snap->collectors[i].coverage_expected = UNKNOWN;
+	snap->collectors[COLLECTOR_TASK].coverage_seen = 75;
+	snap->collectors[COLLECTOR_TASK].coverage_expected = 100;
+	snap->collectors[COLLECTOR_SYSCALL].adjustable = true;
+	snap->collectors[COLLECTOR_SYSCALL].depth = 1;
 }
 
 /* Freed with munmap; zeroed pages that nobody touches cost nothing. */
@@ -230,7 +364,10 @@ static inline void fill_snapshot(struct snapshot *snap, uint64_t seq, uint64_t n
 	fill_host(snap, now);
 	fill_kernel(snap, now, syscalls, processes);
 	fill_network(snap, now);
+	fill_storage(snap, now);
+	fill_sched(snap, now);
 	fill_self(snap, now);
+	fill_cost(snap, now);
 }
 
 #endif

@@ -249,6 +249,39 @@ static void v1_alone_is_degraded_and_none_is_down(void **given)
 	assert_non_null(strstr(bench->status.why, "no cgroup v2"));
 }
 
+/* --- pressure and pids ---------------------------------------------------------------------------------------------------- */
+
+static void pressure_and_pids_are_read_in_turn(void **given)
+{
+	struct bench *bench = *given;
+	say_hierarchies(bench, "31 22 0:27 / @/v2 rw - cgroup2 cgroup2 rw\n32 22 0:28 / @/pids rw - cgroup cgroup rw,pids\n");
+	bench_say(bench, "v2/cgroup.controllers", "hugetlb\n");
+	bench_say(bench, "v2/a.service/cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500\n"
+						      "full avg10=0.00 avg60=0.00 avg300=0.00 total=20\n");
+	bench_say(bench, "v2/a.service/io.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=7\n");
+	bench_say(bench, "pids/a.service/pids.current", "4\n");
+	bench_say(bench, "pids/a.service/pids.max", "max\n");
+	bench_say(bench, "pids/b.service/pids.current", "9\n");
+	bench_say(bench, "pids/b.service/pids.max", "100\n");
+	assert_int_equal(bench_open(bench, &collector_cgroup), 0);
+	struct cgroup *a = named_row(bench, 1, "/a.service"), *b = named_row(bench, 2, "/b.service");
+	for (int i = 0; i < PSI_RESOURCE_COUNT; i++)
+		a->some_ns[i] = a->full_ns[i] = b->some_ns[i] = b->full_ns[i] = UNKNOWN;
+	a->pids_current = b->pids_current = UNKNOWN;
+
+	assert_int_equal(tick(bench, 0), 0);
+	assert_int_equal(a->pids_current, 4);
+	assert_true(b->pids_current == UNKNOWN); /* its turn is next */
+	assert_int_equal(tick(bench, NSEC_PER_SEC), 0);
+	assert_int_equal(b->pids_current, 9);
+	assert_int_equal(b->pids_max, 100);
+	assert_true(a->pids_max == UNKNOWN);
+	assert_int_equal(a->some_ns[PSI_CPU], 1500 * NSEC_PER_USEC);
+	assert_int_equal(a->full_ns[PSI_CPU], 20 * NSEC_PER_USEC);
+	assert_int_equal(a->some_ns[PSI_IO], 7 * NSEC_PER_USEC);
+	assert_true(a->full_ns[PSI_IO] == UNKNOWN && a->some_ns[PSI_MEMORY] == UNKNOWN && b->some_ns[PSI_CPU] == UNKNOWN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +291,7 @@ int main(void)
 		BENCH_TEST(memory_of_v2),
 		BENCH_TEST(memory_grows_against_some_seconds_ago),
 		BENCH_TEST(memory_of_v1_beside_v2),
+		BENCH_TEST(pressure_and_pids_are_read_in_turn),
 		BENCH_TEST(v1_alone_is_degraded_and_none_is_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -44,7 +45,7 @@ static int teardown(void **state)
 static struct process_record leader(int32_t pid, uint64_t cgroup_id, uint64_t cpu_ns)
 {
 	return (struct process_record){
-		.thread = { .kind = THREAD_LEADER, .pid = pid, .start_ns = NSEC_PER_SEC * (uint64_t)pid, .cpu_ns = cpu_ns, .rss_bytes = 4096 },
+		.thread = { .kind = THREAD_LEADER, .pid = pid, .start_ns = NSEC_PER_SEC * (uint64_t)pid, .used.cpu_ns = cpu_ns, .rss_bytes = 4096 },
 		.cgroup_id = cgroup_id, .ppid = 1, .comm = "worker",
 	};
 }
@@ -66,7 +67,8 @@ static void threads_add_up_whatever_their_order(void **state)
 {
 	struct fixture *fixture = *state;
 	struct process_record record = leader(10, 5, 100), low = leader(7, 5, 1);
-	struct thread_record thread = { .pid = 10, .start_ns = record.thread.start_ns, .cpu_ns = 11, .state = 2, .voluntary_switches = 3 };
+	struct thread_record thread = { .pid = 10, .start_ns = record.thread.start_ns, .used = { .cpu_ns = 11, .voluntary_switches = 3 },
+					.state = 2 };
 
 	begin(fixture);
 	process_table_take_thread(fixture->table, &thread);
@@ -142,7 +144,7 @@ static void an_end_is_counted_once(void **state)
 {
 	struct fixture *fixture = *state;
 	struct process_record other = leader(20, 5, 0), zombie = leader(10, 5, 1300);
-	struct ended_cost cost = { .cpu_ns = 0 };
+	struct cgroup_lives cost = { .lives.forks = 1 };
 
 	begin(fixture);
 	process_table_take_ended(fixture->table, 5, &cost);
@@ -155,7 +157,7 @@ static void an_end_is_counted_once(void **state)
 	walk_with(fixture, zombie); /* seen as ended before its end is told */
 	assert_int_equal(snapshot_cgroup(&fixture->snap, 5)->cpu_ns, 1000);
 	begin(fixture);
-	cost.cpu_ns = 1300;
+	cost.ended.cpu_ns = 1300;
 	process_table_take_ended(fixture->table, 5, &cost);
 	process_table_take_process(fixture->table, &zombie);
 	process_table_end(fixture->table, &fixture->snap, true);
@@ -183,7 +185,6 @@ static void growth_is_against_fifteen_seconds_ago(void **state)
 static void a_dropped_row_is_forgotten(void **state)
 {
 	struct fixture *fixture = *state;
-	uint32_t count;
 
 	walk_with(fixture, leader(10, 5, 0));
 	begin(fixture);
@@ -191,9 +192,136 @@ static void a_dropped_row_is_forgotten(void **state)
 	fixture->snap.cgroups.count = 0; /* as whoever names the rows does with an empty one */
 	begin(fixture);
 	process_table_end(fixture->table, &fixture->snap, true);
-	const uint64_t *ids = process_table_forgotten(fixture->table, &count);
-	assert_int_equal(count, 1);
-	assert_int_equal(ids[0], 5);
+	assert_int_equal(process_table_forgotten(fixture->table), 1);
+	assert_int_equal(process_table_forgotten_id(fixture->table, 0), 5);
+}
+
+/* A row that goes leaves what it had in the rest, with the last that the kernel knew. */
+static void what_is_forgotten_stays_in_the_rest(void **state)
+{
+	struct fixture *fixture = *state;
+	struct cgroup_lives lives = { .ended = { .cpu_ns = 0 } };
+
+	walk_with(fixture, leader(20, 6, 0));
+	for (int i = 1; i <= 2; i++) {
+		lives.ended.cpu_ns = 500 * (uint64_t)i;
+		lives.lives.forks = (uint64_t)i;
+		begin(fixture);
+		process_table_take_ended(fixture->table, 5, &lives);
+		process_table_end(fixture->table, &fixture->snap, true);
+		assert_int_equal(snapshot_cgroup(&fixture->snap, 5)->cpu_ns, 500 * i); /* no member was ever met */
+		assert_int_equal(snapshot_cgroup(&fixture->snap, 5)->lives.forks, i);
+	}
+	fixture->snap.cgroups.count = 0;
+	begin(fixture);
+	process_table_take_ended(fixture->table, 5, &lives);
+	process_table_end(fixture->table, &fixture->snap, true);
+	assert_int_equal(fixture->snap.cgroups.rest_used.cpu_ns, 1000);
+
+	uint32_t index = process_table_forgotten_id(fixture->table, 0) == 5 ? 0 : 1;
+	lives.ended.cpu_ns = 1007; /* one more ended just before its deletion */
+	lives.lives.forks = 3;
+	process_table_take_last(fixture->table, index, &lives);
+	begin(fixture);
+	process_table_end(fixture->table, &fixture->snap, true);
+	assert_int_equal(fixture->snap.cgroups.rest_used.cpu_ns, 1007);
+	assert_int_equal(fixture->snap.cgroups.rest_lives.forks, 3);
+}
+
+/* A thread that is released between the looks at it and at its leader is in neither: nothing may fall. */
+static void counters_never_fall(void **state)
+{
+	struct fixture *fixture = *state;
+
+	walk_with(fixture, leader(10, 5, 100));
+	walk_with(fixture, leader(10, 5, 60));
+	assert_int_equal(snapshot_process(&fixture->snap, 10)->cpu_ns, 100);
+	assert_int_equal(snapshot_process(&fixture->snap, 10)->cpu_delta_ns, 0);
+	walk_with(fixture, leader(10, 5, 130));
+	assert_int_equal(snapshot_cgroup(&fixture->snap, 5)->cpu_ns, 130);
+}
+
+static struct process_record in_d(int32_t pid, uint64_t cgroup_id, uint64_t switches)
+{
+	struct process_record record = leader(pid, cgroup_id, 0);
+
+	record.thread.tid = pid;
+	record.thread.state = 2;
+	record.thread.switches = switches;
+	return record;
+}
+
+static void held_is_who_was_not_switched(void **state)
+{
+	struct fixture *fixture = *state;
+	struct process_record still = in_d(10, 5, 7), busy = in_d(11, 5, 0), idle = in_d(12, 5, 1);
+
+	idle.thread.state = 0x402; /* a kernel thread that waits for work */
+	for (uint64_t i = 0; i < 13; i++) {
+		busy.thread.switches = i;
+		begin(fixture);
+		process_table_take_process(fixture->table, &busy);
+		process_table_take_process(fixture->table, &still);
+		process_table_take_process(fixture->table, &idle);
+		process_table_end(fixture->table, &fixture->snap, true);
+	}
+	const struct process_section *section = &fixture->snap.processes;
+	assert_int_equal(section->blocked, 2);
+	assert_int_equal(section->held_count, 1);
+	assert_int_equal(section->held[0].pid, 10);
+	assert_int_equal(section->held[0].held_ns, 12 * NSEC_PER_SEC);
+	assert_int_equal(section->hung_10s, 1);
+	assert_int_equal(section->hung_120s, 0);
+	assert_int_equal(section->states[2], 2);
+}
+
+/* One row a (cgroup, comm): its longest; the longest of all first, and the shortest fall off. */
+static void held_rows_are_bounded(void **state)
+{
+	struct fixture *fixture = *state;
+
+	for (int tick = 0; tick < 45; tick++) {
+		begin(fixture);
+		for (int i = 0; i <= tick && i < 40; i++) {
+			struct process_record record = in_d(10 + i, (uint64_t)(i / 2 + 1), 1);
+			snprintf(record.comm, sizeof(record.comm), "c%d", i % 2 && i < 4 ? i - 1 : i);
+			process_table_take_process(fixture->table, &record);
+		}
+		process_table_end(fixture->table, &fixture->snap, true);
+	}
+	const struct process_section *section = &fixture->snap.processes;
+	assert_int_equal(section->blocked, 40);
+	assert_int_equal(section->held_count, MAX_HELD);
+	assert_int_equal(section->held_cut, 40 - 2 - MAX_HELD);
+	assert_int_equal(section->held[0].pid, 10);
+	assert_int_equal(section->held[0].held_ns, 44 * NSEC_PER_SEC);
+	for (uint32_t i = 1; i < section->held_count; i++)
+		assert_true(section->held[i].held_ns < section->held[i - 1].held_ns);
+	assert_int_equal(section->held[1].pid, 12); /* 11 has the cgroup and comm of 10 */
+}
+
+static void zombies_count_for_their_parent(void **state)
+{
+	struct fixture *fixture = *state;
+	struct process_record parent = leader(2, 5, 0);
+
+	strcpy(parent.comm, "lazy");
+	begin(fixture);
+	process_table_take_process(fixture->table, &parent);
+	for (int i = 0; i < 40; i++) {
+		struct process_record record = leader(10 + i, 5, 0);
+		record.thread.exit_state = 0x20;
+		record.ended = 1;
+		record.ppid = i < 20 ? 2 : 1000 + i;
+		process_table_take_process(fixture->table, &record);
+	}
+	process_table_end(fixture->table, &fixture->snap, true);
+	const struct process_section *section = &fixture->snap.processes;
+	assert_int_equal(section->zombies, 40);
+	assert_int_equal(section->zombie_parent_count, MAX_ZOMBIE_PARENTS);
+	assert_int_equal(section->zombie_parents[0].pid, 2);
+	assert_int_equal(section->zombie_parents[0].zombies, 20);
+	assert_string_equal(section->zombie_parents[0].comm, "lazy");
 }
 
 static void write_file(int dir, const char *name, const char *text)
@@ -256,6 +384,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_end_is_counted_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(growth_is_against_fifteen_seconds_ago, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_dropped_row_is_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_forgotten_stays_in_the_rest, setup, teardown),
+		cmocka_unit_test_setup_teardown(counters_never_fall, setup, teardown),
+		cmocka_unit_test_setup_teardown(held_is_who_was_not_switched, setup, teardown),
+		cmocka_unit_test_setup_teardown(held_rows_are_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(zombies_count_for_their_parent, setup, teardown),
 		cmocka_unit_test_setup_teardown(procfs_gives_the_same_rows, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

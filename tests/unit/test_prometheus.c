@@ -139,11 +139,33 @@ static void numbers_stand_under_their_names(void **state)
 	assert_line(page, "# TYPE node_vmstat_pgfault untyped");
 	assert_line(page, "nodemend_exhausted_in_seconds{resource=\"filesystem\",device=\"/dev/loop0\",mountpoint=\"/data\"} 412.5");
 	assert_line(page, "nodemend_process_exits_total{cause=\"signal\"} 2");
+	assert_line(page, "nodemend_process_exit_signals_total{signal=\"9\"} 2");
+	assert_no(page, "nodemend_process_exit_signals_total{signal=\"15\"}");
+	assert_line(page, "nodemend_exited_cpu_seconds_total 5");
+	assert_line(page, "node_processes_state{state=\"R\"} 1");
+	assert_line(page, "node_processes_max_processes 32768");
+	assert_line(page, "node_filefd_allocated 592");
+	assert_line(page, "nodemend_attribution_error_ratio{resource=\"cpu\"} 0.016666");
+	assert_line(page, "nodemend_zombies 3");
+	assert_line(page, "nodemend_tasks_hung{over_seconds=\"10\"} 1");
+	assert_line(page, "nodemend_task_uninterruptible_oldest_seconds{cgroup=\"/system.slice/app.service\",comm=\"nfsd\"} 12.5");
 	assert_line(page, "nodemend_syscalls_total{syscall=\"read\",abi=\"64\"} 12");
 	assert_line(page, "nodemend_syscall_errors_total{syscall=\"write\",errno=\"ENOENT\",abi=\"64\"} 1");
 	assert_line(page, "nodemend_collector_up{collector=\"cpu\",source=\"procfs\"} 1");
 	assert_line(page, "nodemend_events_lost_total{collector=\"syscall\"} 3");
-	assert_line(page, "nodemend_bpf_runs_total{program=\"on_sys_enter\"} 4");
+	assert_line(page, "nodemend_bpf_runs_total{program=\"syscall_bpf/on_sys_enter\"} 4");
+	assert_line(page, "nodemend_bpf_run_seconds_total{program=\"syscall_bpf/on_sys_enter\"} 0.000001");
+	assert_line(page, "nodemend_bpf_map_entries{collector=\"task\",map=\"task_bpf/ended\"} 3900");
+	assert_line(page, "nodemend_bpf_map_capacity{collector=\"syscall\",map=\"syscall_bpf/counts_64\"} 512");
+	assert_line(page, "nodemend_collector_depth{collector=\"syscall\"} 1");
+	assert_line(page, "nodemend_collector_cpu_ratio{collector=\"syscall\",where=\"kernel\"} 0.005");
+	assert_line(page, "nodemend_coverage_ratio{collector=\"task\"} 0.75");
+	assert_line(page, "nodemend_budget_cpu_ratio 0.01");
+	assert_line(page, "nodemend_budget_spent_ratio 0.0035");
+	assert_line(page, "nodemend_budget_steps_total{collector=\"syscall\",direction=\"down\"} 2");
+	assert_line(page, "nodemend_depth_armed 1");
+	assert_line(page, "nodemend_depth_arms_total{reason=\"io\"} 3");
+	assert_line(page, "nodemend_self_cpu_ratio{where=\"kernel\"} 0.005");
 	assert_line(page, "nodemend_actions_total{remedy=\"clean-files\",mode=\"shadow\",outcome=\"fixed\"} 4");
 	assert_line(page, "nodemend_remedy_armed{remedy=\"clean-files\"} 1");
 	assert_line(page, "nodemend_self_resident_bytes{process=\"publisher\"} 5242880");
@@ -186,10 +208,34 @@ static void the_network_adds_up(void **state)
 	assert_line(page, "nodemend_dns_request_seconds_total{cgroup=\"other\",server=\"other\",rcode=\"NXDOMAIN\"} 0.01");
 }
 
+#define APP "cgroup=\"/system.slice/app.service\",unit=\"app.service\""
+#define OTHER "cgroup=\"other\""
+
+/* What is shown and the rest add up to the node. */
+static void cgroups_and_their_rest(void **state)
+{
+	const char *page = render(*state, &prometheus_writer, 0);
+	assert_line(page, "nodemend_cgroup_cpu_seconds_total{" APP "} 7");
+	assert_line(page, "nodemend_cgroup_cpu_seconds_total{" OTHER "} 1");
+	assert_line(page, "nodemend_cgroup_forks_total{" APP "} 9");
+	assert_line(page, "nodemend_cgroup_forks_total{" OTHER "} 12");
+	assert_line(page, "nodemend_cgroup_exits_total{" APP ",cause=\"error\"} 4");
+	assert_line(page, "nodemend_cgroup_exits_total{" OTHER ",cause=\"error\"} 0");
+	assert_line(page, "nodemend_cgroup_open_files{" APP "} 17");
+	assert_line(page, "nodemend_cgroup_pids{" APP "} 3");
+	assert_line(page, "nodemend_cgroup_pressure_waiting_seconds_total{" APP ",resource=\"cpu\"} 1.5");
+	assert_no(page, "nodemend_cgroup_pressure_stalled_seconds_total");
+	assert_no(page, "nodemend_cgroup_max_pids");
+}
+
 static void unknown_is_absent(void **state)
 {
 	const char *page = render(*state, &prometheus_writer, 0);
 	assert_no(page, "node_memory_MemFree_bytes");
+	assert_no(page, "node_processes_max_threads");
+	assert_no(page, "node_filefd_maximum");
+	assert_no(page, "nodemend_attribution_error_ratio{resource=\"read\"}");
+	assert_no(page, "nodemend_process_max_files");
 	assert_no(page, "18446744073");
 	assert_no(page, "node_network_speed_bytes{device=\"lo\"}");
 	assert_no(page, "node_filesystem_size_bytes{device=\"server:/x\"");
@@ -198,7 +244,10 @@ static void unknown_is_absent(void **state)
 	assert_no(page, "node_filesystem_files{device=\"none\"");
 	assert_no(page, "nodemend_exhausted_in_seconds{resource=\"filesystem\",device=\"none\"");
 	assert_no(page, "nodemend_cgroup_memory_max_bytes");
-	assert_no(page, "nodemend_bpf_runs_total{program=\"on_sys_exit\"}");
+	assert_no(page, "nodemend_bpf_map_entries{collector=\"syscall\"");
+	assert_no(page, "nodemend_coverage_ratio{collector=\"syscall\"}");
+	assert_no(page, "nodemend_collector_depth{collector=\"task\"}");
+	assert_no(page, "nodemend_self_cpu_ratio{where=\"publisher\"}");
 	assert_no(page, "collector=\"unit\"");
 	assert_no(page, "nodemend_remedy_armed{remedy=\"restart-unit\"}");
 }
@@ -248,20 +297,53 @@ static void named_writers_and_the_rest_add_up(void **state)
 	assert_line(page, "nodemend_filesystem_dirtied_all_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\"} 5000");
 }
 
+/* Cgroups with a series and all others together are what the device did; likewise files and filesystems. */
+static void storage_and_its_rests_add_up(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *page = render(fixture, &prometheus_writer, 0);
+	assert_line(page, "nodemend_block_bytes_total{device=\"vda\",op=\"write\"} 20480");
+	assert_line(page, "nodemend_cgroup_block_bytes_total{cgroup=\"/system.slice/app.service\",device=\"vda\",op=\"write\",source=\"writeback\"} 8192");
+	assert_line(page, "nodemend_cgroup_block_bytes_total{cgroup=\"other\",device=\"vda\",op=\"write\"} 12288");
+	assert_line(page, "nodemend_cgroup_block_device_seconds_total{cgroup=\"other\",device=\"vda\",op=\"write\"} 0.003");
+	assert_line(page, "nodemend_block_errors_total{device=\"vda\",op=\"write\",errno=\"EIO\"} 2");
+	assert_line(page, "nodemend_block_latency_seconds_count{device=\"vda\",op=\"write\"} 5");
+	assert_line(page, "nodemend_block_in_flight_mean{device=\"vda\"} 1.5");
+	assert_line(page, "nodemend_file_growth_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\"} 1000");
+	assert_line(page, "nodemend_filesystem_grown_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\"} 10000");
+	assert_line(page, "nodemend_filesystem_deleted_bytes{device=\"/dev/loop0\",mountpoint=\"/data\"} 1048576");
+	assert_line(page, "nodemend_filesystem_operations_total{op=\"msync\"} 1");
+	assert_line(page, "nodemend_filesystem_operations_total{device=\"/dev/loop0\",mountpoint=\"/data\",op=\"fsync\"} 3");
+	assert_line(page, "nodemend_cgroup_filesystem_operations_total{cgroup=\"other\",op=\"fsync\"} 1");
+	assert_line(page, "nodemend_cgroup_filesystem_operations_total{cgroup=\"/system.slice/app.service\",op=\"fsync\"} 2");
+
+	/* Less deep: the histograms are gone, and only they. */
+	fixture->snap->block_stats.has_histograms = fixture->snap->fsops.has_histograms = false;
+	fixture->snap->block_devices.each[0].mean_in_flight_milli = UINT32_MAX;
+	page = render(fixture, &prometheus_writer, 0);
+	assert_no(page, "nodemend_block_latency_seconds");
+	assert_no(page, "nodemend_block_queue_seconds");
+	assert_no(page, "nodemend_filesystem_operation_latency_seconds");
+	assert_no(page, "nodemend_block_in_flight_mean");
+	assert_line(page, "nodemend_block_requests_total{device=\"vda\",op=\"write\"} 5");
+}
+
 static void histograms_are_cumulative_and_constant(void **state)
 {
 	struct fixture *fixture = *state;
 	memset(&fixture->snap->syscalls.each[2], 0, sizeof(fixture->snap->syscalls.each[2]));
-	fixture->snap->syscalls.each[2].nr = 2; /* never called: the same buckets */
+	fixture->snap->syscalls.each[2].nr = 2; /* one call, longer than all buckets: the same buckets */
+	fixture->snap->syscalls.each[2].timed = fixture->snap->syscalls.each[2].count = 1;
+	fixture->snap->syscalls.each[2].latency.buckets[HISTOGRAM_BUCKETS - 1] = 1;
 	const char *page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"2.384185791015625e-07\"} 3");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"4.76837158203125e-07\"} 9");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"16\"} 9");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",le=\"+Inf\"} 12");
-	assert_line(page, "nodemend_syscall_latency_seconds_sum{syscall=\"read\",abi=\"64\"} 0.004");
-	assert_line(page, "nodemend_syscall_latency_seconds_count{syscall=\"read\",abi=\"64\"} 12");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"2.384185791015625e-07\"} 0");
-	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",le=\"16\"} 0");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"2.384185791015625e-07\"} 3");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"4.76837158203125e-07\"} 9");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"16\"} 9");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"read\",abi=\"64\",class=\"working\",le=\"+Inf\"} 12");
+	assert_line(page, "nodemend_syscall_latency_seconds_sum{syscall=\"read\",abi=\"64\",class=\"working\"} 0.004");
+	assert_line(page, "nodemend_syscall_latency_seconds_count{syscall=\"read\",abi=\"64\",class=\"working\"} 12");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",class=\"working\",le=\"2.384185791015625e-07\"} 0");
+	assert_line(page, "nodemend_syscall_latency_seconds_bucket{syscall=\"open\",abi=\"64\",class=\"working\",le=\"16\"} 0");
 
 	page = render(fixture, &prometheus_writer, 1u << METRIC_OF_AGENT);
 	assert_line(page, "nodemend_tick_seconds_bucket{le=\"0.0009765625\"} 0");
@@ -345,6 +427,40 @@ static void protobuf_says_the_same_with_native_buckets(void **state)
 	assert_int_equal(samples, lines);
 }
 
+static void calls_are_told_by_cgroup_and_class(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
+
+	assert_line(page, "nodemend_cgroup_syscalls_total{cgroup=\"/system.slice/app.service\",syscall=\"read\",abi=\"64\",class=\"waiting\"} 7");
+	assert_line(page, "nodemend_cgroup_syscalls_total{cgroup=\"other\",syscall=\"read\",abi=\"64\",class=\"working\"} 5");
+	assert_line(page, "nodemend_cgroup_syscall_errors_total{cgroup=\"other\",syscall=\"read\",abi=\"64\",class=\"working\"} 1");
+	assert_line(page, "nodemend_cgroup_syscall_seconds_total{cgroup=\"other\",syscall=\"read\",abi=\"64\",class=\"working\"} 0.002");
+	assert_line(page, "nodemend_syscall_seconds_total{class=\"waiting\"} 0");
+	assert_line(page, "nodemend_syscall_in_flight{cgroup=\"other\",syscall=\"poll\",abi=\"64\",class=\"waiting\"} 4");
+	assert_line(page, "nodemend_syscall_in_flight_oldest_seconds{cgroup=\"/system.slice/app.service\",syscall=\"fsync\",abi=\"64\",class=\"working\"} 600");
+	assert_line(page, "nodemend_cgroup_syscall_latency_seconds_count{cgroup=\"/system.slice/app.service\",syscall=\"read\",abi=\"64\",class=\"working\"} 1");
+	assert_line(page, "nodemend_slow_syscalls_total 7");
+	assert_line(page, "nodemend_syscall_errors_total{syscall=\"close\",errno=\"RESTART\",abi=\"64\"} 1");
+	assert_line(page, "nodemend_syscall_coverage_ratio 1");
+
+	/* Two classes of one call are one series of what is not told by class; an error without a name is one of the others. */
+	struct syscall_stat *each = fixture->snap->syscalls.each;
+	each[1] = each[0];
+	each[1].class = SYSCALL_WAITING;
+	each[1].errors = 3;
+	page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
+	assert_line(page, "nodemend_syscalls_total{syscall=\"read\",abi=\"64\"} 24");
+	assert_line(page, "nodemend_syscall_errors_total{syscall=\"read\",errno=\"other\",abi=\"64\"} 3");
+	assert_line(page, "nodemend_syscall_seconds_total{class=\"waiting\"} 0.004");
+
+	/* Without an enter hook there are no times: absent, not zero. */
+	for (uint32_t i = 0; i < fixture->snap->syscalls.count; i++)
+		each[i].timed = 0;
+	page = render(fixture, &prometheus_writer, 1u << COLLECTOR_SYSCALL);
+	assert_no(page, "nodemend_syscall_latency_seconds");
+}
+
 static void rows_are_bounded_and_counted(void **state)
 {
 	struct fixture *fixture = *state;
@@ -354,6 +470,12 @@ static void rows_are_bounded_and_counted(void **state)
 		series++;
 	assert_int_equal(series, 10);
 	assert_line(page, "nodemend_series_folded_total{entity=\"process\"} 90");
+	/* Those ten and the rest are what all hundred have used: 0 + 1 + … + 99 µs. */
+	double sum = 0;
+	for (const char *at = page; (at = strstr(at, "\nnodemend_process_cpu_seconds_total{")); at++)
+		sum += strtod(strstr(at, "} ") + 2, NULL);
+	assert_non_null(strstr(page, "\nnodemend_process_cpu_seconds_total{comm=\"other\"} "));
+	assert_true(sum > 0.0049499 && sum < 0.0049501);
 	/* The largest by processor time, and the largest by memory. */
 	assert_non_null(strstr(page, "nodemend_process_threads{pid=\"100\""));
 	assert_non_null(strstr(page, "nodemend_process_threads{pid=\"1\""));
@@ -539,13 +661,16 @@ int main(int argc, char **argv)
 		cmocka_unit_test(names_are_escaped),
 		TEST(numbers_stand_under_their_names),
 		TEST(the_network_adds_up),
+		TEST(cgroups_and_their_rest),
 		TEST(unknown_is_absent),
 		TEST(what_is_stale_is_absent),
 		TEST(without_a_snapshot_only_the_publisher_speaks),
 		TEST(a_down_collector_takes_its_metrics_along),
 		TEST(named_writers_and_the_rest_add_up),
+		TEST(storage_and_its_rests_add_up),
 		TEST(histograms_are_cumulative_and_constant),
 		TEST(protobuf_says_the_same_with_native_buckets),
+		TEST(calls_are_told_by_cgroup_and_class),
 		TEST(rows_are_bounded_and_counted),
 		TEST(the_filter_keeps_only_its_collectors),
 		TEST(openmetrics_differs_where_it_must),

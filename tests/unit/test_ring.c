@@ -50,7 +50,7 @@ static void reads_what_was_published(void **state)
 		assert_int_equal(to->boot_ns, FULL_SNAPSHOT_BOOT_NS + i);
 		assert_int_equal(to->processes.count, 300);
 		assert_memory_equal(&to->processes.each[299], &from->processes.each[299], sizeof(from->processes.each[0]));
-		assert_int_equal(to->processes.exits_ok_total, 17);
+		assert_int_equal(to->processes.lives.exits[EXIT_OK], 17);
 		assert_int_equal(ring_read(ring, to, &seq), 0);
 	}
 	munmap((void *)(uintptr_t)ring, sizeof(*ring));
@@ -120,13 +120,13 @@ static void stamp(struct snapshot *snap, uint64_t seq)
 	snap->processes.count = 1 + seq % 1000;
 	for (uint32_t i = 0; i < snap->processes.count; i++)
 		snap->processes.each[i].cpu_ns = seq + i;
-	snap->processes.exits_total = seq;
+	snap->processes.core_dumps = seq;
 }
 
 static bool is_whole(const struct snapshot *snap)
 {
 	uint64_t seq = snap->seq;
-	if (snap->boot_ns != seq * 3 || snap->processes.exits_total != seq || snap->filesystems.count != 1 + seq % MAX_FILESYSTEMS ||
+	if (snap->boot_ns != seq * 3 || snap->processes.core_dumps != seq || snap->filesystems.count != 1 + seq % MAX_FILESYSTEMS ||
 	    snap->processes.count != 1 + seq % 1000)
 		return false;
 	for (uint32_t i = 0; i < snap->filesystems.count; i++)

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Why a thread leaves the CPU, asked at the moment it does. Cheapest sure sign first: its flags, then the system call whose
+ * registers it left on its stack, and only for read and write what kind of file stands behind the descriptor.
+ */
+#ifndef NODEMEND_ASLEEP_BPF_H
+#define NODEMEND_ASLEEP_BPF_H
+
+#include "core.bpf.h"
+#include "signals/sched.h"
+
+enum { S_IFMT_BITS = 0170000, S_IFSOCK_BITS = 0140000 };
+
+/* By name, so by the agent: numbers differ between architectures. */
+const volatile __u8 call_classes[SYSCALL_ABI_COUNT][SYSCALL_NR_MAX] = {};
+
+static __always_inline enum call_class call_class_of(struct task_struct *task)
+{
+	long nr = task_syscall_nr(task);
+	__u32 slot = syscall_slot(nr);
+
+	barrier_var(slot); /* else the compiler knows the bound, and the verifier does not */
+	return nr < 0 ? CALL_PLAIN : call_classes[syscall_abi_of(task)][slot & (SYSCALL_NR_MAX - 1)];
+}
+
+static __always_inline bool waits_on_socket(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u32 number = syscall_first_argument(regs, syscall_abi_of(task));
+	const struct fdtable *table = task->files->fdt;
+	struct file **slots = table->fd, *file = NULL;
+
+	if (number >= table->max_fds || bpf_probe_read_kernel(&file, sizeof(file), slots + number) || !file)
+		return false;
+	return (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT_BITS) == S_IFSOCK_BITS;
+}
+
+static __always_inline enum blame blame_of_call(struct task_struct *task)
+{
+	switch (call_class_of(task)) {
+	case CALL_FUTEX: return BLAME_FUTEX;
+	case CALL_NETWORK: return BLAME_NETWORK;
+	case CALL_BY_DESCRIPTOR: return waits_on_socket(task) ? BLAME_NETWORK : BLAME_SLEEP;
+	default: return BLAME_SLEEP;
+	}
+}
+
+static __always_inline bool has_no_calls(const struct task_struct *task)
+{
+	return task->flags & (PF_KTHREAD_BIT | PF_IO_WORKER_BIT);
+}
+
+/* kswapd wears PF_MEMALLOC all its life, and a kernel thread's stack has no call to look at. */
+static __always_inline enum blame blame_of_sleep(struct task_struct *task, __u32 state)
+{
+	bool of_kernel = has_no_calls(task);
+
+	if (!of_kernel && task->flags & PF_MEMALLOC_BIT)
+		return BLAME_RECLAIM;
+	if (BPF_CORE_READ_BITFIELD(task, in_iowait))
+		return BLAME_BLOCK_IO;
+	if (of_kernel)
+		return state & TASK_INTERRUPTIBLE_BIT || state & TASK_NOLOAD_BIT ? BLAME_SLEEP : BLAME_OTHER;
+	return state & TASK_INTERRUPTIBLE_BIT ? blame_of_call(task) : BLAME_OTHER;
+}
+
+/* It gives way by its own wish. */
+static __always_inline bool yields(struct task_struct *task)
+{
+	return !has_no_calls(task) && call_class_of(task) == CALL_YIELD;
+}
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One program at each switch of a CPU, for everything that is asked there. It takes no time stamp and needs no hook at wake-ups:
+ * the scheduler has just read its clock, and keeps in sched_info since when a task is queued and how long it waited before. So
+ * waits are the very ones of /proc/PID/schedstat. The idle task is no task here, neither as the one that leaves nor as the next.
+ */
+#include "asleep.bpf.h"
+#include "burst.bpf.h"
+#include "threads.bpf.h"
+#include "walk.bpf.h"
+
+/* False where tracing programs have no task storage (before v5.12): then only what sched_info alone can tell. */
+const volatile bool keeps_threads = true;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sched_histograms);
+} histograms SEC(".maps");
+
+/* Preallocated for the reason ended_threads is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct preemption_key);
+	__type(value, struct preemption_value);
+} preemptions SEC(".maps");
+
+/* A row a cgroup that is looked at deeply, made by the agent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_DEEP_ROWS);
+	__type(key, __u64);
+	__type(value, struct histogram);
+} deep_waits SEC(".maps");
+
+/* Only under the lock of this CPU's run queue, so plain additions lose nothing. */
+static __always_inline void observe(struct histogram *histogram, __u64 ns)
+{
+	__u32 bucket = histogram_bucket_of(ns);
+
+	if (bucket < HISTOGRAM_BUCKETS)
+		histogram->buckets[bucket]++;
+	histogram->sum_ns += ns;
+}
+
+static __always_inline void observe_deeply(__u64 cgroup_id, __u64 wait_ns)
+{
+	struct histogram *histogram = bpf_map_lookup_elem(&deep_waits, &cgroup_id);
+	__u32 bucket = histogram_bucket_of(wait_ns);
+
+	if (!histogram || bucket >= HISTOGRAM_BUCKETS)
+		return;
+	bump(histogram->buckets[bucket], 1); /* several CPUs, one row */
+	bump(histogram->sum_ns, wait_ns);
+}
+
+static __always_inline void count_preemption(__u64 victim, __u64 aggressor, __u64 wait_ns)
+{
+	struct preemption_key key = { .victim = victim, .aggressor = aggressor };
+	struct preemption_value first = { .count = 1, .wait_ns = wait_ns };
+	struct preemption_value *pair = bpf_map_lookup_elem(&preemptions, &key);
+	struct sched_counts *sums = get_counts();
+
+	if (!sums)
+		return;
+	sums->preemptions++;
+	sums->preempted_ns += wait_ns;
+	if (!pair) {
+		if (!bpf_map_update_elem(&preemptions, &key, &first, BPF_NOEXIST))
+			return;
+		pair = bpf_map_lookup_elem(&preemptions, &key); /* another CPU was first */
+	}
+	if (!pair) {
+		bump(sums->lost_pairs, 1);
+		return;
+	}
+	bump(pair->count, 1);
+	bump(pair->wait_ns, wait_ns);
+}
+
+/* The end of the interval that is open. A walk that reads meanwhile sees since_ns change and reads again. */
+static __always_inline void charge(struct thread *thread, __u32 blame, __u64 ns)
+{
+	if (blame < BLAME_COUNT)
+		thread->ns[blame] += ns;
+}
+
+static __always_inline __u64 since(__u64 now, __u64 then)
+{
+	if (now >= then)
+		return now - then;
+	lose(lost_clock);
+	return 0;
+}
+
+/* How much of the time off the CPU was waiting for one. Moved while it was queued, it has the part before in run_delay. */
+static __always_inline __u64 wait_of(const struct thread *thread, const struct task_struct *task, __u64 now, __u64 off_ns)
+{
+	__u64 queued = task->sched_info.last_queued, ns;
+
+	if (thread->blame == BLAME_RUNQUEUE || thread->blame == BLAME_THROTTLED)
+		return off_ns;
+	ns = task->sched_info.run_delay - thread->mark + (queued && now > queued ? now - queued : 0);
+	return ns < off_ns ? ns : off_ns;
+}
+
+static __always_inline void enter_cpu(struct thread *thread, struct task_struct *task, __u64 now, struct sched_histograms *kept)
+{
+	__u64 begin = thread->since_ns, queued = task->sched_info.last_queued;
+	__u64 off_ns = since(now, begin ? begin : queued ? queued : now), wait_ns = wait_of(thread, task, now, off_ns);
+	__u32 blame = thread->blame;
+
+	thread->since_ns = 0;
+	barrier();
+	if (blame == BLAME_THROTTLED) {
+		charge(thread, BLAME_THROTTLED, off_ns);
+	} else {
+		charge(thread, blame, off_ns - wait_ns);
+		charge(thread, BLAME_RUNQUEUE, wait_ns);
+	}
+	if (blame == BLAME_RUNQUEUE && thread->mark)
+		count_preemption(thread->cgroup_id, thread->mark, off_ns);
+	thread->blame = BLAME_ON_CPU;
+	thread->mark = task->se.sum_exec_runtime;
+	barrier();
+	thread->since_ns = now;
+
+	if (kept) {
+		observe(&kept->off, off_ns);
+		observe(&kept->wait, wait_ns);
+	}
+	if (looks_deep())
+		observe_deeply(thread->cgroup_id, wait_ns);
+}
+
+/* Between the walk that opened the intervals and the first switch we see, a thread may have got on a CPU behind our back. */
+static __always_inline void charge_slice(struct thread *thread, const struct task_struct *task, __u64 now, __u64 begin)
+{
+	__u64 arrival = task->sched_info.last_arrival;
+
+	if (thread->blame != BLAME_ON_CPU) {
+		if (arrival > begin && arrival < now) {
+			charge(thread, thread->blame, arrival - begin);
+			begin = arrival;
+		}
+		thread->mark = 0;
+	}
+	__u64 slice_ns = since(now, begin), run_ns = task->se.sum_exec_runtime - thread->mark;
+	if (!thread->mark || run_ns > slice_ns)
+		run_ns = slice_ns;
+	charge(thread, BLAME_ON_CPU, run_ns);
+	charge(thread, BLAME_STOLEN, slice_ns - run_ns);
+}
+
+static __always_inline void leave_cpu(struct thread *thread, struct task_struct *task, __u64 now, __u32 state, __u64 taken_by)
+{
+	__u64 begin = thread->since_ns, cgroup_id = cgroup_id_of(task);
+
+	thread->since_ns = 0;
+	barrier();
+	if (begin)
+		charge_slice(thread, task, now, begin);
+	if (state & TASK_DEAD_BIT) {
+		settle(thread, task);
+		thread->blame = BLAME_COUNT;
+		return;
+	}
+	if (cgroup_id != thread->cgroup_id || wants_settling(thread, task)) {
+		settle(thread, task);
+		thread->cgroup_id = cgroup_id;
+	}
+	if (!state) {
+		thread->blame = task_is_throttled(task) ? BLAME_THROTTLED : BLAME_RUNQUEUE;
+		thread->mark = taken_by && !yields(task) ? taken_by : 0;
+	} else {
+		thread->blame = blame_of_sleep(task, state);
+		thread->mark = task->sched_info.run_delay;
+	}
+	barrier();
+	thread->since_ns = now;
+}
+
+/* state: 0 where the one that leaves stays runnable. */
+static __always_inline void on_any_switch(struct task_struct *prev, struct task_struct *next, __u32 state)
+{
+	__u64 now = runqueue_clock(prev);
+	__u32 zero = 0;
+	bool was_busy = prev->pid != 0, is_busy = next->pid != 0;
+	struct sched_histograms *kept = keeps_histograms() ? bpf_map_lookup_elem(&histograms, &zero) : NULL;
+	struct burst *burst = bpf_map_lookup_elem(&bursts, &zero);
+
+	if (burst)
+		advance_windows(burst, kept ? &kept->window : NULL, now, was_busy, is_busy);
+	if (was_busy && kept && prev->sched_info.last_arrival && now > prev->sched_info.last_arrival)
+		observe(&kept->slice, now - prev->sched_info.last_arrival);
+	if (!keeps_threads) {
+		if (is_busy && kept && next->sched_info.last_queued)
+			observe(&kept->wait, since(now, next->sched_info.last_queued));
+		return;
+	}
+
+	struct thread *arriving = is_busy ? bpf_task_storage_get(&threads, next, NULL, 0) : NULL;
+	struct thread *leaving = was_busy ? bpf_task_storage_get(&threads, prev, NULL, 0) : NULL;
+	if (leaving)
+		leave_cpu(leaving, prev, now, state, arriving ? arriving->cgroup_id : 0);
+	if (arriving)
+		enter_cpu(arriving, next, now, kept);
+}
+
+/* v5.18, fa2c3254d7cf: prev_state became an argument, since a waker may have changed it by now. The agent loads the one that fits. */
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next, unsigned int prev_state)
+{
+	on_any_switch(prev, next, preempt ? 0 : prev_state);
+	return 0;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(on_switch_before, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	on_any_switch(prev, next, preempt ? 0 : task_state(prev));
+	return 0;
+}
+
+/* Storage is made here, in the parent's time, and never in a switch: to allocate with a run queue's lock held may wake kswapd. */
+SEC("tp_btf/task_newtask")
+int BPF_PROG(on_new_task, struct task_struct *task)
+{
+	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!thread) {
+		lose(lost_threads);
+		return 0;
+	}
+	thread->cgroup_id = cgroup_id_of(task);
+	thread->blame = BLAME_RUNQUEUE;
+	begin_counts(thread, task);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -104,13 +104,19 @@ static inline void fill_memory_trouble(struct snapshot *snap, uint64_t now)
 /* A pod's container beside the service, and a user's session. */
 static inline void fill_identities(struct snapshot *snap, uint64_t now)
 {
+	struct cgroup plain = { .processes = 1, .rss_bytes = 2048, .memory_growth_bytes = INT64_MIN, .refaults = UNKNOWN, .files = UNKNOWN,
+				.memory_current = UNKNOWN, .memory_max = UNKNOWN, .pids_current = UNKNOWN, .pids_max = UNKNOWN,
+				.some_ns = { UNKNOWN, UNKNOWN, UNKNOWN }, .full_ns = { UNKNOWN, UNKNOWN, UNKNOWN } };
+	struct cgroup *pod = &snap->cgroups.each[1], *session = &snap->cgroups.each[2];
+
 	snap->cgroups.count = 3;
-	snap->cgroups.each[1] = (struct cgroup){ .id = 78, .path = POD_CGROUP, .processes = 1, .rss_bytes = 2048, .memory_growth_bytes = INT64_MIN,
-						 .refaults = UNKNOWN, .memory_current = UNKNOWN, .memory_max = UNKNOWN };
-	strcpy(snap->cgroups.each[1].container, strrchr(POD_CGROUP, '/') + 1);
-	snap->cgroups.each[2] = (struct cgroup){ .id = 79, .path = "/user.slice/user-1000.slice/session-3.scope", .unit = "session-3.scope",
-						 .processes = 1, .rss_bytes = 1024, .memory_growth_bytes = INT64_MIN, .refaults = UNKNOWN,
-						 .memory_current = UNKNOWN, .memory_max = UNKNOWN };
+	*pod = *session = plain;
+	pod->id = 78;
+	strcpy(pod->path, POD_CGROUP);
+	strcpy(pod->container, strrchr(POD_CGROUP, '/') + 1);
+	session->id = 79;
+	strcpy(session->path, "/user.slice/user-1000.slice/session-3.scope");
+	strcpy(session->unit, "session-3.scope");
 	snap->identities.measured_ns = now;
 	snap->identities.count = 1;
 	snap->identities.each[0] = (struct cgroup_identity){ .id = 78, .runtime = RUNTIME_CONTAINERD, .container = "app", .namespace = "shop",

@@ -148,7 +148,24 @@ static uint32_t find_row(const struct identity_section *section, uint64_t id)
 	return from < section->count && section->each[from].id == id ? from : NO_INDEX;
 }
 
-/* Who is no longer to be found keeps his names: what the runtime has dropped it had named, and a cgroup never changes hands. */
+/* What is no longer to be found stays: what the runtime has dropped it had named, and a cgroup never changes hands. */
+static void take_names(const struct cgroup_identity *said, struct cgroup_identity *row)
+{
+	struct cgroup_identity old = *row;
+
+	*row = *said;
+	if (!row->runtime)
+		row->runtime = old.runtime;
+	row->sandbox |= old.sandbox;
+	if (!row->container[0] && !row->sandbox)
+		memcpy(row->container, old.container, sizeof(row->container));
+	if (!row->pod[0]) {
+		memcpy(row->pod, old.pod, sizeof(row->pod));
+		memcpy(row->namespace, old.namespace, sizeof(row->namespace));
+		memcpy(row->pod_uid, old.pod_uid, sizeof(row->pod_uid));
+	}
+}
+
 static void take_answer(struct identity_state *state, struct snapshot *snap, const struct cgroup_identity *said, int error)
 {
 	uint32_t row = find_row(&snap->identities, said->id);
@@ -156,7 +173,7 @@ static void take_answer(struct identity_state *state, struct snapshot *snap, con
 		return;
 	struct watch *watch = &state->watches[row];
 	if (!error)
-		snap->identities.each[row] = *said;
+		take_names(said, &snap->identities.each[row]);
 	/* Half a name may become a whole one: kubelet links the logs after the container has started. */
 	bool whole = !error && (said->container[0] || said->sandbox);
 	watch->backoff_ns = whole ? 0 : longer(watch->backoff_ns);

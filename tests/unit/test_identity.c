@@ -406,6 +406,31 @@ static void a_new_name_is_seen_and_one_that_comes_late(void **given)
 	assert_string_equal(snapshot_identity(bench->snap, 9)->container, "second");
 }
 
+/* The runtime's state goes while the process lives; the folder of its logs, which says less, is still there. */
+static void half_of_the_names_does_not_replace_the_whole(void **given)
+{
+	struct bench *bench = *given;
+	char whole[300];
+
+	bench_say(bench, "run/containerd" TASK ID "/config.json", SPEC(CONTAINERD_NAME "," CONTAINERD_POD(UID)));
+	open_here(bench);
+	add_cgroup(bench, 9, "/kubepods/burstable/pod" UID "/" ID);
+	(void)await_name(bench, 9, "app");
+
+	snprintf(whole, sizeof(whole), "%s/run/containerd" TASK ID "/config.json", bench->root);
+	assert_int_equal(unlink(whole), 0);
+	bench_say(bench, "var/log/pods/moved_web-2_" UID "/app/0.log", "");
+	tick(bench, 61 * NSEC_PER_SEC);
+	for (int i = 0; i < 2000 && strcmp(snapshot_identity(bench->snap, 9)->namespace, "moved") != 0; i++) {
+		poll(NULL, 0, 5);
+		tick(bench, NSEC_PER_SEC / 10);
+	}
+	const struct cgroup_identity *row = snapshot_identity(bench->snap, 9);
+	assert_string_equal(row->namespace, "moved");
+	assert_string_equal(row->container, "app");
+	assert_int_equal(row->runtime, RUNTIME_CONTAINERD);
+}
+
 /* A user's own Podman could call a container by any id, another's too. */
 static void what_a_user_claims_is_not_looked_up(void **given)
 {
@@ -489,6 +514,7 @@ int main(void)
 		BENCH_TEST(what_is_no_file_is_not_waited_for),
 		BENCH_TEST(rows_from_the_first_tick_and_names_soon),
 		BENCH_TEST(a_new_name_is_seen_and_one_that_comes_late),
+		BENCH_TEST(half_of_the_names_does_not_replace_the_whole),
 		BENCH_TEST(what_a_user_claims_is_not_looked_up),
 		BENCH_TEST(more_than_there_is_room_for_are_counted),
 		BENCH_TEST(a_state_that_hangs_holds_nobody_up),

@@ -127,6 +127,7 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
 		again[id] = old->collectors[id] != new->collectors[id];
 	again[COLLECTOR_UNIT] = again[COLLECTOR_FILESYSTEM] = true; /* what they watch is named by policies */
+	again[COLLECTOR_IDENTITY] |= strcmp(old->host_root, new->host_root) != 0;
 	for (size_t i = 0; i < sizeof(sharing) / sizeof(sharing[0]); i++)
 		reopen_together(again, sharing[i]);
 

@@ -32,6 +32,7 @@ enum collector_id {
 	COLLECTOR_DELETED,
 	COLLECTOR_PROCESS,
 	COLLECTOR_CGROUP,
+	COLLECTOR_IDENTITY,
 	COLLECTOR_KILL,
 	COLLECTOR_RECLAIM,
 	COLLECTOR_PAGECACHE,
@@ -53,6 +54,7 @@ struct config {
 	uint64_t slice_cpu_ns, slice_io_bytes, slice_rss_bytes; /* a process that used so much more is told of while it lives */
 	uint64_t measure_every_ns, deep_for_ns; /* deep_for 0 = never */
 	bool collectors[COLLECTOR_COUNT];
+	char host_root[PATH_LEN];          /* where the node's own file system is seen: "/", or a mount of it */
 	uint64_t slow_syscall_ns;          /* a working system call beyond this has a record; 0 = a second */
 	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */
 	char publisher_user[NAME_LEN];     /* "nodemend"; falls back to nobody where it does not exist */

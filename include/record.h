@@ -51,7 +51,8 @@ struct cause {
 	uint64_t start_ns, cgroup_id;
 	uint64_t rss_bytes;
 	int16_t oom_score_adj;
-	char comm[COMM_LEN], cgroup[PATH_LEN], unit[NAME_LEN], container[NAME_LEN];
+	char comm[COMM_LEN], cgroup[PATH_LEN], unit[NAME_LEN];
+	char container_id[CONTAINER_ID_LEN], container[CONTAINER_NAME_LEN], namespace[NAMESPACE_LEN], pod[POD_LEN];
 	uint32_t share_permille; /* of what drove the resource; the shares of all causes and the unnamed rest add up to 1000 */
 	char evidence[EVIDENCE_LEN];
 };

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "identity.h"
 #include "signals/block.h"
 #include "signals/deleted.h"
 #include "signals/dns.h"
@@ -251,7 +252,7 @@ struct cgroup {
 	uint64_t id;
 	char path[PATH_LEN];        /* below the hierarchy's mount: "/system.slice/nginx.service" */
 	char unit[NAME_LEN];        /* systemd's name for it; "" = none */
-	char container[NAME_LEN];   /* container id; "" = none */
+	char container[NAME_LEN];   /* the outermost container's id; "" = none. Its names: snapshot_identity() */
 	uint32_t processes, threads;
 	uint64_t files;             /* open descriptors of the members, every few ticks; UNKNOWN */
 	union {                     /* live members plus what members that ended had used */
@@ -376,6 +377,7 @@ struct snapshot {
 	struct drop_section drops;
 	struct drop_device_section drop_devices;
 	struct dns_section dns;
+	struct identity_section identities;
 	struct cgroup_section cgroups;
 	struct process_section processes;
 };
@@ -388,6 +390,7 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from);
 /* NULL when there is none. */
 const struct process *snapshot_process(const struct snapshot *snap, int32_t pid);
 const struct cgroup *snapshot_cgroup(const struct snapshot *snap, uint64_t id);
+const struct cgroup_identity *snapshot_identity(const struct snapshot *snap, uint64_t cgroup_id);
 
 /*
  * Whether the kernel has told that this cgroup was removed and its last members have had time to be reaped: nobody will be charged to

@@ -69,7 +69,7 @@ static void show_facts(const struct look *look, const cJSON *answer)
 
 static void show_place(const struct look *look, const cJSON *cause)
 {
-	static const char *const names[] = { "unit", "container", "cgroup" };
+	static const char *const names[] = { "unit", "namespace", "pod", "container", "cgroup" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (get_text(cause, names[i])[0])
 			fprintf(look->out, ", %s %s", names[i], show_text(get_text(cause, names[i])).text);

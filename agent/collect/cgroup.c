@@ -64,8 +64,10 @@ static int set_path(struct cgroup *row, const char *path, size_t length)
 		return -ENAMETOOLONG; /* cut short it would be another cgroup's name */
 	memcpy(row->path, path, length);
 	row->path[length] = '\0';
-	cgroup_unit_of(row->path, row->unit, sizeof(row->unit));
-	cgroup_container_of(row->path, row->container, sizeof(row->container));
+	struct path_identity said;
+	identity_of_path(row->path, &said);
+	snprintf(row->unit, sizeof(row->unit), "%s", said.unit);
+	snprintf(row->container, sizeof(row->container), "%s", said.container_id);
 	return 0;
 }
 

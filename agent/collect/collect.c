@@ -22,6 +22,7 @@ extern const struct collector collector_fsop;
 extern const struct collector collector_deleted;
 extern const struct collector collector_process;
 extern const struct collector collector_cgroup;
+extern const struct collector collector_identity;
 extern const struct collector collector_kill;
 extern const struct collector collector_reclaim;
 extern const struct collector collector_pagecache;
@@ -49,6 +50,7 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_DELETED] = &collector_deleted,
 	[COLLECTOR_PROCESS] = &collector_process,
 	[COLLECTOR_CGROUP] = &collector_cgroup,
+	[COLLECTOR_IDENTITY] = &collector_identity,
 	[COLLECTOR_KILL] = &collector_kill,
 	[COLLECTOR_RECLAIM] = &collector_reclaim,
 	[COLLECTOR_PAGECACHE] = &collector_pagecache,

@@ -48,8 +48,4 @@ int disk_parse(const char *text, size_t size, struct disk_section *ret);
 int interface_parse(const char *text, size_t size, struct interface_section *ret); /* /proc/net/dev */
 int netstat_parse(const char *text, size_t size, struct tcp_section *ret); /* the two listen_ counters only */
 
-/* systemd's unit and the container of a cgroup path; "" where there is none. */
-void cgroup_unit_of(const char *path, char *ret, size_t size);
-void cgroup_container_of(const char *path, char *ret, size_t size);
-
 #endif

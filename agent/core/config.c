@@ -44,6 +44,7 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 	[COLLECTOR_DELETED] = "deleted",
 	[COLLECTOR_PROCESS] = "process",
 	[COLLECTOR_CGROUP] = "cgroup",
+	[COLLECTOR_IDENTITY] = "identity",
 	[COLLECTOR_KILL] = "kill",
 	[COLLECTOR_RECLAIM] = "reclaim",
 	[COLLECTOR_PAGECACHE] = "pagecache",

@@ -47,7 +47,9 @@ static const char *candidates_problem(const struct remedy_request *request)
 		return "more candidates than there is room for";
 	for (uint32_t i = 0; i < request->candidate_count; i++) {
 		const struct cause *cause = &request->candidates[i];
-		if (!ENDED(cause->comm) || !ENDED(cause->cgroup) || !ENDED(cause->unit) || !ENDED(cause->container) || !ENDED(cause->evidence))
+		if (!ENDED(cause->comm) || !ENDED(cause->cgroup) || !ENDED(cause->unit) || !ENDED(cause->evidence))
+			return "a candidate's name has no end";
+		if (!ENDED(cause->container_id) || !ENDED(cause->container) || !ENDED(cause->namespace) || !ENDED(cause->pod))
 			return "a candidate's name has no end";
 	}
 	return NULL;

@@ -53,7 +53,14 @@ static void name_group(const struct snapshot *snap, uint64_t cgroup_id, struct c
 		return;
 	snprintf(cause->cgroup, sizeof(cause->cgroup), "%s", cgroup->path);
 	snprintf(cause->unit, sizeof(cause->unit), "%s", cgroup->unit);
-	snprintf(cause->container, sizeof(cause->container), "%s", cgroup->container);
+	snprintf(cause->container_id, sizeof(cause->container_id), "%s", cgroup->container);
+
+	const struct cgroup_identity *identity = snapshot_identity(snap, cgroup_id);
+	if (!identity)
+		return;
+	memcpy(cause->container, identity->container, sizeof(cause->container));
+	memcpy(cause->namespace, identity->namespace, sizeof(cause->namespace));
+	memcpy(cause->pod, identity->pod, sizeof(cause->pod));
 }
 
 static void name_process(const struct snapshot *snap, const struct process *process, struct cause *cause)

@@ -89,6 +89,7 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(drops);
 	COPY_SECTION(drop_devices);
 	COPY_SECTION(dns);
+	COPY_SECTION(identities);
 	COPY_SECTION(cgroups);
 	to->cgroups.rest_used = from->cgroups.rest_used;
 	to->cgroups.rest_lives = from->cgroups.rest_lives;
@@ -119,6 +120,17 @@ static int compare_cgroup(const void *key, const void *row)
 const struct cgroup *snapshot_cgroup(const struct snapshot *snap, uint64_t id)
 {
 	return bsearch(&id, snap->cgroups.each, snap->cgroups.count, sizeof(snap->cgroups.each[0]), compare_cgroup);
+}
+
+static int compare_identity(const void *key, const void *row)
+{
+	uint64_t id = *(const uint64_t *)key, other = ((const struct cgroup_identity *)row)->id;
+	return (id > other) - (id < other);
+}
+
+const struct cgroup_identity *snapshot_identity(const struct snapshot *snap, uint64_t cgroup_id)
+{
+	return bsearch(&cgroup_id, snap->identities.each, snap->identities.count, sizeof(snap->identities.each[0]), compare_identity);
 }
 
 static int compare_gone(const void *key, const void *row)

@@ -11,6 +11,7 @@
 const struct metric_table *const metric_tables[] = {
 	&metrics_of_host,
 	&metrics_of_writer,
+	&metrics_of_identity,
 	&metrics_of_socket,
 	&metrics_of_tcp,
 	&metrics_of_drop,

@@ -102,6 +102,7 @@ struct metric_table {
 };
 extern const struct metric_table metrics_of_host;
 extern const struct metric_table metrics_of_writer;
+extern const struct metric_table metrics_of_identity;
 extern const struct metric_table metrics_of_socket;
 extern const struct metric_table metrics_of_tcp;
 extern const struct metric_table metrics_of_drop;
@@ -129,6 +130,10 @@ void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t 
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);
 /* The number at `row` + metric->field in the way metric->value says; UNKNOWN is left out. */
 void sink_field(struct metric_sink *sink, const struct metric *metric, const struct label *labels, uint32_t count, const void *row);
+
+/* What every family by cgroup says of it: path, unit and, where they are known, namespace, pod and container. How many. */
+enum { CGROUP_LABELS = 5 };
+uint32_t cgroup_labels(const struct snapshot *snap, const struct cgroup *cgroup, struct label labels[CGROUP_LABELS]);
 
 /* Cumulative counts of the classic buckets; the last is +Inf, which is the count of all. */
 void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HISTOGRAM_CLASSIC + 1]);

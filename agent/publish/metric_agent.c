@@ -230,7 +230,7 @@ static void emit_cut(const struct metric *metric, const struct metric_context *c
 		return;
 
 	const struct { const char *entity; uint32_t cut; } bounds[] = {
-		{ "bpf_map", snap->maps.cut }, { "bpf_program", snap->programs.cut }, { "cgroup", snap->cgroups.cut }, { "disk", snap->disks.cut }, { "filesystem", snap->filesystems.cut }, { "interface",
+		{ "bpf_map", snap->maps.cut }, { "bpf_program", snap->programs.cut }, { "cgroup", snap->cgroups.cut }, { "disk", snap->disks.cut }, { "filesystem", snap->filesystems.cut }, { "identity", snap->identities.cut }, { "interface",
 			snap->interfaces.cut },
 		{ "process", snap->processes.cut }, { "syscall", snap->syscalls.cut }, { "syscall_deep", snap->syscall_deep.cut },
 		{ "syscall_error", snap->syscall_errors.cut }, { "syscall_in_flight", snap->syscall_in_flight.cut },

@@ -156,28 +156,21 @@ static const struct cgroup_section *fresh_cgroups(const struct metric_context *c
 	return context->snap && context_fresh(context, context->snap->cgroups.measured_ns) ? &context->snap->cgroups : NULL;
 }
 
-enum { CGROUP_LABELS = 3 };
-
-static const struct cgroup *shown_cgroup(const struct metric_context *context, uint32_t index, struct label labels[CGROUP_LABELS])
+static const struct cgroup *shown_cgroup(const struct metric_context *context, uint32_t index)
 {
-	const struct cgroup *cgroup = &context->snap->cgroups.each[context->shown->cgroups[index]];
-
-	labels[0] = (struct label){ "cgroup", cgroup->path };
-	labels[1] = (struct label){ "unit", cgroup->unit };
-	labels[2] = (struct label){ "container", cgroup->container };
-	return cgroup;
+	return &context->snap->cgroups.each[context->shown->cgroups[index]];
 }
 
 static void emit_cgroup(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
 {
 	for (uint32_t i = 0; fresh_cgroups(context) && i < context->shown->cgroup_count; i++) {
-		struct label labels[CGROUP_LABELS + 1];
-		const struct cgroup *cgroup = shown_cgroup(context, i, labels);
-		sink_field(sink, metric, labels, CGROUP_LABELS, cgroup);
+		struct label labels[CGROUP_LABELS];
+		const struct cgroup *cgroup = shown_cgroup(context, i);
+		sink_field(sink, metric, labels, cgroup_labels(context->snap, cgroup, labels), cgroup);
 	}
 }
 
-static const struct label other_cgroups[CGROUP_LABELS] = { { "cgroup", "other" }, { "unit", "" }, { "container", "" } };
+static const struct label other_cgroups = { "cgroup", "other" };
 
 static void emit_cgroup_used(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
 {
@@ -185,7 +178,7 @@ static void emit_cgroup_used(const struct metric *metric, const struct metric_co
 	if (!fresh_cgroups(context))
 		return;
 	const struct cgroup other = { .used = context->shown->other_cgroups, .lives = context->shown->other_lives };
-	sink_field(sink, metric, other_cgroups, CGROUP_LABELS, &other);
+	sink_field(sink, metric, &other_cgroups, 1, &other);
 }
 
 static void emit_cgroup_lives(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
@@ -196,18 +189,18 @@ static void emit_cgroup_lives(const struct metric *metric, const struct metric_c
 
 static void emit_cgroup_exits(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
 {
-	struct label labels[CGROUP_LABELS + 1];
-
 	if (!context_collecting(context, COLLECTOR_TASK) || !fresh_cgroups(context))
 		return;
 	for (int cause = 0; cause < EXIT_CAUSES; cause++) {
-		labels[CGROUP_LABELS] = (struct label){ "cause", causes[cause] };
 		for (uint32_t i = 0; i < context->shown->cgroup_count; i++) {
-			const struct cgroup *cgroup = shown_cgroup(context, i, labels);
-			sink_sample(sink, labels, CGROUP_LABELS + 1, cgroup->lives.exits[cause], 0);
+			struct label labels[CGROUP_LABELS + 1];
+			const struct cgroup *cgroup = shown_cgroup(context, i);
+			uint32_t count = cgroup_labels(context->snap, cgroup, labels);
+			labels[count++] = (struct label){ "cause", causes[cause] };
+			sink_sample(sink, labels, count, cgroup->lives.exits[cause], 0);
 		}
-		memcpy(labels, other_cgroups, sizeof(other_cgroups));
-		sink_sample(sink, labels, CGROUP_LABELS + 1, context->shown->other_lives.exits[cause], 0);
+		struct label other[] = { other_cgroups, { "cause", causes[cause] } };
+		sink_sample(sink, other, LABEL_COUNT(other), context->shown->other_lives.exits[cause], 0);
 	}
 }
 
@@ -217,13 +210,14 @@ static void emit_cgroup_pressure(const struct metric *metric, const struct metri
 
 	for (uint32_t i = 0; fresh_cgroups(context) && i < context->shown->cgroup_count; i++) {
 		struct label labels[CGROUP_LABELS + 1];
-		const struct cgroup *cgroup = shown_cgroup(context, i, labels);
+		const struct cgroup *cgroup = shown_cgroup(context, i);
+		uint32_t count = cgroup_labels(context->snap, cgroup, labels);
 		const uint64_t *stalled = (const uint64_t *)((const char *)cgroup + metric->field);
 
 		for (int resource = 0; resource < PSI_RESOURCE_COUNT; resource++) {
-			labels[CGROUP_LABELS] = (struct label){ "resource", resources[resource] };
+			labels[count] = (struct label){ "resource", resources[resource] };
 			if (stalled[resource] != UNKNOWN)
-				sink_sample(sink, labels, CGROUP_LABELS + 1, stalled[resource], 9);
+				sink_sample(sink, labels, count + 1, stalled[resource], 9);
 		}
 	}
 }

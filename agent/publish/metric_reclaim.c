@@ -54,11 +54,11 @@ static int compare_id(const void *key, const void *row)
 
 /* The row, which begins with its id, of each shown cgroup that has one and a name. */
 static const void *row_of(const struct metric_context *context, uint32_t shown, const void *rows, uint32_t count, size_t size,
-			  const char **ret_path)
+			  const struct cgroup **ret)
 {
 	const struct cgroup *cgroup = &context->snap->cgroups.each[context->shown->cgroups[shown]];
 
-	*ret_path = cgroup->path;
+	*ret = cgroup;
 	return cgroup->path[0] ? bsearch(&cgroup->id, rows, count, size, compare_id) : NULL;
 }
 
@@ -80,21 +80,23 @@ static void emit_cgroup_kind(const struct metric *metric, const struct metric_co
 {
 	const struct reclaim_section *section = &context->snap->reclaim;
 	uint64_t all = stall_value(metric, &section->node[kind].sums), named = 0;
-	uint32_t labels = scope ? 2 : 1;
 
 	for (uint32_t i = 0; i < context->shown->cgroup_count; i++) {
-		const char *path;
-		const struct stalled_cgroup *row = row_of(context, i, section->each, section->count, sizeof(*row), &path);
+		const struct cgroup *cgroup;
+		const struct stalled_cgroup *row = row_of(context, i, section->each, section->count, sizeof(*row), &cgroup);
 
 		if (!row || !row->stalls.of[kind].count)
 			continue;
-		struct label label[] = { { "cgroup", path }, { "scope", scope } };
+		struct label labels[CGROUP_LABELS + 1];
+		uint32_t count = cgroup_labels(context->snap, cgroup, labels);
+		if (scope)
+			labels[count++] = (struct label){ "scope", scope };
 		uint64_t value = stall_value(metric, &row->stalls.of[kind]);
-		sink_sample(sink, label, labels, value, stall_decimals(metric));
+		sink_sample(sink, labels, count, value, stall_decimals(metric));
 		named += value;
 	}
 	struct label label[] = { { "cgroup", "other" }, { "scope", scope } };
-	sink_sample(sink, label, labels, all > named ? all - named : 0, stall_decimals(metric));
+	sink_sample(sink, label, scope ? 2 : 1, all > named ? all - named : 0, stall_decimals(metric));
 }
 
 static void emit_cgroup_reclaim(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
@@ -135,13 +137,13 @@ static void emit_cgroup_cache(const struct metric *metric, const struct metric_c
 	if (!section)
 		return;
 	for (uint32_t i = 0; i < context->shown->cgroup_count; i++) {
-		const char *path;
-		const struct cache_user *row = row_of(context, i, section->each, section->count, sizeof(*row), &path);
+		const struct cgroup *cgroup;
+		const struct cache_user *row = row_of(context, i, section->each, section->count, sizeof(*row), &cgroup);
 
 		if (!row)
 			continue;
-		struct label label = { "cgroup", path };
-		sink_field(sink, metric, &label, 1, &row->use);
+		struct label labels[CGROUP_LABELS];
+		sink_field(sink, metric, labels, cgroup_labels(context->snap, cgroup, labels), &row->use);
 		named += *(const uint64_t *)((const char *)&row->use + metric->field);
 	}
 	uint64_t all = *(const uint64_t *)((const char *)&section->node + metric->field);
@@ -171,9 +173,9 @@ static void emit_cgroup_refaults(const struct metric *metric, const struct metri
 		return;
 	for (uint32_t i = 0; i < context->shown->cgroup_count; i++) {
 		const struct cgroup *cgroup = &snap->cgroups.each[context->shown->cgroups[i]];
-		struct label labels[] = { { "cgroup", cgroup->path }, { "unit", cgroup->unit }, { "container", cgroup->container } };
+		struct label labels[CGROUP_LABELS];
 
-		sink_field(sink, metric, labels, LABEL_COUNT(labels), cgroup);
+		sink_field(sink, metric, labels, cgroup_labels(snap, cgroup, labels), cgroup);
 	}
 }
 
@@ -219,10 +221,10 @@ static void emit_cgroup_growth(const struct metric *metric, const struct metric_
 	for (uint32_t i = 0; i < context->shown->cgroup_count; i++) {
 		const struct cgroup *cgroup = &snap->cgroups.each[context->shown->cgroups[i]];
 		int64_t growth = *(const int64_t *)((const char *)cgroup + metric->field);
-		struct label labels[] = { { "cgroup", cgroup->path }, { "unit", cgroup->unit }, { "container", cgroup->container } };
+		struct label labels[CGROUP_LABELS];
 
 		if (growth != INT64_MIN)
-			sink_sample(sink, labels, LABEL_COUNT(labels), per_second(growth, GROWTH_WINDOW_NS), 0);
+			sink_sample(sink, labels, cgroup_labels(snap, cgroup, labels), per_second(growth, GROWTH_WINDOW_NS), 0);
 	}
 }
 

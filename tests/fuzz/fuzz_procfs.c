@@ -81,21 +81,10 @@ static void fuzz_interfaces(const char *text, size_t size)
 		require(section.count <= MAX_INTERFACES);
 }
 
-static void fuzz_cgroup_path(const char *text, size_t size)
-{
-	char path[PATH_LEN], unit[NAME_LEN], container[NAME_LEN];
-	size_t length = size < sizeof(path) ? size : sizeof(path) - 1;
-	memcpy(path, text, length);
-	path[length] = '\0';
-	cgroup_unit_of(path, unit, sizeof(unit));
-	cgroup_container_of(path, container, sizeof(container));
-	require(terminated(unit, NAME_LEN) && terminated(container, NAME_LEN) && !strchr(unit, '/') && !strchr(container, '/'));
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(const char *, size_t) = {
-		fuzz_cpu, fuzz_memory, fuzz_psi, fuzz_disk, fuzz_mounts, fuzz_interfaces, fuzz_cgroup_path,
+		fuzz_cpu, fuzz_memory, fuzz_psi, fuzz_disk, fuzz_mounts, fuzz_interfaces,
 	};
 	if (size == 0)
 		return 0;

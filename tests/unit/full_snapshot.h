@@ -99,6 +99,30 @@ static inline void fill_memory_trouble(struct snapshot *snap, uint64_t now)
 	snap->pagecache.each[0] = (struct cache_user){ .id = 77, .use = { .accessed_bytes = 4096, .filled_bytes = 4096 } };
 }
 
+#define POD_CGROUP "/kubepods/burstable/pod3a1f4c1e-8c7b-4d62-9d5a-6f6d1c0b2a3e/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* A pod's container beside the service, and a user's session. */
+static inline void fill_identities(struct snapshot *snap, uint64_t now)
+{
+	struct cgroup plain = { .processes = 1, .rss_bytes = 2048, .memory_growth_bytes = INT64_MIN, .refaults = UNKNOWN, .files = UNKNOWN,
+				.memory_current = UNKNOWN, .memory_max = UNKNOWN, .pids_current = UNKNOWN, .pids_max = UNKNOWN,
+				.some_ns = { UNKNOWN, UNKNOWN, UNKNOWN }, .full_ns = { UNKNOWN, UNKNOWN, UNKNOWN } };
+	struct cgroup *pod = &snap->cgroups.each[1], *session = &snap->cgroups.each[2];
+
+	snap->cgroups.count = 3;
+	*pod = *session = plain;
+	pod->id = 78;
+	strcpy(pod->path, POD_CGROUP);
+	strcpy(pod->container, strrchr(POD_CGROUP, '/') + 1);
+	session->id = 79;
+	strcpy(session->path, "/user.slice/user-1000.slice/session-3.scope");
+	strcpy(session->unit, "session-3.scope");
+	snap->identities.measured_ns = now;
+	snap->identities.count = 1;
+	snap->identities.each[0] = (struct cgroup_identity){ .id = 78, .runtime = RUNTIME_CONTAINERD, .container = "app", .namespace = "shop",
+		.pod = "web-7d9f-x2x", .pod_uid = "3a1f4c1e-8c7b-4d62-9d5a-6f6d1c0b2a3e" };
+}
+
 /* Cgroup 77 is shown; 0 is the rest, and 5 one that has no name any more. */
 static inline void fill_syscall_rows(struct snapshot *snap, uint64_t now)
 {
@@ -171,6 +195,7 @@ static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t sys
 	snap->cgroups.rest_used.cpu_ns = NSEC_PER_SEC;
 	snap->cgroups.rest_lives.forks = 12;
 
+	fill_identities(snap, now);
 	fill_memory_trouble(snap, now);
 
 	snap->writers.measured_ns = now;

@@ -179,6 +179,9 @@ static inline void draw_incident(uint64_t *seed, struct incident *to)
 		DRAW_TEXT(seed, cause->cgroup);
 		DRAW_TEXT(seed, cause->unit);
 		DRAW_TEXT(seed, cause->container);
+		DRAW_TEXT(seed, cause->container_id);
+		DRAW_TEXT(seed, cause->namespace);
+		DRAW_TEXT(seed, cause->pod);
 		DRAW_TEXT(seed, cause->evidence);
 	}
 	to->action_count = draw(seed, MAX_INCIDENT_ACTIONS + 1);

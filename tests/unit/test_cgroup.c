@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cgroups: names from ids of real directories, what a path says, rows that go, and the memory controller's files. */
+/* Cgroups: names from ids of real directories, rows that go, and the memory controller's files. */
 #include "collect_bench.h"
 
 #include "collect/procfs.h"
@@ -7,61 +7,6 @@
 #include <sys/capability.h>
 
 extern const struct collector collector_cgroup;
-
-/* --- what a path says ---------------------------------------------------------------------------------------------------- */
-
-#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define POD "3a1f4c1e_8c7b_4d62_9d5a_6f6d1c0b2a3e"
-
-static void paths_of_the_field(void **given)
-{
-	static const struct {
-		const char *path, *unit;
-		bool container;
-	} table[] = {
-		{ "/", "", false },
-		{ "/init.scope", "init.scope", false },
-		{ "/system.slice", "system.slice", false },
-		{ "/system.slice/nginx.service", "nginx.service", false },
-		{ "/system.slice/foo.service/supervisor", "foo.service", false },
-		{ "/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service", false },
-		{ "/system.slice/system-serial\\x2dgetty.slice", "system-serial\\x2dgetty.slice", false },
-		{ "/user.slice/user-1000.slice/session-3.scope", "session-3.scope", false },
-		{ "/user.slice/user-1000.slice/user@1000.service/app.slice/app-gnome-firefox-1234.scope", "app-gnome-firefox-1234.scope", false },
-		{ "/user.slice/user-1000.slice/user@1000.service/session.slice/dbus.service", "dbus.service", false },
-		{ "/user.slice/user-1000.slice/user@1000.service/app.slice", "user@1000.service", false },
-		/* What a service's own user made below it does not rename it. */
-		{ "/system.slice/web.service/sshd.service", "web.service", false },
-		{ "/system.slice/docker-" ID ".scope", NULL, true },
-		{ "/system.slice/docker-" ID ".scope/system.slice/nginx.service", NULL, true },
-		{ "/docker/" ID, "", true },
-		{ "/docker/" ID "/init.scope", "init.scope", true },
-		{ "/machine.slice/libpod-" ID ".scope/container", NULL, true },
-		{ "/machine.slice/libpod-conmon-" ID ".scope", NULL, false },
-		{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" POD ".slice/cri-containerd-" ID ".scope", NULL, true },
-		{ "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" POD ".slice/crio-" ID ".scope", NULL, true },
-		{ "/kubepods/burstable/pod3a1f4c1e-8c7b-4d62-9d5a-6f6d1c0b2a3e/" ID, "", true },
-		{ "/system.slice/containerd.service/kubepods-burstable-pod" POD ".slice:cri-containerd:" ID, "containerd.service", true },
-		{ "/machine.slice/systemd-nspawn@web.service/payload/system.slice/app.service", "systemd-nspawn@web.service", false },
-		{ "/lxc.payload.web/system.slice/app.service", "app.service", false },
-		{ "/docker/0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef", "", false },
-		{ "/docker/x" ID, "", false },
-		{ "/.service/.slice", "", false },
-	};
-	char unit[NAME_LEN], container[NAME_LEN];
-
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		cgroup_unit_of(table[i].path, unit, sizeof(unit));
-		cgroup_container_of(table[i].path, container, sizeof(container));
-		if (table[i].unit)
-			assert_string_equal(unit, table[i].unit);
-		else
-			assert_true(unit[0] != '\0');
-		assert_int_equal(container[0] != '\0', table[i].container);
-		if (table[i].container)
-			assert_int_equal(strncmp(container, ID, strlen(container)), 0);
-	}
-}
 
 /* --- rows ----------------------------------------------------------------------------------------------------------------- */
 
@@ -340,7 +285,6 @@ static void pressure_and_pids_are_read_in_turn(void **given)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(paths_of_the_field),
 		BENCH_TEST(ids_become_names),
 		BENCH_TEST(members_name_what_handles_cannot),
 		BENCH_TEST(the_empty_go_after_a_minute),

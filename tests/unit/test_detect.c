@@ -267,6 +267,29 @@ static void grower_is_the_cause_and_not_the_largest(void **state)
 	free(snap);
 }
 
+static void a_cause_says_whose_container_it_is(void **state)
+{
+	struct snapshot *snap = scene_new();
+	scene_process(snap, 11, "leaker", MIB(900), (int64_t)MIB(600))->cgroup_id = 78;
+	scene_process(snap, 12, "other", MIB(900), (int64_t)MIB(60))->cgroup_id = 79;
+	snap->cgroups.count = 2;
+	snap->cgroups.each[0] = (struct cgroup){ .id = 78, .path = "/kubepods/x", .container = "0123" };
+	snap->cgroups.each[1] = (struct cgroup){ .id = 79, .path = "/system.slice/a.service", .unit = "a.service" };
+	snap->identities.count = 1;
+	snap->identities.each[0] = (struct cgroup_identity){ .id = 78, .container = "app", .pod = "web-1", .namespace = "shop" };
+
+	struct finding finding = finding_about(KIND_MEMORY_EXHAUSTION, TARGET_NODE, 0);
+	struct cause causes[MAX_CAUSES];
+	assert_int_equal(rank_causes(snap, NULL, &finding, causes), 2);
+	assert_string_equal(causes[0].container_id, "0123");
+	assert_string_equal(causes[0].container, "app");
+	assert_string_equal(causes[0].pod, "web-1");
+	assert_string_equal(causes[0].namespace, "shop");
+	assert_string_equal(causes[1].unit, "a.service");
+	assert_string_equal(causes[1].pod, "");
+	free(snap);
+}
+
 static void one_that_has_stopped_growing_is_not_the_cause(void **state)
 {
 	struct snapshot *snap = scene_new();
@@ -345,6 +368,7 @@ int main(void)
 		cmocka_unit_test(unit_that_systemd_does_not_answer_for_is_unknown),
 		cmocka_unit_test(nearness_is_told_before_the_threshold),
 		cmocka_unit_test(grower_is_the_cause_and_not_the_largest),
+		cmocka_unit_test(a_cause_says_whose_container_it_is),
 		cmocka_unit_test(one_that_has_stopped_growing_is_not_the_cause),
 		cmocka_unit_test(size_is_the_evidence_when_nobody_grows),
 		cmocka_unit_test(writers_of_other_filesystems_do_not_count),

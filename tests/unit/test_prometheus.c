@@ -171,7 +171,7 @@ static void numbers_stand_under_their_names(void **state)
 	assert_line(page, "nodemend_self_resident_bytes{process=\"publisher\"} 5242880");
 	assert_line(page, "nodemend_unit_active{unit=\"app.service\"} 0");
 	assert_line(page,
-		"nodemend_cgroup_memory_current_bytes{cgroup=\"/system.slice/app.service\",unit=\"app.service\",container=\"\"} 8192");
+		"nodemend_cgroup_memory_current_bytes{cgroup=\"/system.slice/app.service\",unit=\"app.service\"} 8192");
 }
 
 static void the_network_adds_up(void **state)
@@ -208,8 +208,8 @@ static void the_network_adds_up(void **state)
 	assert_line(page, "nodemend_dns_request_seconds_total{cgroup=\"other\",server=\"other\",rcode=\"NXDOMAIN\"} 0.01");
 }
 
-#define APP "cgroup=\"/system.slice/app.service\",unit=\"app.service\",container=\"\""
-#define OTHER "cgroup=\"other\",unit=\"\",container=\"\""
+#define APP "cgroup=\"/system.slice/app.service\",unit=\"app.service\""
+#define OTHER "cgroup=\"other\""
 
 /* What is shown and the rest add up to the node. */
 static void cgroups_and_their_rest(void **state)
@@ -561,14 +561,14 @@ static void stalls_and_the_page_cache_add_up(void **state)
 	struct fixture *fixture = *state;
 	const char *text = render(fixture, &prometheus_writer, 0);
 
-	assert_line(text, "nodemend_cgroup_reclaim_stalls_total{cgroup=\"/system.slice/app.service\",scope=\"own_limit\"} 3");
+	assert_line(text, "nodemend_cgroup_reclaim_stalls_total{cgroup=\"/system.slice/app.service\",unit=\"app.service\",scope=\"own_limit\"} 3");
 	assert_line(text, "nodemend_cgroup_reclaim_stalls_total{cgroup=\"other\",scope=\"own_limit\"} 1");
 	assert_line(text, "nodemend_cgroup_reclaim_stalls_total{cgroup=\"other\",scope=\"node\"} 4");
 	assert_line(text, "nodemend_cgroup_reclaim_stall_seconds_total{cgroup=\"other\",scope=\"own_limit\"} 0.002");
 	assert_line(text, "nodemend_reclaim_stall_seconds_count{scope=\"own_limit\"} 4");
 	assert_line(text, "nodemend_cgroup_page_cache_accessed_bytes_total{cgroup=\"other\"} 36864");
 	assert_line(text, "nodemend_page_cache_filled_bytes_total 8192");
-	assert_line(text, "nodemend_cgroup_growth_bytes_per_second{cgroup=\"/system.slice/app.service\",unit=\"app.service\",container=\"\"} 100");
+	assert_line(text, "nodemend_cgroup_growth_bytes_per_second{cgroup=\"/system.slice/app.service\",unit=\"app.service\"} 100");
 	assert_null(strstr(text, "nodemend_cgroup_memory_growth_bytes_per_second{"));
 
 	/* Before v6.12 nobody says what was asked for. */
@@ -576,6 +576,34 @@ static void stalls_and_the_page_cache_add_up(void **state)
 	text = render(fixture, &prometheus_writer, 0);
 	assert_null(strstr(text, "page_cache_accessed"));
 	assert_line(text, "nodemend_page_cache_filled_bytes_total 8192");
+}
+
+#define POD_ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define POD_LABELS "cgroup=\"" POD_CGROUP "\",namespace=\"shop\",pod=\"web-7d9f-x2x\",container=\"app\""
+
+/* What is not known is no label at all, and whoever joins finds the same names on both sides. */
+static void who_is_who(void **state)
+{
+	const char *page = render(*state, &prometheus_writer, 0);
+
+	assert_line(page, "nodemend_cgroup_info{" POD_LABELS ",runtime=\"containerd\",container_id=\"" POD_ID "\","
+			  "pod_uid=\"3a1f4c1e-8c7b-4d62-9d5a-6f6d1c0b2a3e\",qos=\"Burstable\",type=\"container\"} 1");
+	assert_line(page, "nodemend_cgroup_info{cgroup=\"/system.slice/app.service\",unit=\"app.service\",slice=\"system.slice\"} 1");
+	assert_line(page, "nodemend_cgroup_info{cgroup=\"/user.slice/user-1000.slice/session-3.scope\",unit=\"session-3.scope\","
+			  "slice=\"user-1000.slice\",uid=\"1000\",session=\"3\"} 1");
+	assert_line(page, "nodemend_cgroup_resident_bytes{" POD_LABELS "} 2048");
+}
+
+static void a_sandbox_has_no_container_name(void **state)
+{
+	struct fixture *fixture = *state;
+	struct cgroup_identity *row = &fixture->snap->identities.each[0];
+	row->sandbox = true;
+	row->container[0] = '\0';
+	const char *page = render(fixture, &prometheus_writer, 0);
+
+	assert_non_null(strstr(page, "qos=\"Burstable\",type=\"sandbox\"} 1"));
+	assert_line(page, "nodemend_cgroup_resident_bytes{cgroup=\"" POD_CGROUP "\",namespace=\"shop\",pod=\"web-7d9f-x2x\"} 2048");
 }
 
 static void the_reference_is_the_table(void **state)
@@ -650,6 +678,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(accept_is_understood),
 		cmocka_unit_test_setup_teardown(who_was_killed_adds_up, open_fixture, close_fixture),
 		cmocka_unit_test_setup_teardown(stalls_and_the_page_cache_add_up, open_fixture, close_fixture),
+		TEST(who_is_who),
+		TEST(a_sandbox_has_no_container_name),
 		cmocka_unit_test(the_reference_is_the_table),
 	};
 	return cmocka_run_group_tests_name("prometheus", tests, NULL, NULL);

@@ -57,12 +57,12 @@ int delivery_open(int epoll_fd, int spool_dir_fd, struct keys *keys, struct outp
 /* Puts what is still in memory on disk; waits for nobody. */
 void delivery_close(struct delivery *delivery);
 
-/* `output` is the index into outputs->each, `url` the index of its URL. The name of the spool's folder is the output's, with -1, -2, …
- * for the second URL on. */
+/* `output` is the index into outputs->each, `url` the index of its URL. The spool's folder is named by the output, with .1, .2, … behind it for
+ * the second address on. */
 int delivery_add(struct delivery *delivery, const struct outputs *outputs, uint32_t output, uint32_t url, const struct outlet_family *family,
 		 void *context, struct outlet **ret);
 /* Takes a copy. 0; -EMSGSIZE, -ENOMEM: dropped and counted. Never waits. */
-int outlet_put(struct outlet *outlet, const struct parcel *parcel, int64_t wall_ns);
+int outlet_put(struct outlet *outlet, const struct parcel *parcel);
 /* Whether nothing waits; for protocols in which a newer parcel makes an older one moot. */
 bool outlet_is_idle(const struct outlet *outlet);
 /* The content of a secret file as it now is, without the newline at its end; NULL where it cannot be read. Good until the next turn. */

@@ -26,6 +26,7 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_processes,
 	&metrics_of_cost,
 	&metrics_of_agent,
+	&metrics_of_outputs,
 	NULL,
 };
 /* clang-format on */

@@ -13,6 +13,7 @@
 #include "publish/text.h"
 #include "snapshot.h"
 
+struct output_page;
 struct records;
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_UNTYPED };
@@ -49,7 +50,8 @@ struct metric_context {
 	uint64_t now_ns;             /* CLOCK_BOOTTIME: the snapshot as a whole may have gone stale, too */
 	const struct shown *shown;
 	const struct records *records;
-	const struct publisher_counters *counters;
+	const struct publisher_counters *counters; /* NULL: not in this process */
+	const struct output_page *outputs;         /* NULL: none */
 };
 
 struct label {
@@ -116,6 +118,8 @@ extern const struct metric_table metrics_of_irq;
 extern const struct metric_table metrics_of_syscall;
 extern const struct metric_table metrics_of_processes;
 extern const struct metric_table metrics_of_cost;
+extern const struct metric_table metrics_of_kernel;
+extern const struct metric_table metrics_of_outputs;
 extern const struct metric_table metrics_of_agent;
 /* All of them, in the order of the outputs; NULL ends the list. */
 extern const struct metric_table *const metric_tables[];

@@ -62,7 +62,9 @@ void delivery_close(struct delivery *delivery);
 int delivery_add(struct delivery *delivery, const struct outputs *outputs, uint32_t output, uint32_t url, const struct outlet_family *family,
 		 void *context, struct outlet **ret);
 /* Takes a copy. 0; -EMSGSIZE, -ENOMEM: dropped and counted. Never waits. */
-int outlet_put(struct outlet *outlet, const struct parcel *parcel, int64_t wall_ns);
+int outlet_put(struct outlet *outlet, const struct parcel *parcel);
+/* From judge(): the receiver takes the parcel, but for so many of its items. They count as dropped, not as sent. */
+void outlet_reject(struct outlet *outlet, uint64_t items);
 /* Whether nothing waits; for protocols in which a newer parcel makes an older one moot. */
 bool outlet_is_idle(const struct outlet *outlet);
 /* The content of a secret file as it now is, without the newline at its end; NULL where it cannot be read. Good until the next turn. */

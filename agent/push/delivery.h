@@ -57,8 +57,8 @@ int delivery_open(int epoll_fd, int spool_dir_fd, struct keys *keys, struct outp
 /* Puts what is still in memory on disk; waits for nobody. */
 void delivery_close(struct delivery *delivery);
 
-/* `output` is the index into outputs->each, `url` the index of its URL. The name of the spool's folder is the output's, with -1, -2, …
- * for the second URL on. */
+/* `output` is the index into outputs->each, `url` the index of its URL. The spool's folder is named by the output, with .1, .2, … behind it for
+ * the second address on. */
 int delivery_add(struct delivery *delivery, const struct outputs *outputs, uint32_t output, uint32_t url, const struct outlet_family *family,
 		 void *context, struct outlet **ret);
 /* Takes a copy. 0; -EMSGSIZE, -ENOMEM: dropped and counted. Never waits. */

@@ -52,10 +52,10 @@ def values(attributes):
 
 
 class Receiver:
-    def __init__(self, bench, name="receiver"):
-        self.file = Path(bench.dir, name + ".jsonl")
+    def __init__(self, bench, port=0):
+        self.file = Path(bench.dir, "receiver.jsonl")
         self.file.touch()
-        self.process = subprocess.Popen(["node", HERE / "receiver.js", self.file], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(["node", HERE / "receiver.js", self.file, str(port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         env={**os.environ, "NODE_PATH": str(node_modules())})
         bench.stack.callback(self.close)
         word, port = self.process.stdout.readline().decode().split()
@@ -181,11 +181,19 @@ def compare(feed, families):
     return numbers, histograms, wrong + [f"not in the feed: {name}" for name in sorted(strangers)]
 
 
+def count_points(row):
+    return sum(len((metric.get("gauge") or metric.get("sum") or metric["exponentialHistogram"])["dataPoints"])
+               for items in row["request"]["resourceMetrics"] for scope in items["scopeMetrics"] for metric in scope["metrics"]
+               if not metric["name"].endswith(OVERFLOW))
+
+
 def metrics(bench):
     if not can_run(bench):
         return
     receiver = Receiver(bench)
-    agent = bench.agent(config(receiver.url, "max_samples: 300"))
+    os.environ["K8S_NODE_NAME"] = "k8s-1"
+    agent = bench.agent(config(receiver.url + "/", "max_samples: 300", "headers: {X-Scope-OrgID: t1}"))
+    del os.environ["K8S_NODE_NAME"]
     agent.next_feed(2)
 
     def both():
@@ -198,7 +206,10 @@ def metrics(bench):
     numbers, histograms, wrong = compare(feed, families)
     bench.ok("every family and value of the feed", not wrong and numbers > 300 and histograms > 5, f"{numbers}, {histograms}: {wrong[:5]}")
     bench.note(f"{numbers} numbers and {histograms} histograms compared")
-    bench.ok("in bounded requests", len([row for row in receiver.lines("metrics") if row["size"]]) > 3)
+    rows = receiver.lines("metrics")
+    bench.ok("in bounded requests", len(rows) > 3 and all(count_points(row) <= 300 for row in rows))
+    bench.equal("where the protocol says", {row["path"] for row in rows}, {"/v1/metrics"})
+    bench.equal("with the headers that were asked for", {row["headers"].get("x-scope-orgid") for row in rows}, {"t1"})
 
     boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     start = int(families["node_context_switches_total"][0][1]["startTimeUnixNano"]) / 1e9
@@ -211,6 +222,7 @@ def metrics(bench):
     resource = values(receiver.lines("metrics")[0]["request"]["resourceMetrics"][0]["resource"]["attributes"])
     bench.equal("host.name", resource.get("host.name"), "otlp-test")
     bench.equal("service.name", resource.get("service.name"), "nodemend")
+    bench.equal("k8s.node.name", resource.get("k8s.node.name"), "k8s-1")
     with contextlib.suppress(OSError):
         machine = Path("/etc/machine-id").read_text().strip()
         bench.equal("host.id", resource.get("host.id", ""), machine if len(machine) == 32 else "")
@@ -222,8 +234,8 @@ def metrics(bench):
     bench.equal("the payload again is taken", receiver.post("/v1/metrics", raw, headers), 200)
 
     plain = gzip.decompress(raw)
-    spoiled = gzip.compress(plain[:1] + bytes([plain[1] ^ 1]) + plain[2:])
-    bench.equal("a spoiled one is not", receiver.post("/v1/metrics", spoiled, headers), 400)
+    for what, spoiled in (("cut short", plain[:-1]), ("of another field", b"\x12" + plain[1:]), ("of nothing known", b"\xff" * 100)):
+        bench.equal(f"one {what} is not", receiver.post("/v1/metrics", gzip.compress(spoiled), headers), 400)
 
 
 # --- an incident --------------------------------------------------------------------------------------------------------
@@ -294,7 +306,8 @@ def shadow(bench):
     receiver = Receiver(bench)
     mount = bench.loop_filesystem(64)
     old = old_logs(mount, 40)
-    agent = bench.agent(config(receiver.url, "metrics: false", policies=policy(mount, "shadow")))
+    paths = ("metrics: false", 'logs_path: "/own/logs"', 'traces_path: ""')
+    agent = bench.agent(config(receiver.url + "/traces", *paths, policies=policy(mount, "shadow")))
     action = wait_for("the plan", lambda: next((a for a in agent.actions(remedy="clean-files") if a["ended"]), None), 40)
     old.unlink()
     incident = wait_for("the end", lambda: next(iter(agent.incidents(state="resolved")), None), 40)
@@ -310,6 +323,7 @@ def shadow(bench):
     bench.equal("the action's record", [a["nodemend.action.id"] for a, _ in receiver.records("nodemend.action")], [action["id"]])
     bench.equal("nothing was refused", receiver.bad(), [])
     bench.equal("no metrics where none are wanted", receiver.lines("metrics"), [])
+    bench.equal("each signal at its own address", {row["path"] for row in receiver.lines()}, {"/traces/own/logs", "/traces"})
 
 
 def enforced(bench):
@@ -349,5 +363,27 @@ def enforced(bench):
     bench.equal("nothing was refused", receiver.bad(), [])
 
 
+def later(bench):
+    """Nobody listens while it happens, and the agent is started anew: the spool has it, and each of it arrives once."""
+    if not can_run(bench):
+        return
+    port = harness.free_port()
+    mount = bench.loop_filesystem(64)
+    old = old_logs(mount, 40)
+    agent = bench.agent(config(f"http://127.0.0.1:{port}", "metrics: false", policies=policy(mount, "shadow")))
+    wait_for("the plan", lambda: next((a for a in agent.actions(remedy="clean-files") if a["ended"]), None), 40)
+    old.unlink()
+    incident = wait_for("the end", lambda: next(iter(agent.incidents(state="resolved")), None), 40)
+    bench.equal("the agent ends", agent.stop(), 0)
+    agent.start()
+    receiver = Receiver(bench, port)
+    wait_for("its root span", lambda: any(not span.get("parentSpanId") for _, span in receiver.spans()), 60)
+    wait_for("all records", lambda: len(receiver.records()) >= len(incident["history"]) + 1, 60)
+    agent.next_feed(3)
+    bench.equal("each record once", len(receiver.records()), len(incident["history"]) + 1)
+    bench.equal("each span once", len(receiver.spans()), len({span["spanId"] for _, span in receiver.spans()}))
+    bench.equal("nothing was refused", receiver.bad(), [])
+
+
 if __name__ == "__main__":
-    raise SystemExit(harness.main(metrics, shadow, enforced))
+    raise SystemExit(harness.main(metrics, shadow, enforced, later))

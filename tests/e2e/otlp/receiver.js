@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // An OTLP/HTTP receiver on OpenTelemetry's own decoders (the generated ones of @opentelemetry/otlp-transformer):
-//   node receiver.js FILE     says `listening PORT`; each request that it takes becomes a line of JSON in FILE
+//   node receiver.js FILE [PORT]     says `listening PORT`; each request that it takes becomes a line of JSON in FILE
 // It is stricter than the protocol: what its decoders do not know, an id of the wrong length, a histogram whose counts do not add up
 // or a time that is missing makes the request a bad one, 400. POST /plan {"logs": [{"status": 503, "retry_after": "1"}, {"rejected": 2}]}
 // says how the next requests of a signal are answered.
@@ -145,4 +145,4 @@ const server = http.createServer((request, response) => {
     }
   });
 });
-server.listen(0, '127.0.0.1', () => console.log(`listening ${server.address().port}`));
+server.listen(Number(process.argv[3] || 0), '127.0.0.1', () => console.log(`listening ${server.address().port}`));

@@ -3,7 +3,6 @@
 #include "push/otlp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,8 +10,8 @@
 #include "core/log.h"
 #include "push/otlp_logs.h"
 #include "push/otlp_metrics.h"
+#include "push/otlp_news.h"
 #include "push/otlp_response.h"
-#include "push/otlp_told.h"
 #include "push/otlp_traces.h"
 
 #define SAY_AGAIN_NS (60 * NSEC_PER_SEC)
@@ -20,11 +19,7 @@
 
 enum {
 	REQUEST_BYTES = 512 << 10,  /* before gzip: receivers take 4 MiB at least, and half a parcel is left for what does not shrink */
-	SHADOWS_MAX = 64,           /* as many actions as the agent remembers */
 };
-
-/* An action that was planned only; the same in earnest links to it. */
-struct shadow { char incident[ID_LEN], remedy[NAME_LEN], id[ID_LEN]; };
 
 struct otlp;
 struct destination {
@@ -50,12 +45,10 @@ struct otlp {
 	struct otlp_records records;
 	struct text body;
 
-	uint32_t shadow_count;      /* ever noted; the newest at (count - 1) % SHADOWS_MAX */
-	struct shadow shadows[SHADOWS_MAX];
+	struct otlp_news news;
 	int told_dir_fd;            /* -1: nobody remembers */
 	char told_name[NAME_LEN + 8];
 	bool told_trouble;          /* said */
-	struct otlp_told told;
 };
 
 /* --- sending --------------------------------------------------------------------------------------------------------------- */
@@ -120,62 +113,28 @@ static void on_snapshot(void *state, const struct metric_context *context, struc
 
 /* --- incidents and actions ------------------------------------------------------------------------------------------------- */
 
-static void log_changes(struct otlp *otlp, const struct incident *incident, uint32_t told)
-{
-	uint32_t count = otlp_at_most(incident->history_count, MAX_INCIDENT_HISTORY);
-
-	otlp_records_begin(&otlp->records);
-	for (uint32_t i = 0; i < count; i++)
-		if (otlp_history_ordinal(incident, i) >= told)
-			otlp_log_incident(&otlp->records, incident, i, otlp->now.wall_ns);
-	send_records(otlp, OTLP_LOGS, otlp->now.wall_ns);
-}
-
 static void on_incident(void *state, const struct incident *incident, struct moment now)
 {
 	struct otlp *otlp = state;
-	struct otlp_told_row *row = otlp_told_of(&otlp->told, incident->id);
-	uint32_t changes = incident->history_count + incident->history_cut;
-	bool over = incident->state == INCIDENT_RESOLVED && !row->ended;
+	struct otlp_incident_news news;
 
 	otlp->now = now;
-	if (changes <= row->changes && !over)
-		return; /* another share of a cause is no change */
-	if (otlp->output->logs)
-		log_changes(otlp, incident, row->changes);
+	if (!otlp_news_incident(&otlp->news, incident, &news))
+		return;
+	if (otlp->output->logs) {
+		otlp_records_begin(&otlp->records);
+		for (uint32_t i = news.first_entry; i < news.entry_end; i++)
+			otlp_log_incident(&otlp->records, incident, i, now.wall_ns);
+		send_records(otlp, OTLP_LOGS, now.wall_ns);
+	}
 	if (otlp->output->traces) {
 		otlp_records_begin(&otlp->records);
-		if (!row->changes)
+		if (news.opened)
 			otlp_span_detection(&otlp->records, incident);
-		if (over)
+		if (news.over)
 			otlp_span_incident(&otlp->records, incident);
 		send_records(otlp, OTLP_TRACES, now.wall_ns);
 	}
-	row->changes = changes;
-	row->ended |= over;
-	otlp->told.changed = true;
-}
-
-static const char *shadow_of(const struct otlp *otlp, const struct action *action)
-{
-	uint32_t known = otlp_at_most(otlp->shadow_count, SHADOWS_MAX);
-
-	for (uint32_t i = 0; i < known && action->mode == MODE_ENFORCE; i++) {
-		const struct shadow *shadow = &otlp->shadows[(otlp->shadow_count - 1 - i) % SHADOWS_MAX];
-
-		if (strcmp(shadow->incident, action->incident) == 0 && strcmp(shadow->remedy, action->remedy) == 0)
-			return shadow->id;
-	}
-	return "";
-}
-
-static void note_shadow(struct otlp *otlp, const struct action *action)
-{
-	struct shadow *shadow = &otlp->shadows[otlp->shadow_count++ % SHADOWS_MAX];
-
-	snprintf(shadow->incident, sizeof(shadow->incident), "%s", action->incident);
-	snprintf(shadow->remedy, sizeof(shadow->remedy), "%s", action->remedy);
-	snprintf(shadow->id, sizeof(shadow->id), "%s", action->id);
 }
 
 static void on_action(void *state, const struct action *action, struct moment now)
@@ -183,12 +142,7 @@ static void on_action(void *state, const struct action *action, struct moment no
 	struct otlp *otlp = state;
 
 	otlp->now = now;
-	if (!action->ended_wall_ns)
-		return; /* its intent */
-	if (action->mode == MODE_SHADOW && *action->incident)
-		note_shadow(otlp, action);
-	struct otlp_told_row *row = otlp_told_of(&otlp->told, action->id);
-	if (row->changes)
+	if (!otlp_news_action(&otlp->news, action))
 		return;
 	if (otlp->output->logs) {
 		otlp_records_begin(&otlp->records);
@@ -197,22 +151,20 @@ static void on_action(void *state, const struct action *action, struct moment no
 	}
 	if (otlp->output->traces && *action->incident) {
 		otlp_records_begin(&otlp->records);
-		otlp_span_action(&otlp->records, action, shadow_of(otlp, action));
+		otlp_span_action(&otlp->records, action, otlp_news_shadow(&otlp->news, action));
 		send_records(otlp, OTLP_TRACES, now.wall_ns);
 	}
-	row->changes = 1;
-	otlp->told.changed = true;
 }
 
 /* --- what was told --------------------------------------------------------------------------------------------------------- */
 
 static void save_told(struct otlp *otlp)
 {
-	int error = otlp_told_save(otlp->told_dir_fd, otlp->told_name, &otlp->told);
+	int error = otlp_told_save(otlp->told_dir_fd, otlp->told_name, &otlp->news.told);
 	if (error < 0 && !otlp->told_trouble)
 		log_warning("output %s: cannot remember what it sent, so a restart sends some of it again: %s", otlp->output->name, strerror(-error));
 	otlp->told_trouble = error < 0;
-	otlp->told.changed = false; /* tried again with the next change */
+	otlp->news.told.changed = false; /* tried again with the next change */
 }
 
 static bool all_idle(const struct otlp *otlp)
@@ -228,7 +180,7 @@ static uint64_t on_turn(void *state, struct moment now)
 	struct otlp *otlp = state;
 
 	otlp->now = now;
-	if (otlp->told.changed && otlp->told_dir_fd >= 0 && all_idle(otlp))
+	if (otlp->news.told.changed && otlp->told_dir_fd >= 0 && all_idle(otlp))
 		save_told(otlp);
 	return UINT64_MAX;
 }
@@ -241,50 +193,33 @@ static enum verdict judge(void *context, const struct parcel *parcel, const stru
 	uint64_t now_ns = destination->otlp->now.boot_ns;
 	struct otlp_partial partial;
 
-	if (answer->status < 200 || answer->status >= 300 || !answer->content_type || strncmp(answer->content_type, CONTENT_TYPE, strlen(CONTENT_TYPE)) != 0 ||
-	    otlp_response_read(answer->body, answer->size, &partial) != 1)
+	bool taken = answer->status >= 200 && answer->status < 300;
+	bool readable = answer->content_type && strncmp(answer->content_type, CONTENT_TYPE, strlen(CONTENT_TYPE)) == 0;
+	if (!taken || !readable || otlp_response_read(answer->body, answer->size, &partial) != 1)
 		return VERDICT_DEFAULT;
 	uint64_t rejected = partial.rejected < parcel->items ? partial.rejected : parcel->items;
 	outlet_reject(destination->outlet, rejected);
 	if (!destination->said_ns || now_ns >= destination->said_ns + SAY_AGAIN_NS) {
 		destination->said_ns = now_ns;
-		log_warning("output %s: the receiver rejects %llu of %u %s: %s", destination->otlp->output->name, (unsigned long long)rejected, parcel->items,
-			    parcel->type < OTLP_SIGNAL_COUNT ? items[parcel->type] : "items", *partial.words ? partial.words : "it does not say why");
+		log_warning("output %s: the receiver rejects %llu of %u %s: %s", destination->otlp->output->name,
+			    (unsigned long long)rejected, parcel->items, parcel->type < OTLP_SIGNAL_COUNT ? items[parcel->type] : "items",
+			    *partial.words ? partial.words : "it does not say why");
 	}
 	return VERDICT_DEFAULT;
 }
 
 /* --- opening --------------------------------------------------------------------------------------------------------------- */
 
-/* 32 digits and a newline; "" where it cannot be read, or is "uninitialized" as in an image that has not booted yet. */
-static void read_machine_id(char ret[NAME_LEN])
-{
-	char content[33] = "";
-	int fd = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
-	ssize_t size = fd < 0 ? -1 : read(fd, content, sizeof(content) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	content[size > 0 ? size : 0] = '\0';
-	snprintf(ret, NAME_LEN, "%s", strspn(content, "0123456789abcdef") == 32 ? content : "");
-}
-
-static void know_node(struct otlp_node *node, const struct outputs *outputs)
-{
-	const char *k8s_node = getenv("K8S_NODE_NAME"); /* as OpenTelemetry's own detector has it from the downward API */
-
-	snprintf(node->name, sizeof(node->name), "%s", outputs->node);
-	snprintf(node->k8s_node, sizeof(node->k8s_node), "%s", k8s_node ? k8s_node : "");
-	read_machine_id(node->host_id);
-}
-
 static void fill_types(struct otlp *otlp)
 {
 	const struct output *output = otlp->output;
-	const char *const paths[] = { [OTLP_METRICS] = output->metrics_path, [OTLP_LOGS] = output->logs_path, [OTLP_TRACES] = output->traces_path };
+	const char *const paths[] = {
+		[OTLP_METRICS] = output->metrics_path, [OTLP_LOGS] = output->logs_path, [OTLP_TRACES] = output->traces_path,
+	};
 
 	for (uint32_t i = 0; i < OTLP_SIGNAL_COUNT; i++)
-		otlp->types[i] = (struct parcel_type){ .suffix = paths[i], .content_type = CONTENT_TYPE, .encoding = "gzip", .ages = i == OTLP_METRICS };
+		otlp->types[i] = (struct parcel_type){ .suffix = paths[i], .content_type = CONTENT_TYPE, .encoding = "gzip",
+						       .ages = i == OTLP_METRICS };
 	otlp->family = (struct outlet_family){ .types = otlp->types, .type_count = OTLP_SIGNAL_COUNT, .judge = judge };
 }
 
@@ -306,7 +241,7 @@ static void load_told(struct otlp *otlp, const struct exporter_env *env)
 {
 	otlp->told_dir_fd = env->spool_dir_fd;
 	snprintf(otlp->told_name, sizeof(otlp->told_name), "%s.told", otlp->output->name); /* no output's folder has a dot before a letter */
-	int error = otlp->told_dir_fd < 0 ? 0 : otlp_told_load(otlp->told_dir_fd, otlp->told_name, &otlp->told);
+	int error = otlp->told_dir_fd < 0 ? 0 : otlp_told_load(otlp->told_dir_fd, otlp->told_name, &otlp->news.told);
 	if (error < 0 && error != -ENOENT)
 		log_warning("output %s: what it remembers of having sent is unusable, some is sent again: %s", otlp->output->name, strerror(-error));
 }
@@ -318,7 +253,7 @@ static void close_otlp(void *state)
 
 	if (!otlp)
 		return;
-	if (otlp->told.changed && otlp->told_dir_fd >= 0 && otlp->output->spool_bytes)
+	if (otlp->news.told.changed && otlp->told_dir_fd >= 0 && otlp->output->spool_bytes)
 		save_told(otlp);
 	otlp_metrics_free(&otlp->metrics);
 	otlp_records_free(&otlp->records);
@@ -334,11 +269,13 @@ static int open_otlp(const struct exporter_env *env, void **ret)
 		return -ENOMEM;
 	otlp->output = &env->outputs->each[env->output];
 	otlp->agent_pid = getppid();
-	know_node(&otlp->node, env->outputs);
+	otlp_node_know(env->outputs->node, &otlp->node);
 	load_told(otlp, env);
 	fill_types(otlp);
-	otlp->metrics = (struct otlp_metrics){ .resource = &otlp->resource, .max_bytes = REQUEST_BYTES, .max_points = otlp->output->max_samples,
-					       .take = take_metrics, .context = otlp };
+	otlp->metrics = (struct otlp_metrics){
+		.resource = &otlp->resource, .max_bytes = REQUEST_BYTES, .max_points = otlp->output->max_samples,
+		.take = take_metrics, .context = otlp,
+	};
 	otlp->records = (struct otlp_records){ .node = &otlp->node, .resource = &otlp->resource };
 	int error = otlp_resource_make(&otlp->node, env->outputs, &otlp->resource);
 	if (!error)

@@ -4,6 +4,7 @@
 
 #include <nettle/sha2.h>
 #include <stdio.h>
+#include <string.h>
 
 /* With its NUL, so that "ab","c" and "a","bc" differ. */
 static void add_string(struct sha256_ctx *hash, const char *string)
@@ -46,7 +47,8 @@ void otlp_trace_id(const struct otlp_node *node, const char *incident, uint8_t r
 	finish(&hash, ret, OTLP_TRACE_ID_LEN);
 }
 
-void otlp_span_id(const uint8_t trace[OTLP_TRACE_ID_LEN], enum otlp_span what, const char *id, uint32_t index, uint8_t ret[OTLP_SPAN_ID_LEN])
+void otlp_span_id(const uint8_t trace[OTLP_TRACE_ID_LEN], enum otlp_span what, const char *id, uint32_t index,
+		  uint8_t ret[OTLP_SPAN_ID_LEN])
 {
 	struct sha256_ctx hash;
 

@@ -12,7 +12,9 @@ enum { RECORD_ATTRIBUTES = 6, FLAGS_SAMPLED = 1 };
 /* SeverityNumber: the first of each range of four. */
 enum { LEVEL_INFO = 9, LEVEL_WARN = 13, LEVEL_ERROR = 17, LEVEL_FATAL = 21 };
 static const struct { int number; const char *text; } of_severity[SEVERITY_COUNT] = {
-	[SEVERITY_WARNING] = { LEVEL_WARN, "WARN" }, [SEVERITY_CRITICAL] = { LEVEL_ERROR, "ERROR" }, [SEVERITY_EMERGENCY] = { LEVEL_FATAL, "FATAL" },
+	[SEVERITY_WARNING] = { LEVEL_WARN, "WARN" },
+	[SEVERITY_CRITICAL] = { LEVEL_ERROR, "ERROR" },
+	[SEVERITY_EMERGENCY] = { LEVEL_FATAL, "FATAL" },
 }, of_outcome[OUTCOME_COUNT] = {
 	[OUTCOME_NONE] = { LEVEL_INFO, "INFO" }, [OUTCOME_FIXED] = { LEVEL_INFO, "INFO" }, [OUTCOME_IMPROVED] = { LEVEL_INFO, "INFO" },
 	[OUTCOME_NO_EFFECT] = { LEVEL_WARN, "WARN" }, [OUTCOME_FAILED] = { LEVEL_ERROR, "ERROR" }, [OUTCOME_REFUSED] = { LEVEL_WARN, "WARN" },
@@ -20,11 +22,13 @@ static const struct { int number; const char *text; } of_severity[SEVERITY_COUNT
 };
 
 static const char *const state_words[INCIDENT_STATE_COUNT] = {
-	[INCIDENT_OPEN] = "is open", [INCIDENT_MENDING] = "is being mended", [INCIDENT_RESOLVED] = "is over", [INCIDENT_NEEDS_HUMAN] = "needs a person",
+	[INCIDENT_OPEN] = "is open", [INCIDENT_MENDING] = "is being mended", [INCIDENT_RESOLVED] = "is over",
+	[INCIDENT_NEEDS_HUMAN] = "needs a person",
 };
 static const char *const outcome_words[OUTCOME_COUNT] = {
-	[OUTCOME_NONE] = "planned, nothing done", [OUTCOME_FIXED] = "fixed it", [OUTCOME_IMPROVED] = "improved it", [OUTCOME_NO_EFFECT] = "had no effect",
-	[OUTCOME_FAILED] = "failed", [OUTCOME_REFUSED] = "refused", [OUTCOME_ROLLED_BACK] = "did not verify and was undone",
+	[OUTCOME_NONE] = "planned, nothing done", [OUTCOME_FIXED] = "fixed it", [OUTCOME_IMPROVED] = "improved it",
+	[OUTCOME_NO_EFFECT] = "had no effect", [OUTCOME_FAILED] = "failed", [OUTCOME_REFUSED] = "refused",
+	[OUTCOME_ROLLED_BACK] = "did not verify and was undone",
 };
 
 uint32_t otlp_history_ordinal(const struct incident *incident, uint32_t entry)

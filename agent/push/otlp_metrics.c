@@ -171,8 +171,8 @@ static void put_attributes(struct otlp_metrics *metrics, struct text *out, uint3
 		otlp_string(&to, labels[i].name, labels[i].value);
 }
 
-static void put_number(struct otlp_metrics *metrics, struct text *out, const struct metric *metric, bool cumulative, const struct label *labels,
-		       uint32_t count, uint64_t value, unsigned int decimals)
+static void put_number(struct otlp_metrics *metrics, struct text *out, const struct metric *metric, bool cumulative,
+		       const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
 {
 	static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
 	Otlp__NumberDataPoint point = OTLP__NUMBER_DATA_POINT__INIT;

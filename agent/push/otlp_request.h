@@ -7,16 +7,10 @@
 #define NODEMEND_PUSH_OTLP_REQUEST_H
 
 #include "output.h"
+#include "push/otlp_node.h"
 #include "push/otlp_wire.h"
 
 enum { OTLP_ITEM = 2 };
-
-/* Who speaks. Empty strings are unknown and left out. */
-struct otlp_node {
-	char name[NAME_LEN];        /* host.name */
-	char host_id[NAME_LEN];     /* the machine-id */
-	char k8s_node[NAME_LEN];    /* k8s.node.name */
-};
 
 /* The resource, packed once. `outputs` gives the external labels; NULL = none. */
 struct otlp_resource { struct text packed; };

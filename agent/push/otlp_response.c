@@ -12,7 +12,7 @@ static void copy_printable(char to[OTLP_WORDS_LEN], const char *from)
 {
 	size_t length = 0;
 
-	for (; from[length] && length < OTLP_WORDS_LEN - 1; length++)
+	for (; length < OTLP_WORDS_LEN - 1 && from[length]; length++)
 		to[length] = (char)(from[length] >= ' ' && from[length] <= '~' ? from[length] : '?');
 	to[length] = '\0';
 }

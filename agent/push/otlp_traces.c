@@ -103,7 +103,9 @@ static bool needed_human(const struct incident *incident)
 void otlp_span_detection(struct otlp_records *records, const struct incident *incident)
 {
 	struct otlp_attributes to = attributes_of(records, SPAN_ATTRIBUTES);
-	struct place place = { .has_parent = true, .start_wall_ns = incident->opened_wall_ns, .end_wall_ns = incident->opened_wall_ns, .status = STATUS_OK };
+	struct place place = {
+		.has_parent = true, .start_wall_ns = incident->opened_wall_ns, .end_wall_ns = incident->opened_wall_ns, .status = STATUS_OK,
+	};
 
 	if (incident->history_count)
 		place.end_wall_ns = incident->history[0].wall_ns;

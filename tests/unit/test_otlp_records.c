@@ -17,7 +17,7 @@
 #include "otlp.pb-c.h"
 #include "push/otlp_id.h"
 #include "push/otlp_logs.h"
-#include "push/otlp_told.h"
+#include "push/otlp_news.h"
 #include "push/otlp_traces.h"
 
 enum { ITEMS_MAX = 32 };
@@ -39,12 +39,13 @@ struct fixture {
 static void fill_incident(struct incident *incident)
 {
 	*incident = (struct incident){
-		.id = "i6b04f1ad-1", .policy = "data-fills", .kind = KIND_DISK_EXHAUSTION, .severity = SEVERITY_CRITICAL, .state = INCIDENT_RESOLVED,
-		.opened_wall_ns = OPENED, .resolved_wall_ns = OPENED + 30 * SECOND,
+		.id = "i6b04f1ad-1", .policy = "data-fills", .kind = KIND_DISK_EXHAUSTION, .severity = SEVERITY_CRITICAL,
+		.state = INCIDENT_RESOLVED, .opened_wall_ns = OPENED, .resolved_wall_ns = OPENED + 30 * SECOND,
 		.resource = { .type = TARGET_FILESYSTEM, .name = "/data\xff", .device = "/dev/vdb" },
 		.signal = { .metric = "node_filesystem_avail_bytes", .value = 0.93, .threshold = 0.9, .exhausted_in_ns = 412 * NSEC_PER_SEC },
 		.cause_count = 2,
-		.causes = { { .rank = 1, .pid = 4242, .comm = "dd", .cgroup = "/user.slice", .share_permille = 973 }, { .rank = 2, .share_permille = 20 } },
+		.causes = { { .rank = 1, .pid = 4242, .comm = "dd", .cgroup = "/user.slice", .share_permille = 973 },
+			    { .rank = 2, .share_permille = 20 } },
 		.history_count = 3,
 		.history = { { OPENED, INCIDENT_OPEN, "it fills" }, { OPENED + SECOND, INCIDENT_MENDING, "policy data-fills: clean-files" },
 			     { OPENED + 30 * SECOND, INCIDENT_RESOLVED, "it is below" } },
@@ -280,7 +281,10 @@ static void who_needed_a_person_did_not_end_well(void **state)
 /* Golden: a release that derives others would break what a receiver has already. */
 static void ids_stay(void **state)
 {
-	static const uint8_t trace_golden[] = { 0x83, 0xe6, 0x0c, 0x4a, 0xcb, 0x58, 0xc2, 0xd9, 0x75, 0x92, 0x25, 0x43, 0x1b, 0x90, 0x9b, 0xfa }, span_golden[] = { 0x54, 0x94, 0x01, 0x57, 0xde, 0xcb, 0xef, 0x27 };
+	static const uint8_t trace_golden[] = {
+		0x83, 0xe6, 0x0c, 0x4a, 0xcb, 0x58, 0xc2, 0xd9, 0x75, 0x92, 0x25, 0x43, 0x1b, 0x90, 0x9b, 0xfa,
+	};
+	static const uint8_t span_golden[] = { 0x54, 0x94, 0x01, 0x57, 0xde, 0xcb, 0xef, 0x27 };
 	struct fixture *fixture = *state;
 	struct otlp_node other = fixture->node;
 	uint8_t trace[OTLP_TRACE_ID_LEN], of_other[OTLP_TRACE_ID_LEN], span[OTLP_SPAN_ID_LEN];
@@ -307,6 +311,58 @@ static void ordinals_survive_a_cut(void **state)
 	assert_int_equal(otlp_history_ordinal(&fixture->incident, 7), 7);
 	assert_int_equal(otlp_history_ordinal(&fixture->incident, 8), 13);
 	assert_int_equal(otlp_history_ordinal(&fixture->incident, 15), 20);
+}
+
+/* --- news -------------------------------------------------------------------------------------------------------------------- */
+
+static void each_change_is_news_once(void **state)
+{
+	static struct otlp_news news;
+	struct fixture *fixture = *state;
+	struct incident *incident = &fixture->incident;
+	struct otlp_incident_news ret;
+
+	incident->state = INCIDENT_OPEN;
+	incident->history_count = 1;
+	assert_true(otlp_news_incident(&news, incident, &ret));
+	assert_true(ret.opened && !ret.over && ret.first_entry == 0 && ret.entry_end == 1);
+	incident->causes[0].share_permille = 500;
+	assert_false(otlp_news_incident(&news, incident, &ret));
+	incident->history_count = 3;
+	incident->state = INCIDENT_RESOLVED;
+	assert_true(otlp_news_incident(&news, incident, &ret));
+	assert_true(!ret.opened && ret.over && ret.first_entry == 1 && ret.entry_end == 3);
+	assert_false(otlp_news_incident(&news, incident, &ret));
+
+	/* A long story whose middle was cut meanwhile: what is left of the new is told, and nothing of the old. */
+	strcpy(incident->id, "i2");
+	incident->state = INCIDENT_OPEN;
+	incident->history_count = 10;
+	assert_true(otlp_news_incident(&news, incident, &ret));
+	incident->history_count = MAX_INCIDENT_HISTORY;
+	incident->history_cut = 1; /* ordinals 0 to 7 and 9 to 16 */
+	assert_true(otlp_news_incident(&news, incident, &ret));
+	assert_true(ret.first_entry == 9 && ret.entry_end == MAX_INCIDENT_HISTORY);
+}
+
+static void an_action_is_news_when_it_ended(void **state)
+{
+	static struct otlp_news news;
+	struct fixture *fixture = *state;
+	struct action *action = &fixture->action, shadow = fixture->action;
+
+	shadow.mode = MODE_SHADOW;
+	strcpy(shadow.id, "a1");
+	assert_true(otlp_news_action(&news, &shadow));
+	assert_false(otlp_news_action(&news, &shadow));
+	assert_string_equal(otlp_news_shadow(&news, &shadow), "");
+	action->ended_wall_ns = 0;
+	assert_false(otlp_news_action(&news, action));
+	action->ended_wall_ns = OPENED;
+	assert_true(otlp_news_action(&news, action));
+	assert_string_equal(otlp_news_shadow(&news, action), "a1");
+	strcpy(action->remedy, "terminate");
+	assert_string_equal(otlp_news_shadow(&news, action), "");
 }
 
 /* --- what was told --------------------------------------------------------------------------------------------------------- */
@@ -373,7 +429,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(a_change_is_a_record), TEST(an_action_is_a_record), TEST(a_trace_is_a_tree), TEST(what_was_not_done_is_not_verified),
-		TEST(who_needed_a_person_did_not_end_well), TEST(ids_stay), TEST(ordinals_survive_a_cut), TEST(it_remembers),
+		TEST(who_needed_a_person_did_not_end_well), TEST(ids_stay), TEST(ordinals_survive_a_cut),
+		TEST(each_change_is_news_once), TEST(an_action_is_news_when_it_ended), TEST(it_remembers),
 		TEST(it_forgets_what_was_not_asked_for_longest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ static inline bool text_reserve(struct text *text, size_t more)
 
 static inline void text_append(struct text *text, const char *data, size_t size)
 {
-	if (!text_reserve(text, size))
+	if (!size || !text_reserve(text, size))
 		return;
 	memcpy(text->data + text->length, data, size);
 	text->length += size;

@@ -177,7 +177,7 @@ static void answered(struct outlet *outlet, CURLcode code, uint64_t now_ns, int6
 	(void)curl_easy_getinfo(outlet->easy, CURLINFO_RESPONSE_CODE, &status);
 	uint64_t took_ns = now_ns - outlet->started_ns;
 	/* More of an answer than we take: what it says of the parcel stands in its status. */
-	bool cut = code == CURLE_WRITE_ERROR && status >= 200;
+	bool cut = code == CURLE_WRITE_ERROR && outlet->answer.length >= ANSWER_MAX;
 	if (code != CURLE_OK && !cut) {
 		snprintf(why, sizeof(why), "%s", outlet->error[0] ? outlet->error : curl_easy_strerror(code));
 		transfer_end(outlet, outlet->delivery->multi);
@@ -347,7 +347,7 @@ int delivery_add(struct delivery *delivery, const struct outputs *outputs, uint3
 	return 0;
 }
 
-void delivery_close(struct delivery *delivery)
+void delivery_save(struct delivery *delivery)
 {
 	for (uint32_t i = 0; i < delivery->count; i++) {
 		struct outlet *outlet = delivery->outlets[i];
@@ -355,4 +355,32 @@ void delivery_close(struct delivery *delivery)
 		outlet_spill(outlet);
 		outlet_show(outlet);
 	}
+}
+
+static void free_outlet(struct outlet *outlet)
+{
+	curl_multi_remove_handle(outlet->delivery->multi, outlet->easy); /* one that is not in it: nothing */
+	transfer_end(outlet, NULL);
+	curl_easy_cleanup(outlet->easy);
+	spool_close(outlet->spool);
+	free(outlet->head_memory);
+	for (struct queued *queued = outlet->first; queued;) {
+		struct queued *next = queued->next;
+		free(queued);
+		queued = next;
+	}
+	text_free(&outlet->changed);
+	text_free(&outlet->answer);
+	free(outlet);
+}
+
+void delivery_close(struct delivery *delivery)
+{
+	if (!delivery)
+		return;
+	delivery_save(delivery);
+	for (uint32_t i = 0; i < delivery->count; i++)
+		free_outlet(delivery->outlets[i]);
+	curl_multi_cleanup(delivery->multi);
+	free(delivery);
 }

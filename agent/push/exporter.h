@@ -24,7 +24,7 @@ struct moment { uint64_t boot_ns; int64_t wall_ns; };
 struct exporter {
 	/* Adds its outlets with delivery_add(). 0 or -errno. */
 	int (*open)(const struct exporter_env *env, void **ret);
-	/* After delivery_close(): what had to be kept is on the disk, and outlets are no longer asked. NULL is fine. */
+	/* After delivery_save(): what had to be kept is on the disk, and outlets are no longer asked. NULL is fine. */
 	void (*close)(void *state);
 	/* Those that it has no use for are NULL. A snapshot is handed out once each; `every` is the exporter's to keep. */
 	void (*on_snapshot)(void *state, const struct metric_context *context, struct moment now);

@@ -297,7 +297,7 @@ int sender_run(const char *user, const char *boot_id)
 
 	int code = run(sender);
 	alarm(LONGEST_SAVING_S); /* the agent waits for our end */
-	delivery_close(sender->delivery);
+	delivery_save(sender->delivery);
 	for (uint32_t i = 0; i < sender->running_count; i++)
 		sender->running[i].exporter->close(sender->running[i].state);
 	/* Without taking anything down: libcurl would wait for a thread that asks for a name. */

@@ -175,15 +175,14 @@ static void put_steps(struct otlp_records *records, const struct action *action,
 	}
 }
 
-/* From the last step's end to the verdict. Only what was really done and did not fail is verified. */
+/* From the last step's end to the verdict. What was refused, failed or was only planned has none of these outcomes. */
 static void put_verification(struct otlp_records *records, const struct action *action, const struct place *parent)
 {
 	uint32_t count = otlp_at_most(action->step_count, MAX_ACTION_STEPS);
 	struct otlp_attributes to = attributes_of(records, SPAN_ATTRIBUTES);
 	struct place place = below(parent, OTLP_SPAN_VERIFICATION, action->id, 0);
 
-	if (action->mode != MODE_ENFORCE || action->dry_run ||
-	    (action->outcome != OUTCOME_FIXED && action->outcome != OUTCOME_IMPROVED && action->outcome != OUTCOME_NO_EFFECT))
+	if (action->outcome != OUTCOME_FIXED && action->outcome != OUTCOME_IMPROVED && action->outcome != OUTCOME_NO_EFFECT)
 		return;
 	place.start_wall_ns = count && action->steps[count - 1].ended_wall_ns ? action->steps[count - 1].ended_wall_ns : parent->start_wall_ns;
 	place.end_wall_ns = parent->end_wall_ns;

@@ -28,6 +28,7 @@ struct child {
 	int (*start)(struct agent *agent); /* calls child_spawn() */
 	struct agent *agent;
 	bool wanted;                   /* else it is not started again */
+	bool stopped;                  /* by us: its end is no accident */
 	int pid, fd;                   /* 0 and -1: not running */
 	struct sd_event_source *timer;
 	uint64_t started_ns, restarts, lost; /* lost: messages that did not fit into its socket */
@@ -35,6 +36,7 @@ struct child {
 };
 
 int child_open(struct child *child, struct agent *agent);        /* its timer; 0 or -errno */
+void child_start(struct child *child);                           /* where it is wanted and not running; tried again where it fails */
 int child_spawn(struct child *child, const struct child_start *start);
 void child_stop(struct child *child);                            /* SIGTERM; it comes back if it is wanted */
 void child_close(struct child *child);

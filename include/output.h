@@ -53,6 +53,7 @@ struct output {
 	bool native_histograms;            /* remote-write */
 	uint32_t max_samples;              /* of one request */
 	bool metrics, logs, traces;        /* otlp */
+	char metrics_path[NAME_LEN], logs_path[NAME_LEN], traces_path[NAME_LEN]; /* otlp; behind the URL */
 
 	/* alertmanager and messages to people */
 	char cluster[NAME_LEN];            /* alertmanager: a label; "" = none */

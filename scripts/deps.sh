@@ -8,7 +8,8 @@ build='gcc make clang pkg-config libc6-dev libbpf-dev libelf-dev zlib1g-dev bpft
 libcjson-dev libyaml-dev libsystemd-dev libmicrohttpd-dev libcap-dev libseccomp-dev nettle-dev libprotobuf-c-dev protobuf-c-compiler
 protobuf-compiler libcurl4-openssl-dev libsnappy-dev'
 test='libcmocka-dev gcc-multilib clang-tidy cppcheck libclang-rt-14-dev llvm git curl jq python3 python3-jsonschema python3-yaml prometheus
-prometheus-node-exporter mmdebstrap systemd-container dbus systemd procps util-linux e2fsprogs iproute2 podman runc busybox-static openssl'
+prometheus-node-exporter mmdebstrap systemd-container dbus systemd procps util-linux e2fsprogs iproute2 podman runc busybox-static openssl
+nodejs npm'
 vm='qemu-system-x86 busybox-static kmod zstd lz4 xz-utils xfsprogs btrfs-progs'
 bench='libbpf-tools bpftrace prometheus-process-exporter netdata-core netdata-plugins-bash atop collectd-core'
 
@@ -35,7 +36,10 @@ missing=
 for package in $list; do
 	case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true) in
 	installed) ;;
-	*) missing="$missing $package" ;;
+	*)
+		# NodeSource's nodejs brings npm along and conflicts with Debian's.
+		[ "$package" = npm ] && command -v npm >/dev/null 2>&1 || missing="$missing $package"
+		;;
 	esac
 done
 [ -n "$missing" ] || exit 0

@@ -62,11 +62,17 @@ static const struct setting remote_write_settings[] = {
 	  .help = "send histograms as native ones, too; the receiver must have them enabled" },
 	SAMPLES,
 };
+#define PATH(name_, member_, initial_) { .name = (name_), .type = VALUE_STRING, MEMBER(struct output, member_), .initial = (initial_), \
+	.help = "put behind the URL; \"\": the URL is whole" }
+
 static const struct setting otlp_settings[] = {
 	EVERY,
 	{ .name = "metrics", .type = VALUE_BOOL, MEMBER(struct output, metrics), .initial = "true", .help = "send metrics" },
 	{ .name = "logs", .type = VALUE_BOOL, MEMBER(struct output, logs), .initial = "true", .help = "send incidents and actions as log records" },
 	{ .name = "traces", .type = VALUE_BOOL, MEMBER(struct output, traces), .initial = "true", .help = "send each incident as a trace" },
+	PATH("metrics_path", metrics_path, "/v1/metrics"),
+	PATH("logs_path", logs_path, "/v1/logs"),
+	PATH("traces_path", traces_path, "/v1/traces"),
 	SAMPLES,
 };
 static const struct setting alertmanager_settings[] = {

@@ -122,9 +122,16 @@ static void taken(struct outlet *outlet, int64_t wall_ns)
 		log_info("output %s: delivers again, after %u failures", outlet->name, outlet->failures);
 	outlet->failures = outlet->refusals = 0;
 	outlet->retry_at_ns = 0;
-	count_up(&outlet->counters->sent, outlet->head.items);
+	count_up(&outlet->counters->sent, outlet->head.items - outlet->rejected);
+	if (outlet->rejected)
+		outlet_drop(outlet, DROP_REFUSED, outlet->rejected);
 	atomic_store_explicit(&outlet->counters->last_success_wall_ns, wall_ns, memory_order_relaxed);
 	outlet_take_off(outlet);
+}
+
+void outlet_reject(struct outlet *outlet, uint64_t items)
+{
+	outlet->rejected = items < outlet->head.items ? items : outlet->head.items;
 }
 
 static enum verdict rule(long status)
@@ -139,6 +146,7 @@ static enum verdict judge(struct outlet *outlet, long status)
 	struct text changed = { 0 };
 	uint32_t type = outlet->head.type;
 	enum verdict verdict = VERDICT_DEFAULT;
+	outlet->rejected = 0;
 	char *content_type = NULL;
 	(void)curl_easy_getinfo(outlet->easy, CURLINFO_CONTENT_TYPE, &content_type);
 	text_append(&outlet->answer, "", 1); /* its end, for those who read it as a string */

@@ -65,6 +65,8 @@ int delivery_add(struct delivery *delivery, const struct outputs *outputs, uint3
 		 void *context, struct outlet **ret);
 /* Takes a copy. 0; -EMSGSIZE, -ENOMEM: dropped and counted. Never waits. */
 int outlet_put(struct outlet *outlet, const struct parcel *parcel);
+/* From judge(): the receiver takes the parcel, but for so many of its items. They count as dropped, not as sent. */
+void outlet_reject(struct outlet *outlet, uint64_t items);
 /* Whether nothing waits; for protocols in which a newer parcel makes an older one moot. */
 bool outlet_is_idle(const struct outlet *outlet);
 /* The content of a secret file as it now is, without the newline at its end; NULL where it cannot be read. Good until the next turn. */

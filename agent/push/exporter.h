@@ -15,6 +15,7 @@ struct exporter_env {
 	uint32_t output;                   /* its own, in outputs->each */
 	struct delivery *delivery;
 	const char *boot_id;
+	int spool_dir_fd;                  /* for a file of its own, <output>.<what>; -1 = no disk */
 };
 
 /* Now, in both clocks; handed in, never fetched. */
@@ -23,7 +24,8 @@ struct moment { uint64_t boot_ns; int64_t wall_ns; };
 struct exporter {
 	/* Adds its outlets with delivery_add(). 0 or -errno. */
 	int (*open)(const struct exporter_env *env, void **ret);
-	void (*close)(void *state);        /* NULL is fine */
+	/* After delivery_save(): what had to be kept is on the disk, and outlets are no longer asked. NULL is fine. */
+	void (*close)(void *state);
 	/* Those that it has no use for are NULL. A snapshot is handed out once each; `every` is the exporter's to keep. */
 	void (*on_snapshot)(void *state, const struct metric_context *context, struct moment now);
 	void (*on_incident)(void *state, const struct incident *incident, struct moment now);
@@ -34,6 +36,6 @@ struct exporter {
 
 /* NULL where this build cannot do that kind. */
 extern const struct exporter *const exporters[OUTPUT_KIND_COUNT];
-extern const struct exporter remote_write_exporter;
+extern const struct exporter remote_write_exporter, otlp_exporter;
 
 #endif

@@ -4,6 +4,7 @@
 
 /* clang-format off */
 const struct exporter *const exporters[OUTPUT_KIND_COUNT] = {
+	[OUTPUT_OTLP] = &otlp_exporter,
 	[OUTPUT_REMOTE_WRITE] = &remote_write_exporter,
 };
 /* clang-format on */

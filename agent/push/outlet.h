@@ -41,6 +41,7 @@ struct outlet {
 	enum head_from head_from;
 	struct parcel head;
 	struct queued *head_memory; /* what head is in, for HEAD_MEMORY */
+	uint64_t rejected;         /* of the head's items, by the answer that took it */
 	struct text changed;       /* the head in another form, where its family said so */
 	bool is_changed;
 

@@ -272,6 +272,7 @@ int agent_reload(struct agent *agent, struct config_faults *faults)
 
 	bool publish = strcmp(config->listen, agent->config->listen) != 0 || strcmp(config->node, agent->config->node) != 0 ||
 		       config->max_processes_shown != agent->config->max_processes_shown;
+	bool outputs = !outputs_equal(&config->outputs, &agent->config->outputs);
 	struct config *old = agent->config;
 	agent->config = config;
 	wheel_reopen_collectors(agent, old);
@@ -281,8 +282,7 @@ int agent_reload(struct agent *agent, struct config_faults *faults)
 	detector_reset(agent->detector);
 	track_what_is_open(agent);
 	forget_policies(agent);
-	if (publish && agent->publisher_pid > 0)
-		kill(agent->publisher_pid, SIGTERM); /* it comes back with the new arguments */
+	tell_reloaded(agent, publish, outputs);
 	agent->next_check = 0;
 	log_info("reload: the new configuration is in use: %u policies", config->policy_count);
 	return 0;
@@ -498,7 +498,8 @@ int agent_run(const struct agent_options *options)
 	agent->mode_override = options->mode;
 	agent->listen_override = options->listen;
 	agent->started_boot_ns = clock_boot_ns();
-	agent->publisher_fd = agent->ring.fd = -1;
+	agent->publisher.fd = agent->sender.fd = agent->ring.fd = -1;
+	agent->page_fds = (struct share){ -1, -1 };
 	snprintf(agent->run_dir, sizeof(agent->run_dir), "%s", options->run_dir);
 	snprintf(agent->state_dir, sizeof(agent->state_dir), "%s", options->state_dir);
 	snprintf(agent->kill_switch, sizeof(agent->kill_switch), "%.240s/stop", options->run_dir);

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The agent as a whole: the one place that knows all stages. agent.c opens and closes it and runs the loop, wheel.c turns one
- * tick (collect, detect, decide), act.c carries orders to the hands and their answers back, tell.c keeps the publisher, and
+ * tick (collect, detect, decide), act.c carries orders to the hands and their answers back, tell.c keeps publisher and sender, and
  * answer.c answers the control socket from what is here.
  */
 #ifndef NODEMEND_AGENT_H
 #define NODEMEND_AGENT_H
 
+#include "child.h"
 #include "collector.h"
 #include "config.h"
 #include "core/worker.h"
 #include "decide/decide.h"
 #include "detect/forecast.h"
 #include "publisher.h"
+#include "push/share.h"
 
 struct cJSON;
 struct control;
@@ -73,10 +75,11 @@ struct agent {
 	struct sd_event_source *scribe_source;
 	struct control *control;
 	struct ring_writer ring;
-	int publisher_pid, publisher_fd, feed_fd;
-	struct sd_event_source *publisher_timer;
-	uint64_t publisher_started_ns, publisher_restarts, records_dropped;
-	uint32_t publisher_quick_deaths;         /* in a row */
+	struct child publisher, sender;          /* of the second only where an output is configured */
+	struct share page_fds;                   /* the sender's counters, which the publisher reads */
+	struct output_page *page;
+	int feed_fd;
+	uint64_t records_dropped;
 	bool reload_pending;
 };
 
@@ -124,9 +127,10 @@ void act_pump(struct agent *agent);                      /* sends what is ready,
 /* tell.c */
 int tell_open(struct agent *agent);
 void tell_close(struct agent *agent);
-void tell_child_ended(struct agent *agent, int pid);     /* SIGCHLD: starts the publisher again if it was that */
+void tell_child_ended(struct agent *agent, int pid);     /* SIGCHLD: starts publisher or sender again if it was that */
+void tell_reloaded(struct agent *agent, bool publish, bool outputs); /* what the new configuration changes for them */
 void tell_incident(struct agent *agent, const struct incident *incident);
 void tell_action(struct agent *agent, const struct action *action);
-void tell_everything(struct agent *agent);
+void tell_everything(const struct agent *agent, struct child *child); /* that was just started */
 
 #endif

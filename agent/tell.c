@@ -1,30 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keeping the publisher: started with three descriptors and nothing else, started again when it dies, told without waiting.
- * Whatever happens to it, the agent goes on.
+ * Telling the world: the ring of snapshots, the publisher that serves what is in it, and, where an output is configured, the sender that
+ * pushes it. child.c keeps both alive.
  */
 #include "agent.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
+#include <limits.h>
+#include <linux/memfd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "core/account.h"
-#include "core/clock.h"
 #include "core/log.h"
+#include "sender.h"
 
-/* A publisher that dies at once is not started in a tight loop, and one that always does is tried twice a minute. */
-#define RESPAWN_NS (500 * NSEC_PER_MSEC)
-#define RESPAWN_DOUBLINGS 6
+/* The publisher's user, who is the sender's, too; nobody where it does not exist. */
+static void lesser_user(const struct agent *agent, uid_t *ret_uid, gid_t *ret_gid)
+{
+	*ret_uid = 0;
+	*ret_gid = 0;
+	if (account_user(agent->config->publisher_user, ret_uid, ret_gid) < 0)
+		(void)account_user("nobody", ret_uid, ret_gid); /* not there either: what it should own stays root's */
+}
 
-extern char **environ;
+/* --- publisher --------------------------------------------------------------------------------------------------------- */
 
 static int open_feed(struct agent *agent)
 {
@@ -32,10 +37,9 @@ static int open_feed(struct agent *agent)
 	snprintf(path, sizeof(path), "%s/feed", agent->run_dir);
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	uid_t uid = 0;
-	gid_t gid = 0;
-	if (account_user(agent->config->publisher_user, &uid, &gid) < 0)
-		(void)account_user("nobody", &uid, &gid); /* not there either: the folder stays root's */
+	uid_t uid;
+	gid_t gid;
+	lesser_user(agent, &uid, &gid);
 	agent->feed_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (agent->feed_fd < 0)
 		return -errno;
@@ -50,94 +54,169 @@ static int open_feed(struct agent *agent)
 	return 0;
 }
 
-static int spawn_publisher(struct agent *agent)
+static int start_publisher(struct agent *agent)
 {
-	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	/* Room for everything that is in memory, so that a new publisher can be told at once. */
-	int size = 4 << 20;
-	if (setsockopt(pair[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
-		(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* then what does not fit is sent a tick later */
-	fcntl(pair[0], F_SETFL, O_NONBLOCK);
-
 	char shown[16];
 	snprintf(shown, sizeof(shown), "%u", agent->config->max_processes_shown);
-	char *const argv[] = { "nodemend", "publish", "--ring-fd", "3", "--event-fd", "4", "--feed-fd", "5", "--listen", agent->config->listen, "--node",
-			       agent->config->node, "--user", agent->config->publisher_user, "--processes", shown, NULL };
-
-	/* Copies above the numbers that are to be filled, so that no dup2 overwrites a source. */
-	int from[3] = { fcntl(agent->ring.fd, F_DUPFD_CLOEXEC, 64), fcntl(pair[1], F_DUPFD_CLOEXEC, 64), fcntl(agent->feed_fd, F_DUPFD_CLOEXEC, 64) };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	for (int i = 0; i < 3; i++)
-		posix_spawn_file_actions_adddup2(&actions, from[i], 3 + i);
-	posix_spawn_file_actions_addclosefrom_np(&actions, 6);
-	sigset_t none, all;
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	pid_t pid = 0;
-	int error = -posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
-	for (int i = 0; i < 3; i++)
-		close(from[i]);
-	close(pair[1]);
-	if (error < 0) {
-		close(pair[0]);
-		return error;
-	}
-
-	agent->publisher_pid = pid;
-	agent->publisher_fd = pair[0];
-	agent->publisher_started_ns = clock_boot_ns();
-	tell_everything(agent);
-	return 0;
+	char *const argv[] = { "nodemend", "publish", "--ring-fd", "3", "--event-fd", "4", "--feed-fd", "5", "--outputs-fd", "6",
+			       "--listen", agent->config->listen, "--node", agent->config->node, "--user", agent->config->publisher_user,
+			       "--processes", shown, NULL };
+	const struct child_start start = {
+		.program = "/proc/self/exe",
+		.argv = argv,
+		.fds = { agent->ring.fd, -1, agent->feed_fd, agent->page_fds.read_fd },
+		.fd_count = 4,
+	};
+	return child_spawn(&agent->publisher, &start);
 }
 
-static int on_respawn(sd_event_source *source, uint64_t usec, void *context)
+/* --- sender ------------------------------------------------------------------------------------------------------------ */
+
+/* <state-dir>/spool, the sender's user's own; in a folder that only root can enter, so it is handed over open. -1: memory only. */
+static int open_spool(const struct agent *agent)
 {
-	struct agent *agent = context;
-	if (agent->publisher_pid)
-		return 0;
-	int error = spawn_publisher(agent);
-	if (error < 0) {
-		log_warning("publisher: cannot be started, trying again: %s", strerror(-error));
-		sd_event_source_set_time(source, (clock_boot_ns() + RESPAWN_NS) / NSEC_PER_USEC);
-		sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	char path[PATH_LEN + 16];
+	snprintf(path, sizeof(path), "%s/spool", agent->state_dir);
+	uid_t uid;
+	gid_t gid;
+	lesser_user(agent, &uid, &gid);
+	int fd = -1;
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || (geteuid() == 0 && fchown(fd, uid, gid) < 0)) {
+		log_warning("sender: %s cannot be opened, what cannot be delivered is kept in memory only: %s", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
 	}
+	return fd;
+}
+
+/* What the sender is to do, as bytes that nobody can change any more. A descriptor or -errno. */
+static int seal_outputs(const struct outputs *outputs)
+{
+	int fd = memfd_create("nodemend-outputs", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	int error = 0;
+	if (ftruncate(fd, sizeof(*outputs)) < 0) {
+		error = -errno;
+	} else {
+		struct outputs *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		error = shared == MAP_FAILED ? -errno : 0;
+		if (!error) {
+			outputs_copy(shared, outputs);
+			munmap(shared, sizeof(*shared));
+		}
+	}
+	if (!error && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+		error = -errno;
+	if (error)
+		close(fd);
+	return error ? error : fd;
+}
+
+/* Its program stands beside ours. */
+static int sender_program(char *path, size_t size)
+{
+	ssize_t length = readlink("/proc/self/exe", path, size - 1);
+	if (length < 0)
+		return -errno;
+	path[length] = 0;
+	char *slash = strrchr(path, '/');
+	if (!slash || (size_t)(slash - path) + sizeof("/nm-sender") > size)
+		return -ENAMETOOLONG;
+	memcpy(slash, "/nm-sender", sizeof("/nm-sender"));
 	return 0;
 }
+
+static int start_sender(struct agent *agent)
+{
+	char path[PATH_MAX];
+	int error = sender_program(path, sizeof(path));
+	if (error < 0)
+		return error;
+	int outputs_fd = seal_outputs(&agent->config->outputs);
+	if (outputs_fd < 0)
+		return outputs_fd;
+	int spool_fd = open_spool(agent);
+
+	char *const argv[] = { "nm-sender", agent->config->publisher_user, agent->boot_id, NULL };
+	const struct child_start start = {
+		.program = path,
+		.argv = argv,
+		/* By the order of enum sender_fd; without a spool a second of another kind stands there, which the sender finds out. */
+		.fds = { agent->ring.fd, -1, outputs_fd, agent->page_fds.write_fd, spool_fd < 0 ? outputs_fd : spool_fd },
+		.fd_count = SENDER_FD_END - SENDER_RING_FD,
+	};
+	error = child_spawn(&agent->sender, &start);
+	close(outputs_fd);
+	if (spool_fd >= 0)
+		close(spool_fd);
+	return error;
+}
+
+/* The agent goes on without one: what it would send is said in the log, and tried again. */
+static void want_sender(struct agent *agent)
+{
+	struct child *sender = &agent->sender;
+	sender->wanted = agent->config->outputs.output_count > 0;
+	if (!sender->wanted || sender->pid)
+		return;
+	int error = start_sender(agent);
+	if (error < 0)
+		log_error("sender: cannot be started, so nothing is pushed until the next reload: %s", strerror(-error));
+}
+
+void tell_reloaded(struct agent *agent, bool publish, bool outputs)
+{
+	if (publish)
+		child_stop(&agent->publisher); /* it comes back with the new arguments */
+	if (!outputs)
+		return;
+	bool running = agent->sender.pid > 0;
+	agent->sender.wanted = agent->config->outputs.output_count > 0;
+	child_stop(&agent->sender);
+	if (!running)
+		want_sender(agent);
+}
+
+/* --- both -------------------------------------------------------------------------------------------------------------- */
 
 int tell_open(struct agent *agent)
 {
-	agent->publisher_fd = -1;
+	agent->publisher = (struct child){ .name = "publisher", .start = start_publisher, .fd = -1, .wanted = true };
+	agent->sender = (struct child){ .name = "sender", .start = start_sender, .fd = -1 };
+	agent->page_fds = (struct share){ -1, -1 };
 	int error = open_feed(agent);
 	if (error < 0)
 		return error;
 	error = ring_create(&agent->ring);
 	if (error < 0)
 		return error;
-	error = sd_event_add_time(agent->event, &agent->publisher_timer, CLOCK_BOOTTIME, 0, 1000, on_respawn, agent);
+	error = share_create(&agent->page_fds);
 	if (error < 0)
 		return error;
-	sd_event_source_set_enabled(agent->publisher_timer, SD_EVENT_OFF);
-	return spawn_publisher(agent);
+	error = share_map(agent->page_fds.write_fd, true, &agent->page);
+	if (error < 0)
+		return error;
+	error = child_open(&agent->publisher, agent);
+	if (error < 0)
+		return error;
+	error = child_open(&agent->sender, agent);
+	if (error < 0)
+		return error;
+	error = start_publisher(agent);
+	if (error < 0)
+		return error;
+	want_sender(agent);
+	return 0;
 }
 
 void tell_close(struct agent *agent)
 {
-	agent->publisher_timer = sd_event_source_unref(agent->publisher_timer);
-	if (agent->publisher_fd >= 0)
-		close(agent->publisher_fd);
-	agent->publisher_fd = -1;
-	if (agent->publisher_pid > 0)
-		kill(agent->publisher_pid, SIGTERM); /* our child, not yet reaped */
+	child_close(&agent->sender);
+	child_close(&agent->publisher);
 	if (agent->feed_fd > 0) {
 		(void)unlinkat(agent->feed_fd, "metrics.json", 0);
 		(void)unlinkat(agent->feed_fd, "metrics.json.new", 0);
@@ -148,36 +227,24 @@ void tell_close(struct agent *agent)
 	(void)unlink(path);
 	snprintf(path, sizeof(path), "%s/feed", agent->run_dir);
 	(void)rmdir(path);
+	share_unmap(&agent->page);
+	share_destroy(&agent->page_fds);
 	ring_destroy(&agent->ring);
 }
 
 void tell_child_ended(struct agent *agent, int pid)
 {
-	if (pid != agent->publisher_pid)
+	if (child_ended(&agent->publisher, pid) || !child_ended(&agent->sender, pid))
 		return;
-	close(agent->publisher_fd);
-	agent->publisher_fd = -1;
-	agent->publisher_pid = 0;
-	agent->publisher_restarts++;
-	uint64_t now = clock_boot_ns(), lived = now - agent->publisher_started_ns;
-	uint64_t wait = 0;
-	if (lived >= RESPAWN_NS) {
-		agent->publisher_quick_deaths = 0;
-	} else {
-		wait = RESPAWN_NS << (agent->publisher_quick_deaths < RESPAWN_DOUBLINGS ? agent->publisher_quick_deaths : RESPAWN_DOUBLINGS);
-		agent->publisher_quick_deaths++;
-	}
-	log_warning("publisher: ended after %.1f s, starting it again%s", (double)lived / (double)NSEC_PER_SEC, wait ? " in a while" : "");
-	sd_event_source_set_time(agent->publisher_timer, (now + wait) / NSEC_PER_USEC);
-	sd_event_source_set_enabled(agent->publisher_timer, SD_EVENT_ONESHOT);
+	atomic_store_explicit(&agent->page->restarts, agent->sender.restarts, memory_order_relaxed);
 }
 
 static void tell_message(struct agent *agent, const struct publisher_message *message)
 {
-	if (agent->publisher_fd < 0)
-		return; /* the next one is told everything */
-	if (send(agent->publisher_fd, message, sizeof(*message), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		agent->records_dropped++;
+	child_tell(&agent->publisher, message);
+	child_tell(&agent->sender, message);
+	if (agent->page)
+		atomic_store_explicit(&agent->page->messages_lost, agent->sender.lost, memory_order_relaxed);
 }
 
 void tell_incident(struct agent *agent, const struct incident *incident)
@@ -192,15 +259,27 @@ void tell_action(struct agent *agent, const struct action *action)
 	tell_message(agent, &message);
 }
 
-void tell_everything(struct agent *agent)
+static void tell_one_action(struct child *child, const struct action *action)
+{
+	struct publisher_message message = { .type = PUBLISHER_ACTION, .action = *action };
+	child_tell(child, &message);
+}
+
+static void tell_one_incident(struct child *child, const struct incident *incident)
+{
+	struct publisher_message message = { .type = PUBLISHER_INCIDENT, .incident = *incident };
+	child_tell(child, &message);
+}
+
+void tell_everything(const struct agent *agent, struct child *child)
 {
 	const struct engine *engine = &agent->engine;
 	uint32_t actions = engine->recent_action_count < MAX_RECENT ? engine->recent_action_count : MAX_RECENT;
 	for (uint32_t i = 0; i < actions; i++)
-		tell_action(agent, &engine->recent_actions[(engine->recent_action_count - actions + i) % MAX_RECENT]);
+		tell_one_action(child, &engine->recent_actions[(engine->recent_action_count - actions + i) % MAX_RECENT]);
 	uint32_t incidents = engine->recent_incident_count < MAX_RECENT ? engine->recent_incident_count : MAX_RECENT;
 	for (uint32_t i = 0; i < incidents; i++)
-		tell_incident(agent, &engine->recent_incidents[(engine->recent_incident_count - incidents + i) % MAX_RECENT]);
+		tell_one_incident(child, &engine->recent_incidents[(engine->recent_incident_count - incidents + i) % MAX_RECENT]);
 	for (uint32_t i = 0; i < agent->saved->incident_count; i++)
-		tell_incident(agent, &agent->saved->incidents[i]);
+		tell_one_incident(child, &agent->saved->incidents[i]);
 }

@@ -154,15 +154,15 @@ static void measure_self(struct agent *agent)
 	struct self_section *self = &snap->self;
 	int own = getpid();
 	self->cpu_ns = self->resident_bytes = self->publisher_cpu_ns = self->publisher_resident_bytes = 0;
-	add_process_cost(snap, agent->publisher_pid, &self->publisher_cpu_ns, &self->publisher_resident_bytes);
+	add_process_cost(snap, agent->publisher.pid, &self->publisher_cpu_ns, &self->publisher_resident_bytes);
 	/* Workers are our children, whichever part of us started them. */
 	for (uint32_t i = 0; i < snap->processes.count; i++) {
 		const struct process *process = &snap->processes.each[i];
-		if (process->pid == own || (process->ppid == own && process->pid != agent->publisher_pid))
+		if (process->pid == own || (process->ppid == own && process->pid != agent->publisher.pid))
 			add_process_cost(snap, process->pid, &self->cpu_ns, &self->resident_bytes);
 	}
-	self->publisher_restarts = agent->publisher_restarts;
-	self->events_dropped = agent->records_dropped + (agent->scribe ? scribe_lost(agent->scribe) : 0);
+	self->publisher_restarts = agent->publisher.restarts;
+	self->events_dropped = agent->records_dropped + agent->publisher.lost + (agent->scribe ? scribe_lost(agent->scribe) : 0);
 	self->journal_late = agent->intents_late;
 	self->program_count = object_programs(self->programs, MAX_BPF_PROGRAMS);
 	self->measured_ns = snap->boot_ns;

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "output.h"
 #include "policy.h"
 
 /* By name, as doctor lists them; the same order as agent/collect/collect.c. */
@@ -44,6 +45,7 @@ struct config {
 	struct protection protect;
 	uint32_t policy_count;
 	struct policy policies[MAX_POLICIES];
+	struct outputs outputs;            /* of routes and outputs, too, only what their counts say is ever written or read */
 };
 
 /* One fault: file:line:column: what, and what would be right. */

@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `nodemend publish`: how the agent starts its publisher; of no use by hand. */
-#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
+#include "core/privilege.h"
 #include "publisher.h"
-
-/* The agent is spared by the OOM killer and served first; its publisher has no claim to either. Giving both back is always allowed. */
-static void be_ordinary(void)
-{
-	(void)setpriority(PRIO_PROCESS, 0, 0);
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	(void)!write(fd, "0", 1);
-	close(fd);
-}
 
 /* The agent wrote these; what is no number of its range is no descriptor. */
 static int number(const char *text)
@@ -34,9 +21,9 @@ static int run(int argc, char **argv)
 	static const struct option options[] = {
 		{ "ring-fd", required_argument, NULL, 'r' }, { "event-fd", required_argument, NULL, 'e' }, { "feed-fd", required_argument, NULL, 'f' },
 		{ "listen", required_argument, NULL, 'l' },  { "node", required_argument, NULL, 'n' },	   { "user", required_argument, NULL, 'u' },
-		{ "processes", required_argument, NULL, 'p' }, { NULL, 0, NULL, 0 },
+		{ "processes", required_argument, NULL, 'p' }, { "outputs-fd", required_argument, NULL, 'o' }, { NULL, 0, NULL, 0 },
 	};
-	struct publisher_args args = { .ring_fd = -1, .event_fd = -1, .feed_dir_fd = -1, .listen = "", .node = "", .user = "nobody" };
+	struct publisher_args args = { .ring_fd = -1, .event_fd = -1, .feed_dir_fd = -1, .outputs_fd = -1, .listen = "", .node = "", .user = "nobody" };
 
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (option) {
@@ -48,6 +35,9 @@ static int run(int argc, char **argv)
 			break;
 		case 'f':
 			args.feed_dir_fd = number(optarg);
+			break;
+		case 'o':
+			args.outputs_fd = number(optarg);
 			break;
 		case 'l':
 			args.listen = optarg;
@@ -67,7 +57,7 @@ static int run(int argc, char **argv)
 	}
 	if (args.ring_fd < 0 || args.event_fd < 0 || args.feed_dir_fd < 0)
 		return cli_usage(&command_publish, "the agent starts this itself");
-	be_ordinary();
+	privilege_be_ordinary();
 	return publisher_run(&args);
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/config_table.h"
+#include "core/output_table.h"
 #include "core/pages.h"
 #include "core/policy_table.h"
 
@@ -236,6 +237,7 @@ static void name_node(struct config *config)
 	if (!config->node[0] && (gethostname(config->node, sizeof(config->node) - 1) < 0 || !config->node[0]))
 		snprintf(config->node, sizeof(config->node), "localhost");
 	config->node[sizeof(config->node) - 1] = 0;
+	outputs_finish(config);
 }
 
 /* Of the policies nothing is cleared: each is, when it is read. They are large, and untouched pages cost nothing. */
@@ -244,6 +246,7 @@ static void set_defaults(struct config *config)
 	struct config_faults faults = { 0 };
 	struct loading loading = { .config = config, .faults = &faults, .shipped = true };
 	memset(config, 0, offsetof(struct config, policies));
+	memset(&config->outputs, 0, offsetof(struct outputs, routes));
 	section_defaults(&config_section, config);
 	read_text(&loading, "shipped", (const char *)shipped_policies, sizeof(shipped_policies) - 1);
 	assert(faults.count == 0); /* test_config reads them, too */
@@ -257,6 +260,7 @@ void config_defaults(struct config *config)
 
 static int finish(const struct loading *loading)
 {
+	routes_resolve(loading->config, loading->faults);
 	if (loading->faults->count) {
 		config_defaults(loading->config);
 		return -EINVAL;
@@ -332,4 +336,5 @@ void config_copy(struct config *to, const struct config *from)
 {
 	memcpy(to, from, offsetof(struct config, policies));
 	pages_copy(to->policies, from->policies, from->policy_count * sizeof(from->policies[0]));
+	outputs_copy(&to->outputs, &from->outputs);
 }

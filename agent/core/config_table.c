@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See config_table.h: tables only. */
 #include "core/config_table.h"
+#include "core/output_table.h"
 
 static const char *const mode_choices[] = { [MODE_OBSERVE] = "observe", [MODE_SHADOW] = "shadow", [MODE_ENFORCE] = "enforce" };
 
@@ -74,5 +75,10 @@ static const struct setting config_settings[] = {
 	  .help = "how many processes have series of their own" },
 	{ .name = "policies", .type = VALUE_CUSTOM, .read = config_read_policies,
 	  .help = "what to watch for and what to do; replaces the shipped ones" },
+	{ .name = "outputs", .type = VALUE_CUSTOM, .read = config_read_outputs,
+	  .help = "where to push to, up to 16; those of all files are added up" },
+	{ .name = "routes", .type = VALUE_CUSTOM, .read = config_read_routes, .help = "which incidents go where, up to 32; likewise" },
+	{ .name = "labels", .type = VALUE_CUSTOM, .read = config_read_labels,
+	  .help = "a mapping: on everything that is pushed; `instance` (the node's name) and `job` (nodemend) unless it says otherwise" },
 };
 const struct section config_section = SECTION("the configuration", "", config_settings);

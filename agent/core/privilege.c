@@ -3,9 +3,12 @@
 #include "core/privilege.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static const cap_value_t kept[] = {
 	CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN,            /* BPF programs and iterators; before 5.8 the last alone */
@@ -46,4 +49,14 @@ int privilege_bound(void)
 		error = -errno;
 	cap_free(have);
 	return error;
+}
+
+void privilege_be_ordinary(void)
+{
+	(void)setpriority(PRIO_PROCESS, 0, 0);
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)!write(fd, "0", 1);
+	close(fd);
 }

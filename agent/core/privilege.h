@@ -7,4 +7,8 @@
  * nothing to give up. */
 int privilege_bound(void);
 
+/* The agent is spared by the OOM killer and served first; those of its children that only tell have no claim to either. Giving both back is
+ * always allowed. */
+void privilege_be_ordinary(void);
+
 #endif

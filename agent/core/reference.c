@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/config_table.h"
+#include "core/output_table.h"
 #include "core/policy_table.h"
 
 /* A | would end the cell. */
@@ -58,6 +59,13 @@ void config_print_reference(FILE *out)
 	fprintf(out, "<!-- from `nodemend check --reference`: configuration -->\n");
 	print_section(&config_section, "Keys of the file", out);
 	print_sections_in(&config_section, out);
+	print_section(&delivery_section, "outputs: all", out);
+	for (uint32_t i = 0; i < OUTPUT_KIND_COUNT; i++) {
+		char title[64];
+		snprintf(title, sizeof(title), "outputs: %s", output_sections[i].name);
+		print_section(&output_sections[i], title, out);
+	}
+	print_section(&route_section, "routes", out);
 	fprintf(out, "\n<!-- end -->\n");
 
 	fprintf(out, "\n<!-- from `nodemend check --reference`: policies -->\n");

@@ -10,6 +10,7 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_host,
 	&metrics_of_kernel,
 	&metrics_of_agent,
+	&metrics_of_outputs,
 	NULL,
 };
 /* clang-format on */

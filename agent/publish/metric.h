@@ -13,6 +13,7 @@
 #include "publish/text.h"
 #include "snapshot.h"
 
+struct output_page;
 struct records;
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_UNTYPED };
@@ -46,7 +47,8 @@ struct metric_context {
 	uint64_t now_ns;             /* CLOCK_BOOTTIME: the snapshot as a whole may have gone stale, too */
 	const struct shown *shown;
 	const struct records *records;
-	const struct publisher_counters *counters;
+	const struct publisher_counters *counters; /* NULL: not in this process */
+	const struct output_page *outputs;         /* NULL: none */
 };
 
 struct label {
@@ -97,7 +99,7 @@ struct metric_table {
 	const struct metric *each;
 	size_t count;
 };
-extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_agent;
+extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_agent, metrics_of_outputs;
 /* All of them, in the order of the outputs; NULL ends the list. */
 extern const struct metric_table *const metric_tables[];
 

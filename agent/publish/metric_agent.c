@@ -219,7 +219,8 @@ static void emit_unit_restarts(const struct metric *metric, const struct metric_
 
 static void emit_publisher(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
 {
-	sink_field(sink, metric, NULL, 0, context->counters);
+	if (context->counters)
+		sink_field(sink, metric, NULL, 0, context->counters);
 }
 
 static void emit_folded(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "publish/metric.h"
+#include "publish/native.h"
 
 /* The generated code stands here: it is compiled with our warnings and needs no object of its own. */
 #include "exposition.pb-c.c"
@@ -15,11 +16,6 @@ enum {
 	MAX_LABELS = 16,
 	TAG_METRIC = 4 << 3 | 2,
 	VARINT_MAX = 10,
-	/* Native bucket k ends at 2^(k/8) s, and ours at 2^(FIRST_EXP + i/8): k = i + this. */
-	NATIVE_OFFSET = HISTOGRAM_FIRST_EXP * HISTOGRAM_PER_OCTAVE,
-	/* The one that ends at +Inf, behind that of the largest double. */
-	NATIVE_INFINITE = 1024 * HISTOGRAM_PER_OCTAVE + 1,
-	MAX_SPANS = HISTOGRAM_BUCKETS / 2 + 1,
 };
 
 static const Exposition__MetricType types[] = {
@@ -123,49 +119,22 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 	append_metric(sink, labels, count, &metric);
 }
 
-/* Runs of buckets that are not empty; each count as the difference to the one before. */
-struct native {
-	uint32_t spans, deltas;
-	int64_t last;
-	int32_t next; /* index behind the last span */
-	Exposition__BucketSpan span[MAX_SPANS], *span_list[MAX_SPANS];
-	int64_t delta[HISTOGRAM_BUCKETS];
-};
-
-static void add_native(struct native *native, int32_t index, uint64_t count)
+/* `spans` and `list` have NATIVE_MAX_SPANS. */
+static void fill_native(Exposition__Histogram *message, struct native *native, Exposition__BucketSpan *spans, Exposition__BucketSpan **list)
 {
-	if (!count)
-		return;
-	if (!native->spans || index != native->next) {
-		Exposition__BucketSpan *span = &native->span[native->spans];
-
-		exposition__bucket_span__init(span);
-		span->offset = index - native->next;
-		native->span_list[native->spans++] = span;
-	}
-	native->span[native->spans - 1].length++;
-	native->next = index + 1;
-	native->delta[native->deltas++] = (int64_t)count - native->last;
-	native->last = (int64_t)count;
-}
-
-/* Bucket 0 is the one for zero and what is too short to tell; an empty histogram needs a span to be a native one. */
-static void fill_native(Exposition__Histogram *message, struct native *native, const struct histogram *histogram)
-{
-	for (uint32_t i = 1; i < HISTOGRAM_BUCKETS - 1; i++)
-		add_native(native, (int32_t)i + NATIVE_OFFSET, histogram->buckets[i]);
-	add_native(native, NATIVE_INFINITE, histogram->buckets[HISTOGRAM_BUCKETS - 1]);
-	if (!native->spans) {
-		exposition__bucket_span__init(&native->span[0]);
-		native->span_list[native->spans++] = &native->span[0];
+	for (uint32_t i = 0; i < native->span_count; i++) {
+		exposition__bucket_span__init(&spans[i]);
+		spans[i].offset = native->spans[i].offset;
+		spans[i].length = native->spans[i].length;
+		list[i] = &spans[i];
 	}
 	message->schema = HISTOGRAM_SCHEMA;
-	message->zero_threshold = ldexp(1, HISTOGRAM_FIRST_EXP);
-	message->zero_count = histogram->buckets[0];
-	message->n_positive_span = native->spans;
-	message->positive_span = native->span_list;
-	message->n_positive_delta = native->deltas;
-	message->positive_delta = native->delta;
+	message->zero_threshold = native->zero_threshold;
+	message->zero_count = native->zero_count;
+	message->n_positive_span = native->span_count;
+	message->positive_span = list;
+	message->n_positive_delta = native->delta_count;
+	message->positive_delta = native->deltas;
 }
 
 static void append_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
@@ -174,10 +143,10 @@ static void append_histogram(struct metric_sink *sink, const struct label *label
 	Exposition__Histogram message = EXPOSITION__HISTOGRAM__INIT;
 	Exposition__Bucket buckets[HISTOGRAM_CLASSIC], *list[HISTOGRAM_CLASSIC];
 	uint64_t below[HISTOGRAM_CLASSIC + 1];
+	Exposition__BucketSpan spans[NATIVE_MAX_SPANS], *span_list[NATIVE_MAX_SPANS];
 	struct native native;
 
-	native.spans = native.deltas = 0;
-	native.last = native.next = 0;
+	native_fill(histogram, &native);
 	histogram_classic(histogram, below);
 	for (int i = 0; i < HISTOGRAM_CLASSIC; i++) {
 		exposition__bucket__init(&buckets[i]);
@@ -189,7 +158,7 @@ static void append_histogram(struct metric_sink *sink, const struct label *label
 	message.sample_sum = (double)histogram->sum_ns / 1e9;
 	message.n_bucket = HISTOGRAM_CLASSIC;
 	message.bucket = list;
-	fill_native(&message, &native, histogram);
+	fill_native(&message, &native, spans, span_list);
 	metric.histogram = &message;
 	append_metric(sink, labels, count, &metric);
 }

@@ -17,6 +17,7 @@ struct publisher {
 	struct shown *shown;
 	struct records *records;
 	struct publisher_counters counters;
+	struct output_page *outputs;       /* only read; NULL = none */
 	uint32_t max_shown;
 	struct text feed;                  /* the JSON feed of snap */
 	struct text page;                  /* the answer being made, reused */

@@ -21,6 +21,7 @@
 #include "core/log.h"
 #include "publish/http.h"
 #include "publish/sandbox.h"
+#include "push/share.h"
 
 #define RETRY_NS NSEC_PER_SEC             /* for a listening address that is taken */
 #define LOOK_FIRST_NS (2 * NSEC_PER_MSEC) /* a tick is published about so long after its boot_ns */
@@ -50,6 +51,7 @@ void publisher_context(const struct publisher *publisher, uint64_t now_ns, struc
 		.shown = publisher->shown,
 		.records = publisher->records,
 		.counters = &publisher->counters,
+		.outputs = publisher->outputs,
 	};
 }
 
@@ -290,6 +292,8 @@ static int open_loop(struct loop *loop)
 	if (error < 0)
 		return error;
 
+	if (loop->args->outputs_fd >= 0)
+		(void)share_map(loop->args->outputs_fd, false, &publisher->outputs); /* without it the outputs' metrics are absent */
 	publisher->max_shown = loop->args->max_processes_shown;
 	publisher->shown = calloc(1, sizeof(*publisher->shown));
 	publisher->records = calloc(1, sizeof(*publisher->records));
@@ -345,7 +349,7 @@ int publisher_run(const struct publisher_args *args)
 	prctl(PR_SET_NAME, "nm-publisher");
 	settle_signals();
 	umask(022);
-	sandbox_close_others((const int[]){ args->ring_fd, args->event_fd, args->feed_dir_fd }, 3);
+	sandbox_close_others((const int[]){ args->ring_fd, args->event_fd, args->feed_dir_fd, args->outputs_fd }, 4);
 
 	loop->args = args;
 	int error = open_loop(loop);

@@ -10,6 +10,7 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/capability.h>
@@ -134,8 +135,8 @@ static const int allowed[] = {
 };
 
 /* What only somebody else's code would ask for: it ends here. */
-static const int deadly[] = {
-	SCMP_SYS(add_key), SCMP_SYS(bpf), SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(finit_module),
+static const int always_deadly[] = {
+	SCMP_SYS(add_key), SCMP_SYS(bpf), SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(finit_module),
 	SCMP_SYS(fork), SCMP_SYS(init_module), SCMP_SYS(io_uring_setup), SCMP_SYS(kexec_load), SCMP_SYS(keyctl), SCMP_SYS(kill),
 		SCMP_SYS(mount),
 	SCMP_SYS(move_mount), SCMP_SYS(open_by_handle_at), SCMP_SYS(perf_event_open), SCMP_SYS(pidfd_send_signal), SCMP_SYS(pivot_root),
@@ -143,7 +144,9 @@ static const int deadly[] = {
 	SCMP_SYS(umount2), SCMP_SYS(unshare), SCMP_SYS(userfaultfd), SCMP_SYS(vfork),
 };
 
-static int add_narrow_rules(scmp_filter_ctx filter)
+static const int deadly[] = { SCMP_SYS(clone), SCMP_SYS(clone3) };
+
+static int add_narrow_rules(void *filter)
 {
 	/* Memory is never executable; sockets are TCP over IP. abort() may signal nobody but this process. */
 	int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
@@ -160,19 +163,27 @@ static int add_narrow_rules(scmp_filter_ctx filter)
 	return error;
 }
 
-static int filter_syscalls(void)
+static int add_rules(scmp_filter_ctx filter, uint32_t action, const int *calls, size_t count)
+{
+	int error = 0;
+	for (size_t i = 0; !error && i < count; i++)
+		error = seccomp_rule_add(filter, action, calls[i], 0);
+	return error;
+}
+
+int sandbox_filter_calls(const struct sandbox_filter *calls)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	if (!filter)
 		return -ENOMEM;
 
-	int error = 0;
-	for (size_t i = 0; !error && i < sizeof(allowed) / sizeof(allowed[0]); i++)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-	for (size_t i = 0; !error && i < sizeof(deadly) / sizeof(deadly[0]); i++)
-		error = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
+	int error = add_rules(filter, SCMP_ACT_ALLOW, calls->allowed, calls->allowed_count);
 	if (!error)
-		error = add_narrow_rules(filter);
+		error = add_rules(filter, SCMP_ACT_KILL_PROCESS, always_deadly, sizeof(always_deadly) / sizeof(always_deadly[0]));
+	if (!error)
+		error = add_rules(filter, SCMP_ACT_KILL_PROCESS, calls->deadly, calls->deadly_count);
+	if (!error)
+		error = calls->narrow(filter);
 	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);
@@ -181,13 +192,21 @@ static int filter_syscalls(void)
 
 /* ---------------------------------------------------------------------------------------------------------------------- */
 
-int sandbox_enter(const char *user, int feed_dir_fd, struct sandbox_report *ret)
+static const struct sandbox_filter publishers_filter = {
+	.allowed = allowed,
+	.allowed_count = sizeof(allowed) / sizeof(allowed[0]),
+	.deadly = deadly,
+	.deadly_count = sizeof(deadly) / sizeof(deadly[0]),
+	.narrow = add_narrow_rules,
+};
+
+int sandbox_become(const char *user, int owned_fd, int death_signal, struct sandbox_report *ret)
 {
 	*ret = (struct sandbox_report){ 0 };
 	(void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	(void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){ MAX_DESCRIPTORS, MAX_DESCRIPTORS });
 
-	int error = change_user(user, feed_dir_fd, ret);
+	int error = change_user(user, owned_fd, ret);
 	if (!error)
 		error = drop_capabilities();
 	if (error)
@@ -196,10 +215,16 @@ int sandbox_enter(const char *user, int feed_dir_fd, struct sandbox_report *ret)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -errno;
 	/* The change of user cleared it. Should the parent be gone already, nobody is left to close the other end of a socket either. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-		return -errno;
+	return prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+int sandbox_enter(const char *user, int feed_dir_fd, struct sandbox_report *ret)
+{
+	int error = sandbox_become(user, feed_dir_fd, SIGKILL, ret);
+	if (error)
+		return error;
 	ret->landlock = restrict_files(feed_dir_fd) == 0;
-	error = filter_syscalls();
+	error = sandbox_filter_calls(&publishers_filter);
 	ret->seccomp = error == 0;
 	return error;
 }

@@ -12,6 +12,7 @@
 #define NODEMEND_PUBLISH_SANDBOX_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct sandbox_report {
 	bool user_changed, landlock, seccomp;
@@ -21,6 +22,19 @@ struct sandbox_report {
 /* Call with every descriptor open that will be needed. `feed_dir_fd` -1: no folder to write to. 0, or -errno when a wall that this process
  * could have put up does not stand: then it must not serve. A process that is not root keeps its user, and *ret says so. */
 int sandbox_enter(const char *user, int feed_dir_fd, struct sandbox_report *ret);
+
+/* The walls one by one, for another process that wants others: its user, no capabilities, no new ones, no core dump; dies by `death_signal` with
+ * its parent. `owned_fd` is given to that user; -1: none. */
+int sandbox_become(const char *user, int owned_fd, int death_signal, struct sandbox_report *ret);
+
+/* A system call that is in neither list nor allowed by `narrow` (a scmp_filter_ctx; 0 or -errno) gets EPERM; one of `deadly`, or of those that
+ * only somebody else's code would ask for, ends the process. */
+struct sandbox_filter {
+	const int *allowed, *deadly;
+	size_t allowed_count, deadly_count;
+	int (*narrow)(void *filter);
+};
+int sandbox_filter_calls(const struct sandbox_filter *filter);
 
 /* Closes every descriptor from 3 on that is not among `keep`. */
 void sandbox_close_others(const int *keep, int count);

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of exporters, and nothing else. */
+#include "push/exporter.h"
+
+/* clang-format off */
+const struct exporter *const exporters[OUTPUT_KIND_COUNT] = {
+	[OUTPUT_REMOTE_WRITE] = &remote_write_exporter,
+};
+/* clang-format on */

@@ -53,16 +53,20 @@ static void write_date(int64_t wall_ns, struct text *out)
 	text_string(out, buffer);
 }
 
-static void write_subject(const struct message *message, struct text *out)
+/* The subject and the body of a template's text, or the built-in ones. */
+static void write_words(const struct message *message, const char *own, struct text *subject, struct text *body)
 {
-	struct text subject = { 0 };
-	message_title(message, &subject);
-	text_append(&subject, "", 1);
-	text_string(out, "\r\nSubject: ");
-	out->failed |= subject.failed;
-	if (!subject.failed)
-		mail_header_text(subject.data, strlen("Subject: "), out);
-	text_free(&subject);
+	size_t line = own ? strcspn(own, "\r\n") : 0;
+	const char *rest = own ? own + line + strspn(own + line, "\r\n") : NULL;
+	if (own) {
+		text_append(subject, own, line);
+		text_string(body, rest);
+	} else {
+		message_title(message, subject);
+		message_body(message, body);
+	}
+	text_append(subject, "", 1);
+	text_append(body, "", 1);
 }
 
 static void write_people(const struct mail_people *people, struct text *out)
@@ -77,10 +81,15 @@ static void write_people(const struct mail_people *people, struct text *out)
 	}
 }
 
-void mail_write(const struct message *message, const struct mail_people *people, struct text *out)
+void mail_write(const struct message *message, const struct mail_people *people, const char *own, struct text *out)
 {
+	struct text subject = { 0 }, body = { 0 };
+	write_words(message, own, &subject, &body);
+	out->failed |= subject.failed || body.failed;
 	write_people(people, out);
-	write_subject(message, out);
+	text_string(out, "\r\nSubject: ");
+	if (!out->failed)
+		mail_header_text(subject.data, strlen("Subject: "), out);
 	text_string(out, "\r\nDate: ");
 	write_date(message->wall_ns, out);
 	text_string(out, "\r\nMessage-ID: ");
@@ -94,12 +103,8 @@ void mail_write(const struct message *message, const struct mail_people *people,
 	text_string(out, "\r\nAuto-Submitted: auto-generated\r\nX-Auto-Response-Suppress: All\r\nX-Nodemend-Incident: ");
 	write_atom(message->items[0].notice->id, out);
 	text_string(out, "\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n");
-
-	struct text body = { 0 };
-	message_body(message, &body);
-	text_append(&body, "", 1);
-	out->failed |= body.failed;
-	if (!body.failed)
+	if (!out->failed)
 		mail_body_text(body.data, out);
+	text_free(&subject);
 	text_free(&body);
 }

@@ -16,7 +16,8 @@ struct mail_people {
 	uint32_t to_count;
 };
 
-void mail_write(const struct message *message, const struct mail_people *people, struct text *out);
+/* `own`: the subject, an empty line and the text, from a template; NULL = the built-in ones. */
+void mail_write(const struct message *message, const struct mail_people *people, const char *own, struct text *out);
 
 /* The text of a header, as encoded words (RFC 2047) where it is not plain ASCII; folded, starting at `column`. */
 void mail_header_text(const char *value, size_t column, struct text *out);

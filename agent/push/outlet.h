@@ -43,6 +43,7 @@ struct outlet {
 	struct queued *head_memory; /* what head is in, for HEAD_MEMORY */
 	struct text changed;       /* the head in another form, where its family said so */
 	bool is_changed;
+	struct text filled;        /* the head as it is on its way, where its family puts secrets in */
 
 	CURL *easy;
 	bool in_flight;

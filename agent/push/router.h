@@ -50,7 +50,7 @@ struct tracked {
 };
 
 /* Incidents that are told together: those whose rule and grouped-by values are equal. */
-struct route_group {
+struct told_group {
 	uint32_t rule;
 	struct notice key;                  /* its first incident: what is grouped by is read from it */
 	char thread[ID_LEN];
@@ -74,7 +74,7 @@ struct router {
 	int64_t orphans_ns;                 /* boot time; 0 = none are looked for */
 	uint32_t tracked_count, group_count, flap_count;
 	struct tracked tracked[ROUTER_TRACKED];
-	struct route_group groups[ROUTER_TRACKED];
+	struct told_group groups[ROUTER_TRACKED];
 	struct flap flaps[ROUTER_FLAPS];
 	uint64_t lost;                      /* fell off before they were told */
 };

@@ -23,11 +23,11 @@ static bool belongs(const struct router *router, const struct tracked *tracked, 
 	       (!(by & RULE_GROUP_RESOURCE) || same_resource(notice, key));
 }
 
-static struct route_group *find_group(const struct router *router, const struct tracked *tracked)
+static struct told_group *find_group(const struct router *router, const struct tracked *tracked)
 {
 	for (uint32_t i = 0; i < router->group_count; i++)
 		if (belongs(router, tracked, router->groups[i].rule, &router->groups[i].key))
-			return (struct route_group *)&router->groups[i];
+			return (struct told_group *)&router->groups[i];
 	return NULL;
 }
 
@@ -52,7 +52,7 @@ static int64_t tracked_due(const struct router *router, const struct tracked *tr
 	if (news && tracked->notice.state == INCIDENT_NEEDS_HUMAN)
 		return tracked->news_ns;
 
-	const struct route_group *group = find_group(router, tracked);
+	const struct told_group *group = find_group(router, tracked);
 	if (!group)
 		return news ? tracked->news_ns + (int64_t)rule->group_wait_ns : INT64_MAX;
 	if (!news)
@@ -94,13 +94,13 @@ static void resolve_orphans(struct router *router, int64_t now_ns, int64_t wall_
 
 /* --- one message ------------------------------------------------------------------------------------------------------ */
 
-static struct route_group *add_group(struct router *router, const struct tracked *first, int64_t now_ns)
+static struct told_group *add_group(struct router *router, const struct tracked *first, int64_t now_ns)
 {
 	/* Each is dropped with its last incident, so there are no more groups than incidents; a state file may say otherwise. */
 	if (router->group_count == ROUTER_TRACKED)
 		router->group_count--;
-	struct route_group *group = &router->groups[router->group_count++];
-	*group = (struct route_group){ .rule = first->rule, .key = first->notice };
+	struct told_group *group = &router->groups[router->group_count++];
+	*group = (struct told_group){ .rule = first->rule, .key = first->notice };
 	group->last_ns = now_ns - (int64_t)router->rules[first->rule].group_interval_ns;
 	text_copy(group->thread, sizeof(group->thread), first->notice.id);
 	return group;
@@ -131,7 +131,7 @@ static void insert(struct message *message, struct message_item item)
 }
 
 /* How many news there are, listed or not. */
-static uint32_t fill(const struct router *router, const struct route_group *group, struct message *message)
+static uint32_t fill(const struct router *router, const struct told_group *group, struct message *message)
 {
 	uint32_t news = 0, old = 0;
 	for (uint32_t i = 0; i < router->tracked_count; i++) {
@@ -164,7 +164,7 @@ static void mark_told(struct router *router, const struct message *message)
 
 _Static_assert(offsetof(struct tracked, notice) == 0, "an item's notice is its row");
 
-static bool is_alive(const struct router *router, const struct route_group *group)
+static bool is_alive(const struct router *router, const struct told_group *group)
 {
 	for (uint32_t i = 0; i < router->tracked_count; i++) {
 		const struct tracked *tracked = &router->tracked[i];
@@ -185,7 +185,7 @@ static void drop_dead_groups(struct router *router)
 
 static void write_message(struct router *router, const struct tracked *first, int64_t now_ns, int64_t wall_ns, struct message *ret)
 {
-	struct route_group *group = find_group(router, first);
+	struct told_group *group = find_group(router, first);
 	if (!group)
 		group = add_group(router, first, now_ns);
 

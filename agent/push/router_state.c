@@ -43,11 +43,11 @@ static const struct field tracked_fields[] = {
 static const struct fields tracked_rows = FIELDS(tracked_fields);
 
 static const struct field group_fields[] = {
-	{ .name = "rule", .type = FIELD_UNSIGNED, FIELD_AT(route_group, rule) },
-	{ .name = "key", .type = FIELD_OBJECT, .flags = FIELD_NEEDED, FIELD_AT(route_group, key), .inner = &notice_rows },
-	{ .name = "thread", .type = FIELD_ID, .flags = FIELD_NEEDED, FIELD_AT(route_group, thread) },
-	{ .name = "sequence", .type = FIELD_UNSIGNED, FIELD_AT(route_group, sequence) },
-	{ .name = "last_ns", .type = FIELD_I64, FIELD_AT(route_group, last_ns) },
+	{ .name = "rule", .type = FIELD_UNSIGNED, FIELD_AT(told_group, rule) },
+	{ .name = "key", .type = FIELD_OBJECT, .flags = FIELD_NEEDED, FIELD_AT(told_group, key), .inner = &notice_rows },
+	{ .name = "thread", .type = FIELD_ID, .flags = FIELD_NEEDED, FIELD_AT(told_group, thread) },
+	{ .name = "sequence", .type = FIELD_UNSIGNED, FIELD_AT(told_group, sequence) },
+	{ .name = "last_ns", .type = FIELD_I64, FIELD_AT(told_group, last_ns) },
 };
 static const struct fields group_rows = FIELDS(group_fields);
 
@@ -138,7 +138,7 @@ static void adopt(struct router *loaded, const struct shift *shift)
 		tracked->news_ns = shifted(shift, tracked->news_ns);
 	}
 	for (uint32_t i = 0; i < loaded->group_count; i++) {
-		struct route_group *group = &loaded->groups[i];
+		struct told_group *group = &loaded->groups[i];
 		take_again(&group->key);
 		group->last_ns = shifted(shift, group->last_ns);
 		group->rule = group->rule < loaded->rule_count ? group->rule : 0;

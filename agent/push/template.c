@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See template.h. What is not JSON is refused first; from then on {{ can only stand inside a string, since no object has one for a key. */
+/* See template.h. Where JSON is wanted, what is none is refused first: from then on {{ can only stand inside a string. */
 #include "push/template.h"
 
 #include <cjson/cJSON.h>
@@ -36,13 +36,18 @@ static size_t find_bare_control(const char *text, size_t size)
 	return size;
 }
 
-static int check_json(const char *file, const char *text, size_t size, struct config_faults *faults)
+static int check_size(const char *file, const char *text, size_t size, struct config_faults *faults)
 {
-	const char *end = text;
 	if (size > TEMPLATE_MAX_SIZE || memchr(text, 0, size)) {
 		config_fault(faults, file, 0, 0, size > TEMPLATE_MAX_SIZE ? "a template has at most 64 KiB" : "a template is text, without NUL");
 		return -EINVAL;
 	}
+	return 0;
+}
+
+static int check_json(const char *file, const char *text, size_t size, struct config_faults *faults)
+{
+	const char *end = text;
 	cJSON *json = cJSON_ParseWithLengthOpts(text, size, &end, 0);
 	/* With a length cJSON does not look behind the document. */
 	size_t at = end >= text && end <= text + size ? (size_t)(end - text) : size;
@@ -96,10 +101,11 @@ static int read_parts(const char *file, const char *text, size_t size, struct te
 		if (!open)
 			return error;
 
-		const char *close = memmem(open, size - start, "}}", 2), *quote = memchr(open, '"', size - start);
+		const char *close = memmem(open, size - start, "}}", 2);
+		const char *end = memchr(open, ret->form == TEMPLATE_JSON ? '"' : '\n', size - start);
 		struct place place = place_of(text, start);
-		if (!close || (quote && quote < close)) {
-			config_fault(faults, file, place.line, place.column, "{{ without }} in the same string");
+		if (!close || (end && end < close)) {
+			config_fault(faults, file, place.line, place.column, "{{ without }} in the same %s", ret->form == TEMPLATE_JSON ? "string" : "line");
 			return -EINVAL;
 		}
 		if (ret->count > TEMPLATE_MAX_FIELDS) {
@@ -113,26 +119,28 @@ static int read_parts(const char *file, const char *text, size_t size, struct te
 	}
 }
 
-int template_read(const char *file, const char *text, size_t size, struct template *ret, struct config_faults *faults)
+int template_read(enum template_form form, const char *file, const char *text, size_t size, struct template *ret, struct config_faults *faults)
 {
-	struct template template = { 0 };
-	int error = check_json(file, text, size, faults);
+	struct template template = { .form = form };
+	int error = check_size(file, text, size, faults);
+	if (!error && form == TEMPLATE_JSON)
+		error = check_json(file, text, size, faults);
 	if (!error)
 		error = read_parts(file, text, size, &template, faults);
 	if (error)
 		return error;
-	template.json = malloc(size + 1);
-	if (!template.json)
+	template.text = malloc(size + 1);
+	if (!template.text)
 		return -ENOMEM;
-	memcpy(template.json, text, size);
-	template.json[size] = '\0';
+	memcpy(template.text, text, size);
+	template.text[size] = '\0';
 	*ret = template;
 	return 0;
 }
 
 void template_free(struct template *template)
 {
-	free(template->json);
+	free(template->text);
 	*template = (struct template){ 0 };
 }
 
@@ -141,14 +149,16 @@ void template_write(const struct template *template, const struct message *messa
 	struct text value = { 0 };
 	for (uint32_t i = 0; i < template->count; i++) {
 		const struct template_part *part = &template->parts[i];
-		text_append(out, template->json + part->start, part->length);
+		text_append(out, template->text + part->start, part->length);
 		if (!part->field)
 			continue;
 		text_reset(&value);
 		part->field->write(message, &value);
 		text_append(&value, "", 1);
-		if (!value.failed)
+		if (!value.failed && template->form == TEMPLATE_JSON)
 			text_label_value(out, value.data); /* JSON's escapes, without the quotes */
+		else if (!value.failed)
+			text_string(out, value.data);
 		out->failed |= value.failed;
 	}
 	text_free(&value);

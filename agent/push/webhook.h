@@ -12,7 +12,9 @@ void webhook_write_slack(const struct message *message, struct text *out);
 
 /* PagerDuty's Events API v2 takes one event a request: those of item `index`, in this order, until false. News only; what began to be
  * mended before it was told is triggered and then acknowledged, what was over before it was told wakes nobody. */
-bool webhook_write_pagerduty(const struct message *message, uint32_t index, uint32_t event, const char *routing_key, struct text *out);
+bool webhook_write_pagerduty(const struct message *message, uint32_t index, uint32_t event, struct text *out);
+/* The key goes in when an event is sent: until then it may lie on a disk. */
+void webhook_add_routing_key(const char *event, size_t size, const char *routing_key, struct text *out);
 
 /* A JSON member with a comma before it where one is due; nothing where the value is "". */
 void webhook_member(struct text *out, const char *name, const char *value);

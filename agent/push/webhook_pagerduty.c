@@ -75,7 +75,7 @@ static void write_payload(const struct notice *notice, struct text *out)
 	text_string(out, "}");
 }
 
-bool webhook_write_pagerduty(const struct message *message, uint32_t index, uint32_t event, const char *routing_key, struct text *out)
+bool webhook_write_pagerduty(const struct message *message, uint32_t index, uint32_t event, struct text *out)
 {
 	const struct message_item *item = &message->items[index];
 	const char *action = index < message->count ? event_of(item, event) : NULL;
@@ -83,7 +83,6 @@ bool webhook_write_pagerduty(const struct message *message, uint32_t index, uint
 		return false;
 
 	text_string(out, "{");
-	webhook_member(out, "routing_key", routing_key);
 	webhook_member(out, "event_action", action);
 	webhook_member(out, "dedup_key", item->notice->id);
 	webhook_member(out, "client", "nodemend");
@@ -92,4 +91,14 @@ bool webhook_write_pagerduty(const struct message *message, uint32_t index, uint
 		write_payload(item->notice, out);
 	text_string(out, "}");
 	return true;
+}
+
+void webhook_add_routing_key(const char *event, size_t size, const char *routing_key, struct text *out)
+{
+	text_string(out, "{");
+	webhook_member(out, "routing_key", routing_key);
+	if (size < 2)
+		return;
+	text_string(out, ",");
+	text_append(out, event + 1, size - 1);
 }

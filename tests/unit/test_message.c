@@ -118,7 +118,7 @@ static void deeds_keep_the_newest_and_are_bounded(void **state)
 
 static int read_template(const char *text, struct template *ret)
 {
-	return template_read("t.json", text, strlen(text), ret, &faults);
+	return template_read(TEMPLATE_JSON, "t.json", text, strlen(text), ret, &faults);
 }
 
 static void a_template_is_filled_and_stays_json(void **state)
@@ -184,12 +184,12 @@ static void a_template_is_bounded(void **state)
 	for (int i = 0; i < TEMPLATE_MAX_FIELDS + 1; i++)
 		text_string(&text, "{{id}}");
 	text_string(&text, "\"");
-	assert_int_equal(template_read("t", text.data, text.length, &template, &faults), -EINVAL);
+	assert_int_equal(template_read(TEMPLATE_JSON, "t", text.data, text.length, &template, &faults), -EINVAL);
 	text_reset(&text);
 	text_string(&text, "\"{{nope}}{{id}}\"");
 	while (text.length <= TEMPLATE_MAX_SIZE)
 		text_string(&text, "                                ");
-	assert_int_equal(template_read("t", text.data, text.length, &template, &faults), -EINVAL);
+	assert_int_equal(template_read(TEMPLATE_JSON, "t", text.data, text.length, &template, &faults), -EINVAL);
 	assert_int_equal(faults.count, 2);
 	text_free(&text);
 }
@@ -237,7 +237,7 @@ static void pagerduty_gets_the_events_of_a_life(void **state)
 		for (uint32_t event = 0; event < 3; event++) {
 			const char *wanted = event == 0 ? cases[i].first : event == 1 ? cases[i].second : NULL;
 			text_reset(&out);
-			assert_int_equal(webhook_write_pagerduty(&message, 0, event, "k", &out), wanted != NULL);
+			assert_int_equal(webhook_write_pagerduty(&message, 0, event, &out), wanted != NULL);
 			if (!wanted)
 				break;
 			cJSON *json = cJSON_Parse(written());
@@ -247,7 +247,7 @@ static void pagerduty_gets_the_events_of_a_life(void **state)
 		}
 	}
 	struct message message = message_of(1, INCIDENT_OPEN);
-	assert_false(webhook_write_pagerduty(&message, 1, 0, "k", &out));
+	assert_false(webhook_write_pagerduty(&message, 1, 0, &out));
 }
 
 /* --- mail ------------------------------------------------------------------------------------------------------------- */
@@ -295,7 +295,7 @@ static void addresses_cannot_add_headers(void **state)
 	static const char *const to[] = { "a@b\r\nBcc: c@d", "e@f>" };
 	const struct mail_people people = { "pager", "x\r\n@y", to, 2 };
 	struct message message = hostile_message();
-	mail_write(&message, &people, &out);
+	mail_write(&message, &people, NULL, &out);
 	assert_non_null(strstr(written(), "To: <a@bBcc:c@d>,\r\n <e@f>\r\n"));
 	assert_non_null(strstr(out.data, "From: nodemend <x@y>\r\n"));
 }
@@ -311,7 +311,7 @@ static int print_template(const struct message *message, const char *path)
 		return 1;
 	size_t size = fread(text, 1, sizeof(text), file);
 	fclose(file);
-	if (template_read(path, text, size, &template, &faults) < 0) {
+	if (template_read(TEMPLATE_JSON, path, text, size, &template, &faults) < 0) {
 		config_print_faults(&faults, stdout);
 		return 1;
 	}
@@ -322,9 +322,15 @@ static int print_template(const struct message *message, const char *path)
 
 static void print_events(const struct message *message)
 {
-	for (uint32_t i = 0; i < message->count; i++)
-		for (uint32_t event = 0; webhook_write_pagerduty(message, i, event, "R0UTING", &out); event++)
+	struct text event = { 0 };
+	for (uint32_t i = 0; i < message->count; i++) {
+		for (uint32_t nth = 0; webhook_write_pagerduty(message, i, nth, &event); nth++) {
+			webhook_add_routing_key(event.data, event.length, "R0UTING", &out);
 			text_string(&out, "\n");
+			text_reset(&event);
+		}
+	}
+	text_free(&event);
 }
 
 static int print(int argc, char **argv)
@@ -351,7 +357,7 @@ static int print(int argc, char **argv)
 	else if (strcmp(what, "pagerduty") == 0)
 		print_events(&message);
 	else if (strcmp(what, "mail") == 0)
-		mail_write(&message, &people, &out);
+		mail_write(&message, &people, NULL, &out);
 	else if (strcmp(what, "fields") == 0)
 		message_print_fields(stdout);
 	else

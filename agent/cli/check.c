@@ -52,6 +52,7 @@ static void print_text(const struct result *result)
 	config_print_faults(&result->faults, stderr);
 	if (result->err)
 		return;
+	check_print_files(&result->config.outputs, stderr);
 	if (result->path)
 		snprintf(places[0], sizeof(places[0]), "%s", result->path);
 	else
@@ -176,6 +177,7 @@ const struct command command_check = {
 		"  --json        the result as JSON on one line\n"
 		"  -h, --help    this text\n"
 		"\n"
-		"Every fault is file:line:column: what is wrong, and what would be right. Exit code 0: all is well; 2: there are faults.\n",
+		"Every fault is file:line:column: what is wrong, and what would be right. Exit code 0: all is well; 2: there are faults.\n"
+		"A file that an output names and that is not there, or a secret that everybody can read, is a warning.\n",
 	.run = run,
 };

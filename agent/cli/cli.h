@@ -4,6 +4,7 @@
 #define NODEMEND_CLI_CLI_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 enum exit_code { EXIT_DONE = 0, EXIT_NO = 1, EXIT_USAGE = 2, EXIT_UNREACHABLE = 3, EXIT_NOT_PERMITTED = 4 };
 
@@ -21,6 +22,10 @@ struct command {
 
 extern const struct command command_run, command_check, command_doctor, command_status, command_incidents, command_why,
 	command_remedies, command_apply, command_pause, command_resume, command_reload, command_journal, command_publish;
+
+struct outputs;
+/* check_files.c: a sentence for each file of an output that is not there, or that too many can read. */
+void check_print_files(const struct outputs *outputs, FILE *out);
 
 /* Sends a request to the agent and returns the answer, or prints why not and returns NULL with *ret_code set. */
 struct cJSON *cli_call(const char *run_dir, struct cJSON *request, int *ret_code);

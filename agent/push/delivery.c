@@ -169,7 +169,7 @@ static void answered(struct outlet *outlet, CURLcode code, uint64_t now_ns, int6
 	(void)curl_easy_getinfo(outlet->easy, CURLINFO_RESPONSE_CODE, &status);
 	uint64_t took_ns = now_ns - outlet->started_ns;
 	/* More of an answer than we take: what it says of the parcel stands in its status. */
-	bool cut = code == CURLE_WRITE_ERROR && status >= 200;
+	bool cut = code == CURLE_WRITE_ERROR && outlet->answer.length >= ANSWER_MAX;
 	/* An SMTP server's no ends libcurl's transfer as a failure; what it means stands in its code. */
 	bool said_no = outlet->family->prepare && status >= 400;
 	if (code != CURLE_OK && !cut && !said_no) {

@@ -224,6 +224,8 @@ static int open_what_was_given(struct sender *sender)
 		error = share_map(SENDER_PAGE_FD, true, &sender->page);
 	if (error)
 		return error;
+	/* What is there already may have been sent by the sender before, and twice the same moment is refused. */
+	sender->seq = atomic_load_explicit(&sender->ring->newest, memory_order_acquire);
 	sender->snap = mmap(NULL, sizeof(*sender->snap), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	sender->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (sender->snap == MAP_FAILED || sender->epoll_fd < 0)

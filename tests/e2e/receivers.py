@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import harness
@@ -82,9 +83,10 @@ class Webhooks:
 
 
 class Mails:
-    """aiosmtpd, with STARTTLS required before anything, and user ops with the password s3cret. `codes` are answered to RCPT, one each."""
+    """aiosmtpd, with STARTTLS required before anything (`implicit`: TLS from the first byte on; no authority: none at all), and user ops with the
+    password s3cret. `codes` are answered to RCPT, one each."""
 
-    def __init__(self, bench, authority):
+    def __init__(self, bench, authority, implicit=False):
         from aiosmtpd.controller import Controller
         from aiosmtpd.smtp import AuthResult
 
@@ -104,10 +106,12 @@ class Mails:
                 return "250 taken"
 
         def authenticate(server, session, envelope, mechanism, data):
-            return AuthResult(success=(data.login, data.password) == (b"ops", b"s3cret"))
+            return AuthResult(success=(data.login, data.password) == (b"ops", b"s3cret"), handled=False)  # it answers 535 itself
 
         self.port = harness.free_port()
-        self.controller = Controller(Handler(), hostname="127.0.0.1", port=self.port, tls_context=authority.server_context(), require_starttls=True,
-                                     authenticator=authenticate, auth_required=True)
+        tls = authority.server_context() if authority else None
+        how = {"ssl_context": tls, "auth_require_tls": False} if implicit else {"tls_context": tls, "require_starttls": bool(tls)}
+        warnings.simplefilter("ignore")  # that a password without STARTTLS is a risk: it comes over TLS
+        self.controller = Controller(Handler(), hostname="127.0.0.1", port=self.port, authenticator=authenticate, auth_required=bool(tls), **how)
         self.controller.start()
         bench.stack.callback(self.controller.stop)

@@ -200,6 +200,64 @@ def without_tls_nothing_is_sent(bench):
     bench.equal("no mail", server.mails, [])
 
 
+def tls_from_the_first_byte(bench):
+    if not importlib.util.find_spec("aiosmtpd"):
+        bench.skip("a real SMTP server", "python3-aiosmtpd is not installed (scripts/deps.sh test)")
+        return
+    authority = Authority(bench)
+    server = Mails(bench, authority, implicit=True)
+    a = filling.Filling(bench, "a")
+    output = (f'  - mail: {{name: ops, server: "smtps://127.0.0.1:{server.port}", from: a@example.org, to: [b@example.org],'
+              f" username: ops, password_file: {secret(bench, 'password', 'wr0ng')}, ca_file: {authority.ca}}}")
+    agent = bench.agent(filling.config([a], output, f"[{{to: ops, {FAST}}}]"))
+    a.fill(60)
+    wait_for("a login that is refused", lambda: agent.feed().total("nodemend_output_failed_total", output="ops", reason="status"), 30)
+    bench.equal("no mail by the wrong password", server.mails, [])
+    # The file is read again after a refusal that may be about it, at the latest a minute later: a new sender does so at once.
+    secret(bench, "password", "s3cret")
+    os.kill(sender_of(agent), signal.SIGTERM)
+    bench.ok("the mail goes once the password is right", wait_for("the mail", lambda: server.mails, 90))
+
+
+def a_server_without_tls_gets_nothing(bench):
+    if not importlib.util.find_spec("aiosmtpd"):
+        bench.skip("a real SMTP server", "python3-aiosmtpd is not installed (scripts/deps.sh test)")
+        return
+    server = Mails(bench, None)
+    a = filling.Filling(bench, "a")
+    output = lambda more: f'  - mail: {{name: ops, server: "smtp://127.0.0.1:{server.port}", from: a@example.org, to: [b@example.org]{more}}}'
+    agent = bench.agent(filling.config([a], output(""), f"[{{to: ops, {FAST}}}]"))
+    a.fill(60)
+    bench.ok("no STARTTLS is a failure of TLS",
+             wait_for("the failure", lambda: agent.feed().total("nodemend_output_failed_total", output="ops", reason="tls"), 30))
+    bench.equal("no mail", server.mails, [])
+    agent.config.write_text(filling.config([a], output(", starttls: false"), f"[{{to: ops, {FAST}}}]"))
+    bench.equal("reload", agent.cli("reload")[0], 0)
+    bench.ok("what waited is sent where that is wanted", wait_for("the mail", lambda: server.mails, 60))
+
+
+def routes_choose(bench):
+    authority = Authority(bench)
+    hooks = Webhooks(bench, authority)
+    a, b = filling.Filling(bench, "a"), filling.Filling(bench, "b")
+    outputs = "\n".join(f'  - webhook: {{name: {name}, url: "{hooks.url(name)}", ca_file: {authority.ca}}}' for name in ("one", "two", "three"))
+    routes = (f"[{{to: one, policies: [a-warning], {FAST}}}, {{to: two, severity: [critical], states: [open], {FAST}}},"
+              " {to: three, group_by: [kind], group_wait: 3s}]")
+    agent = bench.agent(filling.config([a, b], outputs, routes))
+    a.fill(60)
+    b.fill(95)
+    wait_for("both incidents", lambda: len(agent.incidents(state="open")) == 2, 30)
+    b_id = next(i["id"] for i in agent.incidents() if i["resource"]["mountpoint"] == str(b.where))
+    wait_for("the group's message", lambda: hooks.documents("three"), 30)
+    ids = lambda path: [[i["id"] for i in d["incidents"]] for d in hooks.documents(path)]
+    bench.equal("a group is one message", [sorted(ids("three")[0]), len(ids("three"))], [sorted(i["id"] for i in agent.incidents()), 1])
+    bench.ok("by policy", all(b_id not in row for row in ids("one")) and ids("one"), ids("one"))
+    bench.equal("by severity", ids("two"), [[b_id]])
+    b.empty()
+    wait_for("its end", lambda: len(ids("two")) == 2, 30)
+    bench.equal("what was told is told to be over", states(hooks.documents("two")), ["open", "resolved"])
+
+
 def check_reads_templates(bench):
     template, config = Path(bench.dir, "t.json"), Path(bench.dir, "c.yaml")
     config.write_text(f'outputs:\n  - webhook: {{name: x, url: "https://127.0.0.1/", template: {template}}}\n')
@@ -214,4 +272,5 @@ def check_reads_templates(bench):
 
 if __name__ == "__main__":
     raise SystemExit(harness.main(all_three_webhooks, receivers_that_fail, a_new_sender_tells_nothing_again, flapping, mails,
-                                  without_tls_nothing_is_sent, check_reads_templates, seconds=400))
+                                  without_tls_nothing_is_sent, tls_from_the_first_byte, a_server_without_tls_gets_nothing, routes_choose,
+                                  check_reads_templates, seconds=400))

@@ -9,6 +9,7 @@
 #include "push/alerts.h"
 #include "push/deeds.h"
 #include "push/exporter.h"
+#include "push/outlet.h"
 #include "push/rules.h"
 
 #define LOOK_AGAIN_NS NSEC_PER_SEC /* at one that is still busy with the batch before */
@@ -16,10 +17,12 @@
 struct alertmanager {
 	const struct output *output;
 	struct notice_home home;
-	struct router routes;              /* only its rules: which incidents are told here */
+	uint32_t rule_count;
+	struct rule rules[ROUTER_RULES];
 	struct alerts alerts;
 	struct deeds deeds;
 	struct text body;
+	uint64_t lost_before;
 	uint32_t outlet_count;
 	struct outlet *outlets[MAX_OUTPUT_URLS];
 	bool owed[MAX_OUTPUT_URLS];
@@ -41,7 +44,7 @@ static void on_incident(void *state, const struct incident *incident, struct mom
 	struct alertmanager *am = state;
 	struct notice notice;
 	notice_make(&am->home, incident, deeds_of(&am->deeds, incident->id), &notice);
-	if (router_find_rule(&am->routes, &notice) >= 0 || is_told_of(am, notice.id))
+	if (rule_find(am->rules, am->rule_count, &notice) >= 0 || is_told_of(am, notice.id))
 		alerts_note(&am->alerts, &notice, now.boot_ns, now.wall_ns);
 }
 
@@ -63,6 +66,9 @@ static uint64_t on_turn(void *state, struct moment now)
 	}
 	if (due || ready) {
 		text_reset(&am->body);
+		for (uint32_t i = 0; i < am->outlet_count; i++)
+			outlet_drop(am->outlets[i], DROP_QUEUE_FULL, am->alerts.lost - am->lost_before);
+		am->lost_before = am->alerts.lost;
 		uint32_t count = alerts_write(&am->alerts, now.boot_ns, now.wall_ns, &am->body);
 		const struct parcel parcel = { .made_wall_ns = now.wall_ns, .items = count, .body = am->body.data, .size = am->body.length };
 		for (uint32_t i = 0; i < am->outlet_count; i++) {
@@ -90,12 +96,11 @@ static void close_alertmanager(void *state)
 static int open_alertmanager(const struct exporter_env *env, void **ret)
 {
 	struct alertmanager *am = calloc(1, sizeof(*am));
-	struct rule rules[ROUTER_RULES];
 	if (!am)
 		return -ENOMEM;
 	am->output = &env->outputs->each[env->output];
 	rules_home(env->outputs, env->output, &am->home);
-	router_init(&am->routes, rules, rules_of(env->outputs, env->output, rules), 0);
+	am->rule_count = rules_of(env->outputs, env->output, am->rules);
 	alerts_init(&am->alerts, am->output->resend_ns);
 	for (; am->outlet_count < am->output->url_count; am->outlet_count++) {
 		int error = delivery_add(env->delivery, env->outputs, env->output, am->outlet_count, &family, am, &am->outlets[am->outlet_count]);

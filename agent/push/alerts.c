@@ -7,7 +7,10 @@
 
 void alerts_init(struct alerts *alerts, uint64_t resend_ns)
 {
-	*alerts = (struct alerts){ .resend_ns = resend_ns, .next_ns = UINT64_MAX };
+	alerts->resend_ns = resend_ns;
+	alerts->next_ns = UINT64_MAX;
+	alerts->last_ns = alerts->lost = 0;
+	alerts->count = 0;
 }
 
 uint64_t alerts_due(const struct alerts *alerts)

@@ -13,7 +13,7 @@
 #include "push/notice.h"
 
 enum {
-	ALERTS_MAX = 192,      /* three times the incidents that can be open at once */
+	ALERTS_MAX = 128,      /* 48 incidents can be open at once; a batch of the most hostile names fits in a parcel */
 	ALERTS_RESEND_ENDS = 4 /* an alert outlives so many resends that do not arrive, as Prometheus has it */
 };
 #define ALERTS_RESOLVED_NS (15 * 60 * NSEC_PER_SEC)

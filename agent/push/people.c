@@ -8,6 +8,7 @@
 
 #include "core/log.h"
 #include "push/memory.h"
+#include "push/outlet.h"
 #include "push/rules.h"
 
 void people_on_incident(void *state, const struct incident *incident, struct moment now)
@@ -15,8 +16,7 @@ void people_on_incident(void *state, const struct incident *incident, struct mom
 	struct people *people = state;
 	struct notice notice;
 	notice_make(&people->home, incident, deeds_of(&people->deeds, incident->id), &notice);
-	router_note(people->router, &notice, (int64_t)now.boot_ns);
-	if (!people->unsaved_ns)
+	if (router_note(people->router, &notice, (int64_t)now.boot_ns) && !people->unsaved_ns)
 		people->unsaved_ns = now.boot_ns;
 }
 
@@ -85,6 +85,8 @@ uint64_t people_on_turn(void *state, struct moment now)
 		people->form->send(people, &people->message);
 		people->unsaved_ns = now.boot_ns;
 	}
+	outlet_drop(people->outlet, DROP_QUEUE_FULL, people->router->lost - people->lost_before);
+	people->lost_before = people->router->lost;
 	if (people->unsaved_ns && may_save(people, now.boot_ns))
 		save(people, now);
 
@@ -136,6 +138,7 @@ int people_open(const struct exporter_env *env, const struct people_form *form, 
 	people->last = env->now;
 	router_init(people->router, rules, rules_of(env->outputs, env->output, rules), env->now.wall_ns);
 	recall(people, env->now);
+	people->lost_before = people->router->lost;
 	int error = delivery_add(env->delivery, env->outputs, env->output, 0, form->family, people, &people->outlet);
 	if (error < 0) {
 		people_close(people);

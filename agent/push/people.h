@@ -32,6 +32,7 @@ struct people {
 	struct text body;
 	bool template_failed;      /* said */
 	int spool_dir_fd;
+	uint64_t lost_before;      /* of router->lost, what is counted */
 	struct moment last;        /* turn */
 	uint64_t unsaved_ns;       /* since when something told is not in the file; 0 = all is */
 	void *own;                 /* the form's */

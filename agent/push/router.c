@@ -6,7 +6,12 @@
 
 void router_init(struct router *router, const struct rule *rules, uint32_t count, int64_t wall_ns)
 {
-	*router = (struct router){ .rule_count = count < ROUTER_RULES ? count : ROUTER_RULES, .floor_wall_ns = wall_ns };
+	/* Not as a whole: the tables are a megabyte, most of which nobody ever touches. */
+	router->rule_count = count < ROUTER_RULES ? count : ROUTER_RULES;
+	router->floor_wall_ns = wall_ns;
+	router->orphans_ns = 0;
+	router->tracked_count = router->group_count = router->flap_count = 0;
+	router->lost = 0;
 	memcpy(router->rules, rules, router->rule_count * sizeof(rules[0]));
 }
 
@@ -20,11 +25,10 @@ static bool rule_names_policy(const struct rule *rule, const char *policy)
 	return rule->policy_count == 0;
 }
 
-/* The first that takes it; -1 = none. Who needs a person is not asked how bad it is. */
-int router_find_rule(const struct router *router, const struct notice *notice)
+int rule_find(const struct rule *rules, uint32_t count, const struct notice *notice)
 {
-	for (uint32_t i = 0; i < router->rule_count; i++) {
-		const struct rule *rule = &router->rules[i];
+	for (uint32_t i = 0; i < count; i++) {
+		const struct rule *rule = &rules[i];
 		bool severe = rule->severities >> notice->severity & 1 || notice->state == INCIDENT_NEEDS_HUMAN;
 		if (rule->kinds >> notice->kind & 1 && severe && rule_names_policy(rule, notice->policy))
 			return (int)i;
@@ -91,19 +95,20 @@ static struct tracked *find_or_add(struct router *router, const struct notice *n
 		return tracked;
 	if (notice->state == INCIDENT_RESOLVED && notice->resolved_wall_ns <= router->floor_wall_ns)
 		return NULL; /* the agent tells a new sender of the past, too */
-	return router_find_rule(router, notice) >= 0 ? router_add(router) : NULL;
+	return rule_find(router->rules, router->rule_count, notice) >= 0 ? router_add(router) : NULL;
 }
 
-void router_note(struct router *router, const struct notice *notice, int64_t now_ns)
+bool router_note(struct router *router, const struct notice *notice, int64_t now_ns)
 {
 	struct tracked *tracked = find_or_add(router, notice);
 	if (!tracked)
-		return;
+		return false;
 
 	bool is_new = !tracked->notice.id[0], had_news = !is_new && router_has_news(router, tracked);
 	bool ended = notice->state == INCIDENT_RESOLVED && (is_new || tracked->notice.state != INCIDENT_RESOLVED);
+	bool changed = is_new || tracked->notice.state != notice->state || tracked->notice.severity != notice->severity;
 	/* What was told by one rule stays with it: its end belongs where its beginning was told. */
-	int rule = tracked->told ? (int)tracked->rule : router_find_rule(router, notice);
+	int rule = tracked->told ? (int)tracked->rule : rule_find(router->rules, router->rule_count, notice);
 	tracked->unmatched = rule < 0; /* it has become milder than any rule asks for, before it was told */
 	if (rule >= 0)
 		tracked->rule = (uint32_t)rule;
@@ -114,6 +119,7 @@ void router_note(struct router *router, const struct notice *notice, int64_t now
 	tracked = find(router, notice->id); /* flapping adds a row, which may move this one, or take its place */
 	if (tracked && !had_news)
 		tracked->news_ns = now_ns;
+	return changed;
 }
 
 void router_deed(struct router *router, const char *incident, const char *line)

@@ -79,8 +79,12 @@ struct router {
 	uint64_t lost;                      /* fell off before they were told */
 };
 
+/* The first rule that takes it; -1 = none. Who needs a person is not asked how bad it is. */
+int rule_find(const struct rule *rules, uint32_t count, const struct notice *notice);
+
 void router_init(struct router *router, const struct rule *rules, uint32_t count, int64_t wall_ns);
-void router_note(struct router *router, const struct notice *notice, int64_t now_ns);
+/* True: something that a restart must not forget has changed. */
+bool router_note(struct router *router, const struct notice *notice, int64_t now_ns);
 void router_deed(struct router *router, const char *incident, const char *line);
 /* The next message that is due, good until the router is called again; call until false. */
 bool router_next(struct router *router, int64_t now_ns, int64_t wall_ns, struct message *ret);
@@ -93,7 +97,6 @@ int router_load(struct router *router, const char *json, size_t size, int64_t no
 
 /* --- shared by its files --- */
 bool router_has_news(const struct router *router, const struct tracked *tracked);
-int router_find_rule(const struct router *router, const struct notice *notice); /* -1 = none */
 struct tracked *router_add(struct router *router);
 void flap_on_change(struct router *router, struct tracked *tracked, bool ended, int64_t now_ns);
 void flap_turn(struct router *router, int64_t now_ns, int64_t wall_ns);

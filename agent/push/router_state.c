@@ -125,7 +125,7 @@ static void take_again(struct notice *notice)
 /* The rules may be others by now. */
 static uint32_t rule_of(const struct router *router, const struct notice *notice)
 {
-	int rule = router_find_rule(router, notice);
+	int rule = rule_find(router->rules, router->rule_count, notice);
 	return rule < 0 ? 0 : (uint32_t)rule;
 }
 
@@ -163,6 +163,20 @@ static int read_json(const cJSON *json, struct saved_at *saved, struct router *l
 	return error < 0 ? error : fields_read(&router_rows, json, loaded, NULL);
 }
 
+/* What is in use. */
+static void copy(struct router *to, const struct router *from)
+{
+	to->floor_wall_ns = from->floor_wall_ns;
+	to->orphans_ns = from->orphans_ns;
+	to->lost = from->lost;
+	to->tracked_count = from->tracked_count;
+	to->group_count = from->group_count;
+	to->flap_count = from->flap_count;
+	memcpy(to->tracked, from->tracked, from->tracked_count * sizeof(from->tracked[0]));
+	memcpy(to->groups, from->groups, from->group_count * sizeof(from->groups[0]));
+	memcpy(to->flaps, from->flaps, from->flap_count * sizeof(from->flaps[0]));
+}
+
 int router_load(struct router *router, const char *text, size_t size, int64_t now_ns, int64_t wall_ns)
 {
 	struct router *loaded = calloc(1, sizeof(*loaded));
@@ -178,7 +192,7 @@ int router_load(struct router *router, const char *text, size_t size, int64_t no
 		loaded->rule_count = router->rule_count;
 		memcpy(loaded->rules, router->rules, sizeof(loaded->rules));
 		adopt(loaded, &shift);
-		*router = *loaded;
+		copy(router, loaded);
 	}
 	free(loaded);
 	return error;

@@ -261,6 +261,25 @@ static void flapping_is_told_once_and_once_that_it_is_calm(void **state)
 	assert_int_equal(cycle(20, &ends), 2); /* from here on as any other */
 }
 
+static void flapping_for_hours_is_not_repeated(void **state)
+{
+	uint32_t ends = 0;
+	for (int i = 1; i <= 3; i++)
+		cycle(i, &ends);
+	for (int i = 4; i < 250; i++)
+		assert_int_equal(cycle(i, &ends), 0);
+	assert_true(now - BEGUN > 8 * 60 * MINUTE);
+}
+
+static void what_ends_seldom_does_not_flap(void **state)
+{
+	uint32_t ends = 0;
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(cycle(i, &ends), 2);
+		now += 15 * MINUTE;
+	}
+}
+
 static void what_is_open_when_it_becomes_calm_is_told(void **state)
 {
 	uint32_t ends = 0;
@@ -362,9 +381,9 @@ static void a_reboot_carries_times_over(void **state)
 
 static void broken_state_changes_nothing(void **state)
 {
-	static const char *const broken[] = { "", "[]", "{}", "{\"schema\":\"nodemend.router/1\"}",
-					      "{\"schema\":\"nodemend.router/1\",\"saved_boot_ns\":\"1\",\"saved_wall_ns\":\"1\",\"floor_wall_ns\":\"1\","
-					      "\"tracked\":[{}],\"groups\":[],\"flaps\":[]}" };
+	static const char empty_row[] = "{\"schema\":\"nodemend.router/1\",\"saved_boot_ns\":\"1\",\"saved_wall_ns\":\"1\",\"floor_wall_ns\":\"1\","
+					"\"tracked\":[{}],\"groups\":[],\"flaps\":[]}";
+	static const char *const broken[] = { "", "[]", "{}", "{\"schema\":\"nodemend.router/1\"}", empty_row };
 	note("i1", INCIDENT_OPEN);
 	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
 		assert_int_equal(router_load(router, broken[i], strlen(broken[i]), now, wall()), -EINVAL);
@@ -565,6 +584,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rules_choose_by_kind_severity_policy_and_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(groups_are_told_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(flapping_is_told_once_and_once_that_it_is_calm, setup, teardown),
+		cmocka_unit_test_setup_teardown(flapping_for_hours_is_not_repeated, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_ends_seldom_does_not_flap, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_open_when_it_becomes_calm_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_restart_tells_nothing_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(news_during_a_restart_is_told, setup, teardown),

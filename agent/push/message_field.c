@@ -20,7 +20,7 @@
 #define NOTICE_CHOICE(name_, names_, member_) \
 	static void write_##name_(const struct message *message, struct text *out) \
 	{ \
-		text_string(out, names_[message->items[0].notice->member_]); \
+		text_string(out, (names_)[message->items[0].notice->member_]); \
 	}
 
 NOTICE_TEXT(action, action)

@@ -504,7 +504,7 @@ int agent_run(const struct agent_options *options)
 	agent->listen_override = options->listen;
 	agent->started_boot_ns = clock_boot_ns();
 	agent->publisher.fd = agent->sender.fd = agent->ring.fd = -1;
-	agent->page_fds = (struct share){ -1, -1 };
+	agent->sender_page = agent->publisher_page = (struct share){ -1, -1 };
 	snprintf(agent->run_dir, sizeof(agent->run_dir), "%s", options->run_dir);
 	snprintf(agent->state_dir, sizeof(agent->state_dir), "%s", options->state_dir);
 	snprintf(agent->kill_switch, sizeof(agent->kill_switch), "%.240s/stop", options->run_dir);

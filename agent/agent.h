@@ -76,8 +76,8 @@ struct agent {
 	struct control *control;
 	struct ring_writer ring;
 	struct child publisher, sender;          /* of the second only where an output is configured */
-	struct share page_fds;                   /* the sender's counters, which the publisher reads */
-	struct output_page *page;
+	struct share sender_page, publisher_page; /* what each of them counts, for the other to read */
+	struct output_page *page;                /* the sender's */
 	int feed_fd;
 	uint64_t records_dropped;
 	bool reload_pending;

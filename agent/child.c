@@ -105,8 +105,10 @@ int child_open(struct child *child, struct agent *agent)
 
 void child_stop(struct child *child)
 {
-	if (child->pid > 0)
-		kill(child->pid, SIGTERM); /* our child, not yet reaped */
+	if (child->pid <= 0)
+		return;
+	child->stopped = true;
+	kill(child->pid, SIGTERM); /* our child, not yet reaped */
 }
 
 void child_close(struct child *child)
@@ -127,8 +129,14 @@ bool child_ended(struct child *child, int pid)
 		close(child->fd);
 	child->fd = -1;
 	child->pid = 0;
+	bool stopped = child->stopped;
+	child->stopped = false;
 	if (!child->wanted)
 		return true;
+	if (stopped) {
+		start_at(child, clock_boot_ns());
+		return true;
+	}
 
 	child->restarts++;
 	uint64_t now = clock_boot_ns(), lived = now - child->started_ns, wait = 0;

@@ -28,6 +28,7 @@ struct child {
 	int (*start)(struct agent *agent); /* calls child_spawn() */
 	struct agent *agent;
 	bool wanted;                   /* else it is not started again */
+	bool stopped;                  /* by us: its end is no accident */
 	int pid, fd;                   /* 0 and -1: not running */
 	struct sd_event_source *timer;
 	uint64_t started_ns, restarts, lost; /* lost: messages that did not fit into its socket */

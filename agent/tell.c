@@ -58,14 +58,14 @@ static int start_publisher(struct agent *agent)
 {
 	char shown[16];
 	snprintf(shown, sizeof(shown), "%u", agent->config->max_processes_shown);
-	char *const argv[] = { "nodemend", "publish", "--ring-fd", "3", "--event-fd", "4", "--feed-fd", "5", "--outputs-fd", "6",
+	char *const argv[] = { "nodemend", "publish", "--ring-fd", "3", "--event-fd", "4", "--feed-fd", "5", "--outputs-fd", "6", "--counters-fd", "7",
 			       "--listen", agent->config->listen, "--node", agent->config->node, "--user", agent->config->publisher_user,
 			       "--processes", shown, NULL };
 	const struct child_start start = {
 		.program = "/proc/self/exe",
 		.argv = argv,
-		.fds = { agent->ring.fd, -1, agent->feed_fd, agent->page_fds.read_fd },
-		.fd_count = 4,
+		.fds = { agent->ring.fd, -1, agent->feed_fd, agent->sender_page.read_fd, agent->publisher_page.write_fd },
+		.fd_count = 5,
 	};
 	return child_spawn(&agent->publisher, &start);
 }
@@ -146,7 +146,7 @@ static int start_sender(struct agent *agent)
 		.program = path,
 		.argv = argv,
 		/* By the order of enum sender_fd; without a spool a second of another kind stands there, which the sender finds out. */
-		.fds = { agent->ring.fd, -1, outputs_fd, agent->page_fds.write_fd, spool_fd < 0 ? outputs_fd : spool_fd },
+		.fds = { agent->ring.fd, -1, outputs_fd, agent->sender_page.write_fd, agent->publisher_page.read_fd, spool_fd < 0 ? outputs_fd : spool_fd },
 		.fd_count = SENDER_FD_END - SENDER_RING_FD,
 	};
 	error = child_spawn(&agent->sender, &start);
@@ -179,25 +179,36 @@ void tell_reloaded(struct agent *agent, bool publish, bool outputs)
 	child_stop(&agent->sender);
 	if (!running)
 		want_sender(agent);
+	if (!agent->sender.wanted)
+		atomic_store_explicit(&agent->page->count, 0, memory_order_relaxed); /* no figures of outputs that are no more */
 }
 
 /* --- both -------------------------------------------------------------------------------------------------------------- */
+
+static int open_pages(struct agent *agent)
+{
+	void *page = NULL;
+	int error = share_create(sizeof(struct output_page), &agent->sender_page);
+	if (!error)
+		error = share_create(sizeof(struct publisher_page), &agent->publisher_page);
+	if (!error)
+		error = share_map(agent->sender_page.write_fd, true, sizeof(struct output_page), &page);
+	agent->page = page;
+	return error;
+}
 
 int tell_open(struct agent *agent)
 {
 	agent->publisher = (struct child){ .name = "publisher", .start = start_publisher, .fd = -1, .wanted = true };
 	agent->sender = (struct child){ .name = "sender", .start = start_sender, .fd = -1 };
-	agent->page_fds = (struct share){ -1, -1 };
+	agent->sender_page = agent->publisher_page = (struct share){ -1, -1 };
 	int error = open_feed(agent);
 	if (error < 0)
 		return error;
 	error = ring_create(&agent->ring);
 	if (error < 0)
 		return error;
-	error = share_create(&agent->page_fds);
-	if (error < 0)
-		return error;
-	error = share_map(agent->page_fds.write_fd, true, &agent->page);
+	error = open_pages(agent);
 	if (error < 0)
 		return error;
 	error = child_open(&agent->publisher, agent);
@@ -227,8 +238,10 @@ void tell_close(struct agent *agent)
 	(void)unlink(path);
 	snprintf(path, sizeof(path), "%s/feed", agent->run_dir);
 	(void)rmdir(path);
-	share_unmap(&agent->page);
-	share_destroy(&agent->page_fds);
+	share_unmap(agent->page, sizeof(*agent->page));
+	agent->page = NULL;
+	share_destroy(&agent->sender_page);
+	share_destroy(&agent->publisher_page);
 	ring_destroy(&agent->ring);
 }
 

@@ -52,6 +52,7 @@ struct publisher_args {
 	int ring_fd, event_fd;
 	int feed_dir_fd;            /* <run-dir>/feed, owned by the publisher's user: metrics.json is replaced here */
 	int outputs_fd;             /* the sender's counters (push/share.h); -1 = none */
+	int counters_fd;            /* where its own go, for the sender; -1 = nowhere */
 	const char *listen;         /* "host:port"; "" = none */
 	const char *node;
 	const char *user;           /* to become; then no capabilities and a seccomp filter */

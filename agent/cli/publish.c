@@ -21,9 +21,9 @@ static int run(int argc, char **argv)
 	static const struct option options[] = {
 		{ "ring-fd", required_argument, NULL, 'r' }, { "event-fd", required_argument, NULL, 'e' }, { "feed-fd", required_argument, NULL, 'f' },
 		{ "listen", required_argument, NULL, 'l' },  { "node", required_argument, NULL, 'n' },	   { "user", required_argument, NULL, 'u' },
-		{ "processes", required_argument, NULL, 'p' }, { "outputs-fd", required_argument, NULL, 'o' }, { NULL, 0, NULL, 0 },
+		{ "processes", required_argument, NULL, 'p' }, { "outputs-fd", required_argument, NULL, 'o' }, { "counters-fd", required_argument, NULL, 'c' }, { NULL, 0, NULL, 0 },
 	};
-	struct publisher_args args = { .ring_fd = -1, .event_fd = -1, .feed_dir_fd = -1, .outputs_fd = -1, .listen = "", .node = "", .user = "nobody" };
+	struct publisher_args args = { .ring_fd = -1, .event_fd = -1, .feed_dir_fd = -1, .outputs_fd = -1, .counters_fd = -1, .listen = "", .node = "", .user = "nobody" };
 
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (option) {
@@ -38,6 +38,9 @@ static int run(int argc, char **argv)
 			break;
 		case 'o':
 			args.outputs_fd = number(optarg);
+			break;
+		case 'c':
+			args.counters_fd = number(optarg);
 			break;
 		case 'l':
 			args.listen = optarg;

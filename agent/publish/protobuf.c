@@ -10,7 +10,7 @@
 #include "publish/native.h"
 
 /* The generated code stands here: it is compiled with our warnings and needs no object of its own. */
-#include "exposition.pb-c.c"
+#include "exposition.pb-c.c" // NOLINT(bugprone-suspicious-include)
 
 enum {
 	MAX_LABELS = 16,
@@ -101,6 +101,8 @@ static void append_metric(struct metric_sink *sink, const struct label *labels, 
 	size_t size = 1 + put_varint(head + 1, protobuf_c_message_get_packed_size(&metric->base));
 	text_append(sink->out, (const char *)head, size);
 	append_packed(sink->out, &metric->base);
+	metric->n_label = 0;
+	metric->label = NULL;
 }
 
 static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)

@@ -38,6 +38,7 @@ struct loop {
 	bool listen_failed;               /* said already */
 	uint64_t retry_ns, look_ns, expected_ns;
 	int epoll_fd;
+	struct publisher_page *numbers;   /* NULL = nowhere to */
 	struct publisher_message message;
 };
 
@@ -102,8 +103,17 @@ static int replace_feed(int dir_fd, const struct text *feed)
 	return error;
 }
 
+static void show_counters(const struct loop *loop)
+{
+	const uint64_t *counters = (const uint64_t *)&loop->publisher.counters;
+	_Static_assert(sizeof(loop->publisher.counters) <= sizeof(loop->numbers->numbers), "the page has room for each");
+	for (size_t i = 0; loop->numbers && i < sizeof(loop->publisher.counters) / sizeof(counters[0]); i++)
+		atomic_store_explicit(&loop->numbers->numbers[i], counters[i], memory_order_relaxed);
+}
+
 static void tell_snapshot(struct loop *loop)
 {
+	show_counters(loop);
 	struct publisher *publisher = &loop->publisher;
 	if (publisher->feed.failed || (loop->args->feed_dir_fd >= 0 && replace_feed(loop->args->feed_dir_fd, &publisher->feed) < 0))
 		publisher->counters.feed_errors++;
@@ -292,8 +302,12 @@ static int open_loop(struct loop *loop)
 	if (error < 0)
 		return error;
 
-	if (loop->args->outputs_fd >= 0)
-		(void)share_map(loop->args->outputs_fd, false, &publisher->outputs); /* without it the outputs' metrics are absent */
+	/* Without the first the outputs' metrics are absent here, without the second this one's in what is pushed. */
+	void *outputs = NULL, *numbers = NULL;
+	(void)share_map(loop->args->outputs_fd, false, sizeof(struct output_page), &outputs);
+	(void)share_map(loop->args->counters_fd, true, sizeof(struct publisher_page), &numbers);
+	publisher->outputs = outputs;
+	loop->numbers = numbers;
 	publisher->max_shown = loop->args->max_processes_shown;
 	publisher->shown = calloc(1, sizeof(*publisher->shown));
 	publisher->records = calloc(1, sizeof(*publisher->records));
@@ -349,7 +363,7 @@ int publisher_run(const struct publisher_args *args)
 	prctl(PR_SET_NAME, "nm-publisher");
 	settle_signals();
 	umask(022);
-	sandbox_close_others((const int[]){ args->ring_fd, args->event_fd, args->feed_dir_fd, args->outputs_fd }, 4);
+	sandbox_close_others((const int[]){ args->ring_fd, args->event_fd, args->feed_dir_fd, args->outputs_fd, args->counters_fd }, 5);
 
 	loop->args = args;
 	int error = open_loop(loop);

@@ -37,7 +37,7 @@ static inline bool text_reserve(struct text *text, size_t more)
 static inline void text_append(struct text *text, const char *data, size_t size)
 {
 	if (!size || !text_reserve(text, size))
-		return; /* an empty text has no place yet to add nothing to */
+		return;
 	memcpy(text->data + text->length, data, size);
 	text->length += size;
 }

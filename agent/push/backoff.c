@@ -18,7 +18,8 @@ uint64_t backoff_ns(uint32_t failures, uint32_t random, uint64_t asked_ns)
 	uint32_t doublings = failures ? failures - 1 : 0;
 	uint64_t most = SHORTEST_NS << (doublings < DOUBLINGS ? doublings : DOUBLINGS);
 	most = most < LONGEST_NS ? most : LONGEST_NS;
-	uint64_t wait = most / 2 + (uint64_t)((double)(most / 2) * ((double)random / UINT32_MAX));
+	/* In milliseconds: nanoseconds times 32 bits would overflow. */
+	uint64_t wait = most / 2 + most / 2 / NSEC_PER_MSEC * random / UINT32_MAX * NSEC_PER_MSEC;
 	asked_ns = asked_ns < LONGEST_NS ? asked_ns : LONGEST_NS;
 	wait = wait > SHORTEST_NS ? wait : SHORTEST_NS;
 	return wait > asked_ns ? wait : asked_ns;

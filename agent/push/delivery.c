@@ -341,7 +341,7 @@ int delivery_add(struct delivery *delivery, const struct outputs *outputs, uint3
 	return 0;
 }
 
-void delivery_close(struct delivery *delivery)
+void delivery_save(struct delivery *delivery)
 {
 	for (uint32_t i = 0; i < delivery->count; i++) {
 		struct outlet *outlet = delivery->outlets[i];
@@ -349,4 +349,32 @@ void delivery_close(struct delivery *delivery)
 		outlet_spill(outlet);
 		outlet_show(outlet);
 	}
+}
+
+static void free_outlet(struct outlet *outlet)
+{
+	curl_multi_remove_handle(outlet->delivery->multi, outlet->easy); /* one that is not in it: nothing */
+	transfer_end(outlet, NULL);
+	curl_easy_cleanup(outlet->easy);
+	spool_close(outlet->spool);
+	free(outlet->head_memory);
+	for (struct queued *queued = outlet->first; queued;) {
+		struct queued *next = queued->next;
+		free(queued);
+		queued = next;
+	}
+	text_free(&outlet->changed);
+	text_free(&outlet->answer);
+	free(outlet);
+}
+
+void delivery_close(struct delivery *delivery)
+{
+	if (!delivery)
+		return;
+	delivery_save(delivery);
+	for (uint32_t i = 0; i < delivery->count; i++)
+		free_outlet(delivery->outlets[i]);
+	curl_multi_cleanup(delivery->multi);
+	free(delivery);
 }

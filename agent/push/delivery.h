@@ -57,7 +57,9 @@ struct outlet_family {
 
 /* The descriptor `epoll_fd` is the loop's; spool_dir_fd -1: memory only. Everything given is borrowed until delivery_close(). */
 int delivery_open(int epoll_fd, int spool_dir_fd, struct keys *keys, struct output_page *page, struct delivery **ret);
-/* Puts what is still in memory on disk; waits for nobody. */
+/* Puts what is still in memory on disk; waits for nobody. Nothing may be put afterwards. */
+void delivery_save(struct delivery *delivery);
+/* The same, and gives everything back; may wait for a name that is being asked for. NULL is fine. */
 void delivery_close(struct delivery *delivery);
 
 /* `output` is the index into outputs->each, `url` the index of its URL. The spool's folder is named by the output, with .1, .2, … behind it for

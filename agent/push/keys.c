@@ -240,3 +240,13 @@ int keys_open(const struct outputs *outputs, struct keys **ret)
 	*ret = keys;
 	return 0;
 }
+
+void keys_close(struct keys *keys)
+{
+	if (!keys)
+		return;
+	worker_stop(&keys->reader);
+	for (uint32_t i = 0; i < keys->count; i++)
+		replace(&keys->each[i], NULL);
+	free(keys);
+}

@@ -17,6 +17,7 @@ struct keys;
 
 /* Before privileges are dropped. Reads all files that the outputs name; one that cannot be read is said once, and looked for again. */
 int keys_open(const struct outputs *outputs, struct keys **ret);
+void keys_close(struct keys *keys); /* not from behind the wall, which lets nobody be signalled. NULL is fine */
 /* Where answers come in; -1 without files. */
 int keys_fd(const struct keys *keys);
 /* Takes answers and asks anew for what is older than a minute. Returns when to come again (boot ns). Never waits. */

@@ -13,8 +13,8 @@
 #include "publish/native.h"
 
 /* The generated code stands here: it is compiled with our warnings and needs no object of its own. */
-#include "remote_write.pb-c.c"
-#include "remote_write2.pb-c.c"
+#include "remote_write.pb-c.c"  // NOLINT(bugprone-suspicious-include)
+#include "remote_write2.pb-c.c" // NOLINT(bugprone-suspicious-include)
 
 enum {
 	VARINT_MAX = 10,

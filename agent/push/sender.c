@@ -45,6 +45,8 @@ struct sender {
 	struct shown shown;
 	struct records records;
 	struct output_page *page;
+	const struct publisher_page *publisher;
+	struct publisher_counters counters; /* of the publisher, as of this snapshot */
 	struct keys *keys;
 	struct delivery *delivery;
 	uint32_t running_count;
@@ -60,14 +62,23 @@ static struct moment moment_now(void)
 
 /* --- snapshots --------------------------------------------------------------------------------------------------------- */
 
+static void read_publisher(struct sender *sender)
+{
+	uint64_t *counters = (uint64_t *)&sender->counters;
+	for (size_t i = 0; i < sizeof(sender->counters) / sizeof(counters[0]); i++)
+		counters[i] = atomic_load_explicit(&sender->publisher->numbers[i], memory_order_relaxed);
+}
+
 static void tell_snapshot(struct sender *sender, struct moment now)
 {
+	read_publisher(sender);
 	shown_choose(&sender->shown, sender->snap, sender->outputs->max_processes_shown);
 	const struct metric_context context = {
 		.snap = sender->snap,
 		.now_ns = now.boot_ns,
 		.shown = &sender->shown,
 		.records = &sender->records,
+		.counters = &sender->counters,
 		.outputs = sender->page,
 	};
 	for (uint32_t i = 0; i < sender->running_count; i++)
@@ -171,6 +182,9 @@ static int run(struct sender *sender)
 					return 0;
 			} else if (fd != keys_fd(sender->keys)) {
 				delivery_event(sender->delivery, fd, events[i].events);
+			} else if (events[i].events & EPOLLHUP) {
+				log_warning("sender: nm-keys has ended; ending, too, to be started with another");
+				return 1;
 			}
 		}
 	}
@@ -220,10 +234,15 @@ static int open_what_was_given(struct sender *sender)
 	int error = ring_open(SENDER_RING_FD, &sender->ring);
 	if (!error)
 		error = map_outputs(sender);
+	void *page = NULL, *publisher = NULL;
 	if (!error)
-		error = share_map(SENDER_PAGE_FD, true, &sender->page);
+		error = share_map(SENDER_PAGE_FD, true, sizeof(struct output_page), &page);
+	if (!error)
+		error = share_map(SENDER_PUBLISHER_FD, false, sizeof(struct publisher_page), &publisher);
 	if (error)
 		return error;
+	sender->page = page;
+	sender->publisher = publisher;
 	/* What is there already may have been sent by the sender before, and twice the same moment is refused. */
 	sender->seq = atomic_load_explicit(&sender->ring->newest, memory_order_acquire);
 	sender->snap = mmap(NULL, sizeof(*sender->snap), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -299,7 +318,7 @@ int sender_run(const char *user, const char *boot_id)
 	int code = run(sender);
 	alarm(LONGEST_SAVING_S); /* the agent waits for our end */
 	/* What exporters remember must not be ahead of what is on disk. */
-	delivery_close(sender->delivery);
+	delivery_save(sender->delivery);
 	for (uint32_t i = 0; i < sender->running_count; i++)
 		sender->running[i].exporter->close(sender->running[i].state);
 	/* Without taking anything down: libcurl would wait for a thread that asks for a name. */

@@ -30,27 +30,23 @@ const char *const drop_names[DROP_COUNT] = {
 };
 /* clang-format on */
 
-int share_create(struct share *ret)
+int share_create(size_t size, struct share *ret)
 {
-	struct share share = { .write_fd = memfd_create("nodemend-outputs-page", MFD_ALLOW_SEALING | MFD_CLOEXEC), .read_fd = -1 };
+	struct share share = { .write_fd = memfd_create("nodemend-counters", MFD_ALLOW_SEALING | MFD_CLOEXEC), .read_fd = -1 };
 	if (share.write_fd < 0)
 		return -errno;
 
 	/* Mode 0600: what can only be read cannot be opened anew for writing by another user. */
+	const uint64_t first = size;
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", share.write_fd);
-	if (ftruncate(share.write_fd, sizeof(struct output_page)) < 0 || fchmod(share.write_fd, 0600) < 0 ||
+	if (ftruncate(share.write_fd, (off_t)size) < 0 || fchmod(share.write_fd, 0600) < 0 ||
+	    pwrite(share.write_fd, &first, sizeof(first), 0) != sizeof(first) ||
 	    fcntl(share.write_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		goto fail;
 	share.read_fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (share.read_fd < 0)
 		goto fail;
-
-	struct output_page *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, share.write_fd, 0);
-	if (page == MAP_FAILED)
-		goto fail;
-	page->size = sizeof(*page);
-	munmap(page, sizeof(*page));
 	*ret = share;
 	return 0;
 
@@ -69,28 +65,27 @@ void share_destroy(struct share *share)
 	share->write_fd = share->read_fd = -1;
 }
 
-int share_map(int fd, bool writable, struct output_page **ret)
+int share_map(int fd, bool writable, size_t size, void **ret)
 {
 	struct stat status;
 	if (fstat(fd, &status) < 0)
 		return -errno;
 	int seals = fcntl(fd, F_GET_SEALS);
-	if (status.st_size != (off_t)sizeof(**ret) || seals < 0 || !(seals & F_SEAL_SHRINK))
+	if (status.st_size != (off_t)size || seals < 0 || !(seals & F_SEAL_SHRINK))
 		return -EPROTO;
-	struct output_page *page = mmap(NULL, sizeof(*page), PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
+	void *page = mmap(NULL, size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, 0);
 	if (page == MAP_FAILED)
 		return -errno;
-	if (page->size != sizeof(*page)) {
-		munmap(page, sizeof(*page));
+	if (*(const uint64_t *)page != size) {
+		munmap(page, size);
 		return -EPROTO;
 	}
 	*ret = page;
 	return 0;
 }
 
-void share_unmap(struct output_page **page)
+void share_unmap(void *page, size_t size)
 {
-	if (*page)
-		munmap(*page, sizeof(**page));
-	*page = NULL;
+	if (page)
+		munmap(page, size);
 }

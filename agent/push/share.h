@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sender's counters, in a page of shared memory that the sender writes and the publisher reads: every number is by itself, so
- * relaxed atomics are all it takes, and nobody waits for anybody. The agent makes it and hands out a descriptor to write and one to read.
+ * What the publisher and the sender count, each in a page of shared memory that it writes and the other reads: every number is by itself,
+ * so relaxed atomics are all it takes, and nobody waits for anybody. The agent makes them and hands out a descriptor to write and one to read.
  */
 #ifndef NODEMEND_PUSH_SHARE_H
 #define NODEMEND_PUSH_SHARE_H
@@ -33,18 +33,25 @@ struct outlet_counters {
 };
 
 struct output_page {
-	uint64_t size;                     /* sizeof(struct output_page) */
+	uint64_t size;
 	_Atomic uint64_t restarts, messages_lost; /* of the sender; records that the agent could not hand to it. The agent's to write. */
 	_Atomic uint32_t count;
 	struct outlet_counters outlets[MAX_OUTLETS];
 };
 
+/* What happens in the publisher alone, in the order of struct publisher_counters; copied once a snapshot. */
+enum { PUBLISHER_NUMBERS_MAX = 63 };
+struct publisher_page {
+	uint64_t size;
+	_Atomic uint64_t numbers[PUBLISHER_NUMBERS_MAX];
+};
+
 struct share { int write_fd, read_fd; };
-/* memfds that cannot shrink; whoever has only the second cannot write to it. 0 or -errno. */
-int share_create(struct share *ret);
+/* A memfd of `size` that cannot shrink, with its size as its first number; whoever has only the second descriptor cannot write. 0 or -errno. */
+int share_create(size_t size, struct share *ret);
 void share_destroy(struct share *share);
 /* 0 or -errno; -EPROTO: of another build. */
-int share_map(int fd, bool writable, struct output_page **ret);
-void share_unmap(struct output_page **page); /* one of NULL is fine */
+int share_map(int fd, bool writable, size_t size, void **ret);
+void share_unmap(void *page, size_t size); /* NULL is fine */
 
 #endif

@@ -50,31 +50,27 @@ static const char *secret(struct outlet *outlet, const char *path)
 	return NULL;
 }
 
-static int add_header(struct outlet *outlet, const char *name, const char *value)
+/* Built in a text: a token may be 2 KiB. */
+static int add_line(struct outlet *outlet, const char *name, const char *prefix, const char *value)
 {
-	char line[URL_LEN];
-	int length = snprintf(line, sizeof(line), "%s: %s", name, value);
-	if ((size_t)length >= sizeof(line)) {
-		/* A token may be long: some are 2 KiB. */
-		struct text text = { 0 };
-		text_string(&text, name);
-		text_append(&text, ": ", 2);
-		text_append(&text, value, strlen(value) + 1);
-		struct curl_slist *list = text.failed ? NULL : curl_slist_append(outlet->header_list, text.data);
-		if (text.data)
-			explicit_bzero(text.data, text.length);
-		text_free(&text);
-		if (!list)
-			return -ENOMEM;
-		outlet->header_list = list;
-		return 0;
-	}
-	struct curl_slist *list = curl_slist_append(outlet->header_list, line);
-	explicit_bzero(line, sizeof(line));
+	struct text line = { 0 };
+	text_string(&line, name);
+	text_append(&line, ": ", 2);
+	text_string(&line, prefix);
+	text_append(&line, value, strlen(value) + 1);
+	struct curl_slist *list = line.failed ? NULL : curl_slist_append(outlet->header_list, line.data);
+	if (line.data)
+		explicit_bzero(line.data, line.length);
+	text_free(&line);
 	if (!list)
 		return -ENOMEM;
 	outlet->header_list = list;
 	return 0;
+}
+
+static int add_header(struct outlet *outlet, const char *name, const char *value)
+{
+	return add_line(outlet, name, "", value);
 }
 
 static int add_credentials(struct outlet *outlet)
@@ -82,18 +78,10 @@ static int add_credentials(struct outlet *outlet)
 	const struct output *output = outlet->output;
 	int error = 0;
 	if (output->bearer_token_file[0]) {
-		char scheme[] = "Authorization: Bearer";
 		const char *token = secret(outlet, output->bearer_token_file);
 		if (!token)
 			return -EACCES;
-		struct text text = { 0 };
-		text_string(&text, scheme + strlen("Authorization: "));
-		text_append(&text, " ", 1);
-		text_append(&text, token, strlen(token) + 1);
-		error = text.failed ? -ENOMEM : add_header(outlet, "Authorization", text.data);
-		if (text.data)
-			explicit_bzero(text.data, text.length);
-		text_free(&text);
+		error = add_line(outlet, "Authorization", "Bearer ", token);
 	}
 	if (!error && output->username[0]) {
 		const char *password = secret(outlet, output->password_file);

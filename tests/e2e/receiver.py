@@ -18,7 +18,7 @@ class Request:
 class Receiver:
     """`answer(request)` returns (status, headers, body), or None to say nothing for good."""
 
-    def __init__(self, bench, answer=lambda request: (204, {}, b""), tls=None, port=0):
+    def __init__(self, bench, answer=lambda request: (204, {}, b""), tls=None, client_ca=None, port=0):
         self.requests, self.release = [], threading.Event()
         outer = self
 
@@ -60,6 +60,9 @@ class Receiver:
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(tls.cert, tls.key)
+            if client_ca:
+                context.load_verify_locations(client_ca)
+                context.verify_mode = ssl.CERT_REQUIRED
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -61,6 +61,45 @@ def trusts(bench):
     bench.ok("no network library in the agent", "libcurl" not in maps and "libssl" not in maps)
 
 
+def introduces_itself(bench):
+    """A client certificate, a password and a header from a file; over the same output, and taken over by a reload."""
+    right = "Basic " + base64.b64encode(b"user:pass-word").decode()
+    server, client = Certificate(Path(bench.dir, "tls"), NAME), Certificate(Path(bench.dir, "client"), "a client")
+    receiver = Receiver(bench, lambda request: (204, {}, b"") if request.headers.get("authorization") == right else NO, tls=server, client_ca=client.ca)
+    password, key = secret_file(bench, "password", "pass-word\n"), secret_file(bench, "key", "api-key")
+    options = f", ca_file: {server.ca}, server_name: {NAME}, username: user, password_file: {password}, header_files: {{X-Api-Key: {key}}}"
+    agent = bench.agent(config(f"https://127.0.0.1:{receiver.port}/", options))
+    wait_for("a refusal without a certificate", lambda: total(agent, "nodemend_output_failed_total") > 0, 30)
+    bench.equal("not let in without a certificate", len(receiver.requests), 0)
+    first = sender_of(agent)
+
+    agent.config.write_text(config(f"https://127.0.0.1:{receiver.port}/", options + f", cert_file: {client.cert}, key_file: {client.key}"))
+    code, _, errors = agent.cli("reload")
+    bench.equal("a reload", code, 0) or bench.note(errors)
+    wait_for("a delivery", lambda: sent(agent), 30)
+    bench.ok("by another sender", sender_of(agent) not in (None, first))
+    bench.equal("with the header from the file", receiver.requests[0].headers.get("x-api-key"), "api-key")
+    bench.equal("an orderly change is no restart", total(agent, "nodemend_sender_restarts_total"), 0)
+    log = agent.log.read_text()
+    bench.ok("no secret in the log or in an argument", "pass-word" not in log and "api-key" not in log and not any(
+        b"pass-word" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in harness.children_of(agent.pid)))
+    wait_for("what was spooled before to be sent, too", lambda: total(agent, "nodemend_output_spool_bytes") == 0, 40)
+
+    keys = next(pid for pid in harness.children_of(agent.pid) if Path(f"/proc/{pid}/comm").read_text() == "nm-keys\n")
+    second = sender_of(agent)
+    os.kill(keys, 9)
+    wait_for("another sender with another reader of keys", lambda: sender_of(agent) not in (None, second), 20)
+    before = sent(agent)
+    wait_for("it to deliver", lambda: sent(agent) > before, 30)
+
+    agent.config.write_text("interval: 1s\npolicies: []\n")
+    bench.equal("a reload without outputs", agent.cli("reload")[0], 0)
+    wait_for("the sender to be gone", lambda: sender_of(agent) is None, 20)
+    agent.next_feed(2)
+    bench.ok("and not back", sender_of(agent) is None)
+    wait_for("the figures of outputs to be gone", lambda: not [name for name in agent.feed().metrics if name.startswith("nodemend_output_")], 20)
+
+
 def refuses(bench):
     """Wrong CA, expired certificate, wrong name, wrong password: nothing is sent, it is said once, and there is no busy loop."""
     good, other = Certificate(Path(bench.dir, "tls"), NAME), Certificate(Path(bench.dir, "other"), NAME)
@@ -218,4 +257,4 @@ def newer(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(trusts, refuses, hostile, newer))
+    raise SystemExit(harness.main(trusts, introduces_itself, refuses, hostile, newer))

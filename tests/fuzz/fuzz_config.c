@@ -44,6 +44,23 @@ static void check_policy(const struct policy *policy)
 	}
 }
 
+/* A name is a folder's; an address has no user in it; a route leads to an output that takes one; labels are sorted. */
+static void check_outputs(const struct outputs *outputs)
+{
+	require(outputs->output_count <= MAX_OUTPUTS && outputs->route_count <= MAX_ROUTES && outputs->label_count <= MAX_EXTERNAL_LABELS);
+	for (uint32_t i = 0; i < outputs->output_count; i++) {
+		const struct output *output = &outputs->each[i];
+		require(output->kind < OUTPUT_KIND_COUNT && output->name[0] && !strchr(output->name, '/') && output->name[0] != '.');
+		require(output->url_count <= MAX_OUTPUT_URLS && (output->url_count > 0) != (output->url_file[0] != 0));
+		require(output->header_count <= MAX_OUTPUT_HEADERS && output->to_count <= MAX_RECIPIENTS && output->every_ns <= 3600 * NSEC_PER_SEC);
+	}
+	for (uint32_t i = 0; i < outputs->route_count; i++)
+		require(outputs->routes[i].output < outputs->output_count && outputs->each[outputs->routes[i].output].kind >= OUTPUT_ALERTMANAGER &&
+			outputs->routes[i].severities && outputs->routes[i].kinds);
+	for (uint32_t i = 1; i < outputs->label_count; i++)
+		require(strcmp(outputs->labels[i - 1].name, outputs->labels[i].name) < 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size ? size : 1); /* exactly as large as it is, so that one byte beyond is seen */
@@ -54,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(config.node[0] && config.policy_count <= MAX_POLICIES);
 	for (uint32_t i = 0; i < config.policy_count; i++)
 		check_policy(&config.policies[i]);
+	check_outputs(&config.outputs);
 	for (uint32_t i = 0; i < faults.count; i++)
 		require(faults.each[i].text[0] && memchr(faults.each[i].text, 0, sizeof(faults.each[i].text)) &&
 			config_is_plain(faults.each[i].text));

@@ -216,6 +216,8 @@ static int remove_place(void **state)
 {
 	struct place *place = *state;
 	char command[64];
+	delivery_close(place->delivery);
+	keys_close(place->keys);
 	(void)unlinkat(place->root_fd, "a/cursor", 0);
 	for (int i = 0; i < 16; i++) {
 		snprintf(command, sizeof(command), "a/%016x.seg", i);
@@ -321,6 +323,7 @@ static void an_orderly_end_saves_what_waits(void **state)
 		put(place, n, 1000, 1, 0);
 	assert_true(outlet_next(place->outlet, 0));
 	delivery_close(place->delivery);
+	keys_close(place->keys);
 	open_place(place, text);
 	for (uint32_t n = 0; n < 3; n++)
 		assert_next(place, n, 0);

@@ -217,8 +217,18 @@ static void what_is_no_segment_is_thrown_away(void **state)
 	fd = openat(root_fd, "store/cursor", O_WRONLY | O_TRUNC | O_CLOEXEC);
 	assert_int_equal(write(fd, "rubbish that is as long as a cursor is", 24), 24);
 	close(fd);
-	assert_int_equal(symlinkat("/etc/passwd", root_fd, "store/00000000000000ff.seg"), 0);
+	/* A victim of our own: a test that runs as root must not point at anything that matters. */
+	fd = openat(root_fd, "victim", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, "untouched", 9), 9);
+	close(fd);
+	assert_int_equal(symlinkat("../victim", root_fd, "store/00000000000000ff.seg"), 0);
 	reopen();
+	char kept[16] = "";
+	fd = openat(root_fd, "victim", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, kept, sizeof(kept)), 9);
+	close(fd);
+	assert_string_equal(kept, "untouched");
+	assert_int_equal(unlinkat(root_fd, "victim", 0), 0);
 	spool_take_losses(spool, &losses);
 	assert_int_equal(losses.corrupt_records, 2);
 	assert_gives(0, 1);

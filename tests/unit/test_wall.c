@@ -187,7 +187,11 @@ static void what_it_needs_it_can(void **state)
 	const struct place *place = *state;
 	assert_int_equal(attempt(place, write_spool), 0);
 	assert_int_equal(attempt(place, connect_out), 0);
+#ifndef __SANITIZE_ADDRESS__ /* whose own start of a thread reads /proc */
 	assert_int_equal(attempt(place, resolve_in_a_thread), 0);
+#else
+	(void)resolve_in_a_thread;
+#endif
 }
 
 static void nothing_else_is_open_to_it(void **state)

@@ -364,6 +364,7 @@ static void free_outlet(struct outlet *outlet)
 		queued = next;
 	}
 	text_free(&outlet->changed);
+	text_free(&outlet->filled);
 	text_free(&outlet->answer);
 	free(outlet);
 }

@@ -68,8 +68,12 @@ void notice_make(const struct notice_home *home, const struct incident *incident
 		snprintf(ret->url, sizeof(ret->url), "%.200s/v1/incidents/%.39s", home->base_url, ret->id);
 }
 
+bool notice_same_resource(const struct notice *a, const struct notice *b)
+{
+	return a->kind == b->kind && a->resource_type == b->resource_type && strcmp(a->resource, b->resource) == 0;
+}
+
 bool notice_same_subject(const struct notice *a, const struct notice *b)
 {
-	return a->kind == b->kind && a->resource_type == b->resource_type && a->pid == b->pid && strcmp(a->resource, b->resource) == 0 &&
-	       strcmp(a->policy, b->policy) == 0;
+	return notice_same_resource(a, b) && a->pid == b->pid && strcmp(a->policy, b->policy) == 0;
 }

@@ -40,7 +40,9 @@ void notice_make(const struct notice_home *home, const struct incident *incident
 /* Whoever's text, as it may leave the node: on one line, masked, cut to whole characters. The only way into a notice. */
 void notice_take(char *to, size_t size, const char *from);
 
-/* Whether two are about the same thing, by the same policy: what an alert's labels say, but for the severity. */
+/* Whether two are about the same trouble of the same thing, be it by another policy, or a process that was started anew. */
+bool notice_same_resource(const struct notice *a, const struct notice *b);
+/* And by the same policy, of the same process: what an alert's labels say, but for the severity. */
 bool notice_same_subject(const struct notice *a, const struct notice *b);
 
 /* --- in words; none of them escapes --- */

@@ -32,7 +32,7 @@ void people_put(struct people *people, uint32_t items)
 {
 	const struct parcel parcel = { .made_wall_ns = people->message.wall_ns, .items = items, .body = people->body.data, .size = people->body.length };
 	if (people->body.failed)
-		log_warning("output %s: no memory for a message, it is lost", people->output->name);
+		outlet_drop(people->outlet, DROP_QUEUE_FULL, items);
 	else
 		(void)outlet_put(people->outlet, &parcel); /* counted where it is dropped */
 	text_reset(&people->body);

@@ -6,7 +6,7 @@
  * - News of a group waits group_wait before its first message and group_interval between two. What is still so is said again after
  *   `repeat`.
  * - An incident that opened and ended within the wait is told once, as resolved. Whatever was told of as firing is told of as resolved.
- * - A subject that ended flap_count times within flap_within is told of once as flapping, and then not until it has neither begun nor
+ * - A resource whose incidents ended flap_count times within flap_within is told of once as flapping, and then not until it has neither begun nor
  *   ended for flap_within; then as calm. An incident that is open then is told as any other.
  * - needs_human goes through at once, past severity, state, waiting and flapping; only a rule's kinds and policies hold it.
  *
@@ -43,7 +43,7 @@ struct rule {
 struct tracked {
 	struct notice notice;
 	uint32_t rule;
-	bool told, quiet, unmatched, confirmed; /* quiet: its subject flaps; confirmed: the agent spoke of it since the start */
+	bool told, quiet, unmatched, confirmed; /* quiet: its resource flaps; confirmed: the agent spoke of it since the start */
 	enum incident_state told_state;     /* where told */
 	enum severity told_severity;
 	int64_t news_ns;                    /* boot time: since when there has been something to tell */
@@ -59,7 +59,7 @@ struct told_group {
 };
 
 struct flap {
-	struct notice subject;
+	struct notice resource;
 	uint32_t rule, count;               /* ends within the window, oldest first */
 	int64_t ends_ns[ROUTER_FLAP_MAX];
 	bool flapping;
@@ -101,6 +101,6 @@ struct tracked *router_add(struct router *router);
 void flap_on_change(struct router *router, struct tracked *tracked, bool ended, int64_t now_ns);
 void flap_turn(struct router *router, int64_t now_ns, int64_t wall_ns);
 int64_t flap_due(const struct router *router);
-bool flap_is_on(const struct router *router, const struct notice *subject);
+bool flap_is_on(const struct router *router, const struct notice *resource);
 
 #endif

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flapping, see router.h. A flapping subject is tracked as if it were an incident of its own: opened when it began to flap, resolved
+ * Flapping, see router.h. A flapping resource is tracked as if it were an incident of its own: opened when it began to flap, resolved
  * when it has been calm; so it is told once each way like any other, and survives a restart like any other.
  */
 #include <stdio.h>
 
 #include "push/router.h"
 
-static struct flap *find_flap(const struct router *router, const struct notice *subject)
+static struct flap *find_flap(const struct router *router, const struct notice *resource)
 {
 	for (uint32_t i = 0; i < router->flap_count; i++)
-		if (notice_same_subject(&router->flaps[i].subject, subject))
+		if (notice_same_resource(&router->flaps[i].resource, resource))
 			return (struct flap *)&router->flaps[i];
 	return NULL;
 }
 
-bool flap_is_on(const struct router *router, const struct notice *subject)
+bool flap_is_on(const struct router *router, const struct notice *resource)
 {
-	const struct flap *flap = find_flap(router, subject);
+	const struct flap *flap = find_flap(router, resource);
 	return flap && flap->flapping;
 }
 
@@ -25,7 +25,7 @@ static void become_calm(struct router *router, const struct flap *flap, int64_t 
 {
 	for (uint32_t i = 0; i < router->tracked_count; i++) {
 		struct tracked *tracked = &router->tracked[i];
-		if (!notice_same_subject(&tracked->notice, &flap->subject) || tracked->notice.state == INCIDENT_RESOLVED)
+		if (!notice_same_resource(&tracked->notice, &flap->resource) || tracked->notice.state == INCIDENT_RESOLVED)
 			continue;
 		if (tracked->notice.flapping) {
 			tracked->notice.state = INCIDENT_RESOLVED;
@@ -52,7 +52,7 @@ static struct flap *add_flap(struct router *router, const struct tracked *tracke
 	} else {
 		router->flap_count++;
 	}
-	router->flaps[at] = (struct flap){ .subject = tracked->notice, .rule = tracked->rule };
+	router->flaps[at] = (struct flap){ .resource = tracked->notice, .rule = tracked->rule };
 	return &router->flaps[at];
 }
 
@@ -82,7 +82,7 @@ static void begin_flapping(struct router *router, struct flap *flap, const struc
 	notice.opened_wall_ns = of->resolved_wall_ns;
 	notice.resolved_wall_ns = 0;
 	flap->flapping = true;
-	flap->subject = notice;
+	flap->resource = notice;
 
 	struct tracked *tracked = router_add(router);
 	tracked->notice = notice;

@@ -55,7 +55,7 @@ static const struct field end_field[] = { { .type = FIELD_I64, .size = sizeof(in
 static const struct fields end_rows = FIELDS(end_field);
 
 static const struct field flap_fields[] = {
-	{ .name = "subject", .type = FIELD_OBJECT, .flags = FIELD_NEEDED, FIELD_AT(flap, subject), .inner = &notice_rows },
+	{ .name = "resource", .type = FIELD_OBJECT, .flags = FIELD_NEEDED, FIELD_AT(flap, resource), .inner = &notice_rows },
 	{ .name = "ends_ns", .type = FIELD_LIST, FIELD_EACH(flap, ends_ns, count), .inner = &end_rows },
 	{ .name = "flapping", .type = FIELD_BOOL, .flags = FIELD_OMIT, FIELD_AT(flap, flapping) },
 	{ .name = "changed_ns", .type = FIELD_I64, FIELD_AT(flap, changed_ns) },
@@ -145,8 +145,8 @@ static void adopt(struct router *loaded, const struct shift *shift)
 	}
 	for (uint32_t i = 0; i < loaded->flap_count; i++) {
 		struct flap *flap = &loaded->flaps[i];
-		take_again(&flap->subject);
-		flap->rule = rule_of(loaded, &flap->subject);
+		take_again(&flap->resource);
+		flap->rule = rule_of(loaded, &flap->resource);
 		flap->changed_ns = shifted(shift, flap->changed_ns);
 		for (uint32_t k = 0; k < flap->count; k++)
 			flap->ends_ns[k] = shifted(shift, flap->ends_ns[k]);

@@ -261,6 +261,30 @@ static void flapping_is_told_once_and_once_that_it_is_calm(void **state)
 	assert_int_equal(cycle(20, &ends), 2); /* from here on as any other */
 }
 
+/* A process that dies and is started anew has another pid each time, and what got worse ends by another policy than it began with. */
+static void flapping_is_of_a_resource_whoever_says_so(void **state)
+{
+	uint32_t told = 0;
+	for (int i = 1; i < 10; i++) {
+		char id[ID_LEN];
+		snprintf(id, sizeof(id), "i%d", i);
+		struct notice notice = notice_of(id, "worker", INCIDENT_OPEN);
+		notice.pid = 100 + i;
+		router_note(router, &notice, now);
+		now += 20 * S;
+		while (next())
+			told++;
+		notice = notice_of(id, "worker", INCIDENT_RESOLVED);
+		notice.pid = 100 + i;
+		strcpy(notice.policy, i % 2 ? "worse" : "mild");
+		router_note(router, &notice, now);
+		now += MINUTE;
+		while (next())
+			told++;
+	}
+	assert_int_equal(told, 3 * 2 + 1);
+}
+
 static void flapping_for_hours_is_not_repeated(void **state)
 {
 	uint32_t ends = 0;
@@ -584,6 +608,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rules_choose_by_kind_severity_policy_and_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(groups_are_told_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(flapping_is_told_once_and_once_that_it_is_calm, setup, teardown),
+		cmocka_unit_test_setup_teardown(flapping_is_of_a_resource_whoever_says_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(flapping_for_hours_is_not_repeated, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_ends_seldom_does_not_flap, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_open_when_it_becomes_calm_is_told, setup, teardown),

@@ -82,16 +82,20 @@ static void start_at(struct child *child, uint64_t at_ns)
 	sd_event_source_set_enabled(child->timer, SD_EVENT_ONESHOT);
 }
 
+void child_start(struct child *child)
+{
+	if (child->pid || !child->wanted)
+		return;
+	int error = child->start(child->agent);
+	if (error >= 0)
+		return;
+	log_warning("%s: cannot be started, trying again: %s", child->name, strerror(-error));
+	start_at(child, clock_boot_ns() + (RESPAWN_NS << RESPAWN_DOUBLINGS));
+}
+
 static int on_respawn(sd_event_source *source, uint64_t usec, void *context)
 {
-	struct child *child = context;
-	if (child->pid || !child->wanted)
-		return 0;
-	int error = child->start(child->agent);
-	if (error < 0) {
-		log_warning("%s: cannot be started, trying again: %s", child->name, strerror(-error));
-		start_at(child, clock_boot_ns() + (RESPAWN_NS << RESPAWN_DOUBLINGS));
-	}
+	child_start(context);
 	return 0;
 }
 

@@ -36,6 +36,7 @@ struct child {
 };
 
 int child_open(struct child *child, struct agent *agent);        /* its timer; 0 or -errno */
+void child_start(struct child *child);                           /* where it is wanted and not running; tried again where it fails */
 int child_spawn(struct child *child, const struct child_start *start);
 void child_stop(struct child *child);                            /* SIGTERM; it comes back if it is wanted */
 void child_close(struct child *child);

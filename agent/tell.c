@@ -156,16 +156,11 @@ static int start_sender(struct agent *agent)
 	return error;
 }
 
-/* The agent goes on without one: what it would send is said in the log, and tried again. */
+/* Where an output is configured. */
 static void want_sender(struct agent *agent)
 {
-	struct child *sender = &agent->sender;
-	sender->wanted = agent->config->outputs.output_count > 0;
-	if (!sender->wanted || sender->pid)
-		return;
-	int error = start_sender(agent);
-	if (error < 0)
-		log_error("sender: cannot be started, so nothing is pushed until the next reload: %s", strerror(-error));
+	agent->sender.wanted = agent->config->outputs.output_count > 0;
+	child_start(&agent->sender);
 }
 
 void tell_reloaded(struct agent *agent, bool publish, bool outputs)
@@ -174,11 +169,8 @@ void tell_reloaded(struct agent *agent, bool publish, bool outputs)
 		child_stop(&agent->publisher); /* it comes back with the new arguments */
 	if (!outputs)
 		return;
-	bool running = agent->sender.pid > 0;
-	agent->sender.wanted = agent->config->outputs.output_count > 0;
-	child_stop(&agent->sender);
-	if (!running)
-		want_sender(agent);
+	child_stop(&agent->sender); /* likewise, if it is wanted still */
+	want_sender(agent);
 	if (!agent->sender.wanted)
 		atomic_store_explicit(&agent->page->count, 0, memory_order_relaxed); /* no figures of outputs that are no more */
 }

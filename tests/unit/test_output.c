@@ -14,11 +14,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <snappy-c.h>
 
+#include "cli/cli.h"
 #include "config.h"
 #include "push/keys.h"
 #include "push/outlet.h"
@@ -113,6 +115,33 @@ static void no_fault_repeats_a_password(void **state)
 	assert_true(faults.count >= 2);
 	for (uint32_t i = 0; i < faults.count; i++)
 		assert_null(strstr(faults.each[i].text, "topsecret"));
+}
+
+static void check_warns_of_files(void **state)
+{
+	char path[] = "/tmp/test_output_secret.XXXXXX", text[512], *said = NULL;
+	size_t size;
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	snprintf(text, sizeof(text), "outputs: [{remote-write: {name: a, url: 'https://h/', bearer_token_file: %s, ca_file: %s, header_files: {X-Key: /none}}}]\n",
+		 path, path);
+	parse(text);
+	static const struct {
+		mode_t mode;
+		bool warned;
+	} cases[] = { { 0600, false }, { 0640, false }, { 0644, true } };
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(fchmod(fd, cases[i].mode), 0);
+		FILE *out = open_memstream(&said, &size);
+		check_print_files(&config->outputs, out);
+		fclose(out);
+		assert_int_equal(strstr(said, "bearer_token_file") != NULL, cases[i].warned);
+		assert_null(strstr(said, "ca_file")); /* no secret: anybody may read it */
+		assert_non_null(strstr(said, "warning: output a: header_files: \"/none\": No such file or directory\n"));
+		free(said);
+	}
+	close(fd);
+	unlink(path);
 }
 
 /* --- series ------------------------------------------------------------------------------------------------------------ */
@@ -351,6 +380,7 @@ int main(void)
 		cmocka_unit_test(every_key_has_its_place),
 		cmocka_unit_test(a_reload_sees_each_change_and_nothing_else),
 		cmocka_unit_test(no_fault_repeats_a_password),
+		cmocka_unit_test(check_warns_of_files),
 		cmocka_unit_test(labels_are_sorted_and_the_metrics_own_win),
 		cmocka_unit_test(a_set_knows_what_is_in_it),
 		cmocka_unit_test(a_request_of_2_becomes_the_same_of_1),

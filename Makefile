@@ -219,10 +219,12 @@ $(O)/flags.c: FORCE
 $(O)/flags.bpf: FORCE
 	$(call keep-text,$(CLANG) $(bpf-cflags))
 
-json-entry = printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$(1)' '$(subst ','\'',$(subst ",\",$(2)))';
+# Written by make itself: one shell command of them all is longer than the kernel takes.
+json-entry = $(file >>$@.new,{"directory":"$(CURDIR)","file":"$(1)","command":"$(subst ",\",$(2))"},)
 sources := $(patsubst $(O)/%.o,%.c,$(objects) $(main-object) $(sender-object)) $(addsuffix .c,$(all-test-y) $(all-fuzz-y))
 compile_commands.json: $(skeletons) $(O)/gen/policies.inc $(syscall-tables) ## for editors and clang-tidy
-	@{ echo '['; $(foreach s,$(sources),$(call json-entry,$(s),$(call compile-c,$(s),$(O)/$(s:.c=.o)))) \
-	$(foreach s,$(all-bpf-y:.o=.c),$(call json-entry,$(s),$(call compile-bpf,$(s),$(O)/$(s:.c=.o)))) echo '{}]'; } | sed 'N;$$!P;$$!D;s/,\n{}\]/\n]/' > $@
+	@: $(file >$@.new,[) $(foreach s,$(sources),$(call json-entry,$(s),$(call compile-c,$(s),$(O)/$(s:.c=.o)))) \
+	$(foreach s,$(all-bpf-y:.o=.c),$(call json-entry,$(s),$(call compile-bpf,$(s),$(O)/$(s:.c=.o)))) $(file >>$@.new,{}])
+	@sed 'N;$$!P;$$!D;s/,\n{}\]/\n]/' $@.new > $@ && rm $@.new
 
 -include $(shell [ -d $(O) ] && find $(O) -type f -name '*.d' 2>/dev/null)

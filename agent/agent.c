@@ -28,6 +28,7 @@
 #include "decide/ledger.h"
 #include "keep/journal.h"
 #include "keep/scribe.h"
+#include "push/template_check.h"
 
 /* --- places ------------------------------------------------------------------------------------------------------------ */
 
@@ -212,8 +213,10 @@ static void apply_overrides(const struct agent *agent, struct config *config)
 {
 	if (agent->mode_override != MODE_COUNT)
 		config->mode = agent->mode_override;
-	if (agent->listen_override)
-		snprintf(config->listen, sizeof(config->listen), "%s", agent->listen_override);
+	if (!agent->listen_override)
+		return;
+	snprintf(config->listen, sizeof(config->listen), "%s", agent->listen_override);
+	outputs_set_listen(&config->outputs, config->listen);
 }
 
 int agent_load_config(const struct agent *agent, struct config **ret, struct config_faults *faults)
@@ -222,6 +225,8 @@ int agent_load_config(const struct agent *agent, struct config **ret, struct con
 	if (!config)
 		return -ENOMEM;
 	int error = config_load(agent->config_path, config, faults);
+	if (!error)
+		error = templates_check(&config->outputs, faults);
 	if (error < 0) {
 		free(config);
 		return error;

@@ -66,20 +66,26 @@ struct output {
 	bool starttls;                     /* mail, smtp: without TLS nothing is sent */
 };
 
-/* Which of alertmanager, webhook and mail hears of what. An output that no route names hears of everything. */
+/* Which of alertmanager, webhook and mail hears of what. An output that no route names hears of everything. agent/push/router.h says
+ * what each of it means. */
+enum { MAX_ROUTE_POLICIES = 8, MAX_ROUTE_FLAPS = 16 };
 enum route_group { GROUP_KIND, GROUP_SEVERITY, GROUP_POLICY, GROUP_RESOURCE, ROUTE_GROUP_COUNT };
 struct route {
 	char to[NAME_LEN];
 	uint32_t output;                   /* the same, as an index into outputs */
 	char file[PATH_LEN];               /* where it stands, for messages */
 	uint32_t line, column;
-	uint32_t severities, kinds;        /* bit masks of enum severity and enum incident_kind; never 0 */
+	uint32_t severities, kinds, states; /* bit masks of their enums; never 0 */
+	uint32_t policy_count;             /* 0 = all */
+	char policies[MAX_ROUTE_POLICIES][NAME_LEN];
 	uint32_t group_by;                 /* bit mask of enum route_group; 0 = one message an incident */
 	uint64_t group_wait_ns, group_interval_ns, repeat_ns;
+	uint32_t flap_count;               /* 0 = never quiet */
+	uint64_t flap_within_ns;
 };
 
 struct outputs {
-	char node[NAME_LEN];
+	char node[NAME_LEN], listen[NAME_LEN]; /* listen: of the HTTP side, for links; "" = none */
 	uint32_t label_count, output_count, route_count, max_processes_shown;
 	struct output_field labels[MAX_EXTERNAL_LABELS]; /* external labels, sorted by name; `instance` and `job` always among them */
 	struct route routes[MAX_ROUTES];
@@ -88,6 +94,7 @@ struct outputs {
 
 /* Copies what is in use. */
 void outputs_copy(struct outputs *to, const struct outputs *from);
+void outputs_set_listen(struct outputs *outputs, const char *listen);
 bool outputs_equal(const struct outputs *a, const struct outputs *b);
 
 #endif

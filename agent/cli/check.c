@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "config.h"
+#include "push/template_check.h"
 
 /* One file, or (path NULL) all of the default places together, as the agent reads them. */
 struct result {
@@ -125,6 +126,8 @@ static int check_files(char **paths, int count, bool json)
 	for (int i = 0; i < (count ? count : 1); i++) {
 		result->path = count ? paths[i] : NULL;
 		result->err = config_load(result->path, &result->config, &result->faults);
+		if (!result->err)
+			result->err = templates_check(&result->config.outputs, &result->faults);
 		ok = ok && !result->err;
 		if (json)
 			cJSON_AddItemToArray(files, to_json(result));

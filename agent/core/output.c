@@ -30,6 +30,12 @@ bool outputs_equal(const struct outputs *a, const struct outputs *b)
 	       memcmp(a->each, b->each, a->output_count * sizeof(a->each[0])) == 0;
 }
 
+void outputs_set_listen(struct outputs *outputs, const char *listen)
+{
+	memset(outputs->listen, 0, sizeof(outputs->listen)); /* compared as bytes by a reload */
+	snprintf(outputs->listen, sizeof(outputs->listen), "%s", listen);
+}
+
 /* --- addresses, headers, labels ---------------------------------------------------------------------------------------- */
 
 static void add_url(struct reader *reader, const struct yaml_item *item, struct output *output)
@@ -152,6 +158,9 @@ static void read_output(struct reader *reader, const struct yaml_item *item, str
 
 	section_defaults(&both, output);
 	section_read(reader, &both, item, output);
+	/* Alerts that are older say nothing that the next resend does not say better; with an end that has passed they would even lie. */
+	if (output->kind == OUTPUT_ALERTMANAGER && item->kind == ITEM_MAPPING && !yaml_member(item, "max_age"))
+		output->max_age_ns = 2 * output->resend_ns;
 	if (item->kind == ITEM_MAPPING)
 		output_check(reader, item, output);
 }
@@ -220,6 +229,8 @@ void config_read_routes(struct reader *reader, const struct yaml_item *list, voi
 			route->severities = (1U << SEVERITY_COUNT) - 1;
 		if (!route->kinds)
 			route->kinds = (1U << KIND_COUNT) - 1;
+		if (!route->states)
+			route->states = (1U << INCIDENT_STATE_COUNT) - 1;
 	}
 }
 
@@ -266,6 +277,7 @@ void outputs_finish(struct config *config)
 	struct outputs *outputs = &config->outputs;
 	memset(outputs->node, 0, sizeof(outputs->node));
 	snprintf(outputs->node, sizeof(outputs->node), "%s", config->node);
+	outputs_set_listen(outputs, config->listen);
 	outputs->max_processes_shown = config->max_processes_shown;
 	add_label(outputs, "instance", config->node);
 	add_label(outputs, "job", "nodemend");

@@ -119,6 +119,8 @@ void output_check(struct reader *reader, const struct yaml_item *item, const str
 	check_headers(reader, item, output);
 	if (output->kind == OUTPUT_MAIL && (output->header_count || output->header_file_count || output->bearer_token_file[0]))
 		reader_fault(reader, item, "mail: headers and bearer tokens are for HTTP; write username and password_file");
+	if (output->kind == OUTPUT_WEBHOOK && output->format == WEBHOOK_PAGERDUTY && output->template_file[0])
+		reader_fault(reader, item, "webhook: a template is for format: json and slack; PagerDuty's form is its own");
 	if (output->kind == OUTPUT_WEBHOOK && (output->format == WEBHOOK_PAGERDUTY) != (output->routing_key_file[0] != 0))
 		reader_fault(reader, item, "webhook: routing_key_file belongs to format: pagerduty, which needs it");
 	if (output->connect_timeout_ns > output->timeout_ns && yaml_member(item, "connect_timeout"))

@@ -13,6 +13,9 @@ static const char *const kind_choices[] = {
 	[KIND_IO_SATURATION] = "io_saturation",	    [KIND_PROCESS_CRASH] = "process_crash",	    [KIND_SERVICE_DOWN] = "service_down",
 	[KIND_SERVICE_HUNG] = "service_hung",
 };
+static const char *const state_choices[] = {
+	[INCIDENT_OPEN] = "open", [INCIDENT_MENDING] = "mending", [INCIDENT_RESOLVED] = "resolved", [INCIDENT_NEEDS_HUMAN] = "needs_human",
+};
 static const char *const group_choices[] = {
 	[GROUP_KIND] = "kind", [GROUP_SEVERITY] = "severity", [GROUP_POLICY] = "policy", [GROUP_RESOURCE] = "resource",
 };
@@ -109,14 +112,22 @@ static const struct setting route_settings[] = {
 	  .help = "the name of an alertmanager, webhook or mail" },
 	{ .name = "severity", .type = VALUE_CHOICES, MEMBER(struct route, severities), CHOICES(severity_choices), .help = "only these; all where nothing is said" },
 	{ .name = "kinds", .type = VALUE_CHOICES, MEMBER(struct route, kinds), CHOICES(kind_choices), .help = "likewise" },
+	{ .name = "states", .type = VALUE_CHOICES, MEMBER(struct route, states), CHOICES(state_choices),
+	  .help = "likewise; needs_human goes through in any case, and so does the end of what was told" },
+	{ .name = "policies", .type = VALUE_LIST, .offset = offsetof(struct route, policies), .size = NAME_LEN, .room = MAX_ROUTE_POLICIES,
+	  .count_offset = offsetof(struct route, policy_count), .help = "only incidents of these policies, by name" },
 	{ .name = "group_by", .type = VALUE_CHOICES, MEMBER(struct route, group_by), CHOICES(group_choices),
 	  .help = "incidents alike in these share a message; one each where nothing is said" },
 	{ .name = "group_wait", .type = VALUE_DURATION, MEMBER(struct route, group_wait_ns), .max = SECONDS(3600), .initial = "10s",
 	  .help = "how long the first of a group waits for more" },
 	{ .name = "group_interval", .type = VALUE_DURATION, MEMBER(struct route, group_interval_ns), .min = SECONDS(1), .max = SECONDS(86400), .initial = "5m",
-	  .help = "between two messages of a group that changed" },
+	  .help = "between two messages of a group that changed; without group_by, group_wait stands for it" },
 	{ .name = "repeat", .type = VALUE_DURATION, MEMBER(struct route, repeat_ns), .min = SECONDS(60), .max = SECONDS(30.0 * 86400), .initial = "4h",
 	  .help = "between two messages of one that did not" },
+	{ .name = "flap_count", .type = VALUE_COUNT, MEMBER(struct route, flap_count), .max = MAX_ROUTE_FLAPS, .initial = "3",
+	  .help = "what ends so many times within flap_within is told of as flapping, and then not until it is calm; 0: never" },
+	{ .name = "flap_within", .type = VALUE_DURATION, MEMBER(struct route, flap_within_ns), .min = SECONDS(1), .max = SECONDS(86400), .initial = "30m",
+	  .help = "see flap_count; calm is what has neither begun nor ended for so long" },
 };
 const struct section route_section = SECTION("route", "Which incidents an output hears of; one that no route names hears of all, one message each.",
 	route_settings);

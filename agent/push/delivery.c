@@ -178,7 +178,9 @@ static void answered(struct outlet *outlet, CURLcode code, uint64_t now_ns, int6
 	uint64_t took_ns = now_ns - outlet->started_ns;
 	/* More of an answer than we take: what it says of the parcel stands in its status. */
 	bool cut = code == CURLE_WRITE_ERROR && outlet->answer.length >= ANSWER_MAX;
-	if (code != CURLE_OK && !cut) {
+	/* An SMTP server's no ends libcurl's transfer as a failure; what it means stands in its code. */
+	bool said_no = outlet->family->prepare && status >= 400;
+	if (code != CURLE_OK && !cut && !said_no) {
 		snprintf(why, sizeof(why), "%s", outlet->error[0] ? outlet->error : curl_easy_strerror(code));
 		transfer_end(outlet, outlet->delivery->multi);
 		failed(outlet, transfer_failure(code), why, 0, now_ns);
@@ -370,6 +372,7 @@ static void free_outlet(struct outlet *outlet)
 		queued = next;
 	}
 	text_free(&outlet->changed);
+	text_free(&outlet->filled);
 	text_free(&outlet->answer);
 	free(outlet);
 }

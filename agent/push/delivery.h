@@ -47,7 +47,10 @@ struct outlet_family {
 	uint32_t type_count;
 	/* NULL: HTTP. Else sets what is special on a libcurl easy handle right before it is started (SMTP: sender, recipients). 0 or -errno. */
 	int (*prepare)(void *context, void *easy, const struct parcel *parcel);
-	/* NULL: by the rule. Called with each complete answer. VERDICT_CHANGED: `ret` holds the parcel in the form of *ret_type, and that is
+	/* NULL: the parcel's body as it is. Else writes what is sent instead, with the secrets that a spool must not hold. 0; or -errno, as for a
+	 * secret that cannot be read. */
+	int (*fill)(void *context, const struct parcel *parcel, struct text *ret);
+	/* NULL: by the rule. Called with each complete answer, and with an SMTP server's no. VERDICT_CHANGED: `ret` holds the parcel in the form of *ret_type, and that is
 	 * tried at once (a receiver that does not know the newer protocol). */
 	enum verdict (*judge)(void *context, const struct parcel *parcel, const struct answer *answer, struct text *ret, uint32_t *ret_type);
 };

@@ -9,17 +9,18 @@
 #include "publish/metric.h"
 #include "push/delivery.h"
 
+/* Now, in both clocks; handed in, never fetched. */
+struct moment { uint64_t boot_ns; int64_t wall_ns; };
+
 /* What an exporter is opened with; good until it is closed. */
 struct exporter_env {
 	const struct outputs *outputs;
 	uint32_t output;                   /* its own, in outputs->each */
 	struct delivery *delivery;
 	const char *boot_id;
-	int spool_dir_fd;                  /* for a file of its own, <output>.<what>; -1 = no disk */
+	int spool_dir_fd;                  /* for what it must not forget, in files named OUTPUT.KIND; -1 = none */
+	struct moment now;
 };
-
-/* Now, in both clocks; handed in, never fetched. */
-struct moment { uint64_t boot_ns; int64_t wall_ns; };
 
 struct exporter {
 	/* Adds its outlets with delivery_add(). 0 or -errno. */
@@ -36,6 +37,6 @@ struct exporter {
 
 /* NULL where this build cannot do that kind. */
 extern const struct exporter *const exporters[OUTPUT_KIND_COUNT];
-extern const struct exporter remote_write_exporter, otlp_exporter;
+extern const struct exporter alertmanager_exporter, mail_exporter, otlp_exporter, remote_write_exporter, webhook_exporter;
 
 #endif

@@ -44,6 +44,7 @@ struct outlet {
 	uint64_t rejected;         /* of the head's items, by the answer that took it */
 	struct text changed;       /* the head in another form, where its family said so */
 	bool is_changed;
+	struct text filled;        /* the head as it is on its way, where its family puts secrets in */
 
 	CURL *easy;
 	bool in_flight;

@@ -277,7 +277,8 @@ static void open_exporters(struct sender *sender, const char *boot_id, int spool
 	for (uint32_t i = 0; i < sender->outputs->output_count; i++) {
 		const struct output *output = &sender->outputs->each[i];
 		struct running *running = &sender->running[sender->running_count];
-		const struct exporter_env env = { .outputs = sender->outputs, .output = i, .delivery = sender->delivery, .boot_id = boot_id, .spool_dir_fd = spool_fd };
+		const struct exporter_env env = { .outputs = sender->outputs, .output = i, .delivery = sender->delivery, .boot_id = boot_id,
+						  .spool_dir_fd = spool_fd, .now = moment_now() };
 		running->exporter = exporters[output->kind];
 		running->wake_ns = UINT64_MAX;
 		int error = running->exporter ? running->exporter->open(&env, &running->state) : -ENOTSUP;
@@ -316,6 +317,7 @@ int sender_run(const char *user, const char *boot_id)
 
 	int code = run(sender);
 	alarm(LONGEST_SAVING_S); /* the agent waits for our end */
+	/* What exporters remember must not be ahead of what is on disk. */
 	delivery_save(sender->delivery);
 	for (uint32_t i = 0; i < sender->running_count; i++)
 		sender->running[i].exporter->close(sender->running[i].state);

@@ -220,6 +220,23 @@ static void set_bounds(struct outlet *outlet)
 #endif
 }
 
+static int set_body(struct outlet *outlet, const struct parcel *parcel)
+{
+	const void *body = parcel->body;
+	size_t size = parcel->size;
+	if (outlet->family->fill) {
+		text_reset(&outlet->filled);
+		int error = outlet->family->fill(outlet->context, parcel, &outlet->filled);
+		if (error < 0 || outlet->filled.failed)
+			return error < 0 ? error : -ENOMEM;
+		body = outlet->filled.data;
+		size = outlet->filled.length;
+	}
+	curl_easy_setopt(outlet->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+	curl_easy_setopt(outlet->easy, CURLOPT_POSTFIELDS, body);
+	return 0;
+}
+
 /* ----------------------------------------------------------------------------------------------------------------------- */
 
 int transfer_begin(struct outlet *outlet, CURLM *multi)
@@ -241,9 +258,9 @@ int transfer_begin(struct outlet *outlet, CURLM *multi)
 		error = outlet->family->prepare(outlet->context, outlet->easy, head);
 	} else if (!error) {
 		curl_easy_setopt(outlet->easy, CURLOPT_POST, 1L);
-		curl_easy_setopt(outlet->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)head->size);
-		curl_easy_setopt(outlet->easy, CURLOPT_POSTFIELDS, head->body);
-		error = set_headers(outlet, type);
+		error = set_body(outlet, head);
+		if (!error)
+			error = set_headers(outlet, type);
 	}
 	if (!error && curl_multi_add_handle(multi, outlet->easy) != CURLM_OK)
 		error = -ENOMEM;
@@ -265,6 +282,8 @@ void transfer_end(struct outlet *outlet, CURLM *multi)
 	curl_slist_free_all(outlet->header_list);
 	curl_slist_free_all(outlet->connect_to);
 	outlet->header_list = outlet->connect_to = NULL;
+	if (outlet->filled.data)
+		explicit_bzero(outlet->filled.data, outlet->filled.capacity);
 }
 
 enum failure transfer_failure(CURLcode code)

@@ -78,6 +78,7 @@ struct agent {
 	uint64_t publisher_started_ns, publisher_restarts, records_dropped;
 	uint32_t publisher_quick_deaths;         /* in a row */
 	bool reload_pending;
+	uint64_t web_fingerprint, web_look_ns;   /* of the files that say whom the HTTP side answers */
 };
 
 struct agent_options {
@@ -128,5 +129,11 @@ void tell_child_ended(struct agent *agent, int pid);     /* SIGCHLD: starts the 
 void tell_incident(struct agent *agent, const struct incident *incident);
 void tell_action(struct agent *agent, const struct action *action);
 void tell_everything(struct agent *agent);
+
+/* web.c */
+void web_tell(struct agent *agent);                                  /* whom the publisher is to answer */
+void web_reload(struct agent *agent, const struct config *old);      /* the same, where it has changed */
+void web_look(struct agent *agent, uint64_t now_ns);                 /* …and where a file has */
+void web_warn(const struct config *config);                          /* says it where strangers are answered */
 
 #endif

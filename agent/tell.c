@@ -195,6 +195,7 @@ void tell_action(struct agent *agent, const struct action *action)
 void tell_everything(struct agent *agent)
 {
 	const struct engine *engine = &agent->engine;
+	web_tell(agent);
 	uint32_t actions = engine->recent_action_count < MAX_RECENT ? engine->recent_action_count : MAX_RECENT;
 	for (uint32_t i = 0; i < actions; i++)
 		tell_action(agent, &engine->recent_actions[(engine->recent_action_count - actions + i) % MAX_RECENT]);

@@ -109,6 +109,9 @@ def scrape_floods(bench):
         made = after.total("nodemend_publisher_renderings_total") - before.total("nodemend_publisher_renderings_total")
         # One page of text and one feed a tick; reading all this took a tick or two, not a hundred pages.
         bench.ok("a hundred at once: a few renderings", made <= 4 * (after.document["seq"] - before.document["seq"] + 1), made)
+        now = int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{agent.publisher_pid()}/status").read_text())[1]) * 1024
+        lines = bodies[0].count(b"\n") - bodies[0].count(b"\n#")
+        bench.ok("a hundred at once: 2000 series and more in 12 MiB", lines >= 2000 and now <= 12 * MiB, f"{lines} series, {now / MiB:.1f} MiB")
         bench.equal("a hundred at once: nobody is put off", after.total("nodemend_publisher_busy_total"), 0)
 
     with Unharmed(bench, agent, "pipelines"):

@@ -56,7 +56,7 @@ static bool concerns(const struct incident_entry *entry, enum named_by by, const
 		return is_about(entry, TARGET_CGROUP, label_value(labels, count, "cgroup"));
 	case BY_PID: {
 		const char *mountpoint = label_value(labels, count, "mountpoint");
-		return is_caused_by(entry, atoi(label_value(labels, count, "pid"))) &&
+		return is_caused_by(entry, (int32_t)strtol(label_value(labels, count, "pid"), NULL, 10)) &&
 		       (!*mountpoint || is_about(entry, TARGET_FILESYSTEM, mountpoint));
 	}
 	default:

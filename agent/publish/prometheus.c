@@ -159,9 +159,11 @@ static void end_family(struct metric_sink *sink)
 /* The canonical numbers of OpenMetrics: a whole one has a point, too. */
 static void begin_openmetrics(struct metric_sink *sink, const struct metric_context *context)
 {
-	for (int i = 0; i < HISTOGRAM_CLASSIC; i++)
+	for (int i = 0; i < HISTOGRAM_CLASSIC; i++) {
+		size_t length = strlen(sink->le[i]);
 		if (!strpbrk(sink->le[i], ".e"))
-			strcat(sink->le[i], ".0");
+			snprintf(sink->le[i] + length, sizeof(sink->le[i]) - length, ".0");
+	}
 }
 
 static void end_openmetrics(struct metric_sink *sink)

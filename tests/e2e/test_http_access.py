@@ -170,6 +170,33 @@ def open_to_all_is_said(bench):
     bench.ok("who listens to all hosts without asking is told so", True)
 
 
+class ByConfiguration(harness.Agent):
+    """Listens where its file says: no --listen that would override it."""
+
+    def start(self, ready=True):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([str(harness.BINARY), "run", "--config", str(self.config), "--run-dir", str(self.run_dir),
+                                             "--state-dir", str(self.state_dir)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def a_reload_takes_a_new_address(bench):
+    first, second = harness.free_port(), harness.free_port()
+    text = "interval: 1s\npolicies: []\nhttp: {{listen: '127.0.0.1:{}'}}\n"
+    agent = ByConfiguration(bench, text.format(first), ready=False)
+    agent.port = first
+    agent.wait_ready()
+    agent.config.write_text(text.format(second))
+    bench.equal("the reload", agent.cli("reload")[0], 0)
+    agent.port = second
+    agent.wait_ready()
+    agent.port = first
+    try:
+        agent.get("/healthz")
+        bench.ok("the old address is left", False)
+    except ConnectionRefusedError:
+        bench.ok("the old address is left", True)
+
+
 def prometheus_scrapes(bench):
     if not shutil.which("prometheus"):
         bench.skip("a real Prometheus", "prometheus is not installed (scripts/deps.sh test)")
@@ -205,4 +232,4 @@ if __name__ == "__main__":
     if not shutil.which("openssl") or not shutil.which("curl"):
         print("SKIP test_http_access: openssl or curl is not installed (scripts/deps.sh test)")
         raise SystemExit(0)
-    raise SystemExit(harness.main(tls_and_who_it_is, clients_show_certificates, check_tells_of_files, open_to_all_is_said, prometheus_scrapes))
+    raise SystemExit(harness.main(tls_and_who_it_is, clients_show_certificates, check_tells_of_files, open_to_all_is_said, a_reload_takes_a_new_address, prometheus_scrapes))

@@ -102,6 +102,7 @@ static int on_full(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct agent *agent = context;
 	wheel_turn(agent, true);
+	web_look(agent, clock_boot_ns());
 	if (agent->reload_pending && agent_reload(agent, NULL) != -EBUSY)
 		agent->reload_pending = false;
 
@@ -275,12 +276,12 @@ int agent_reload(struct agent *agent, struct config_faults *faults)
 	}
 	free(own);
 
-	bool publish = strcmp(config->listen, agent->config->listen) != 0 || strcmp(config->node, agent->config->node) != 0 ||
-		       config->max_processes_shown != agent->config->max_processes_shown;
+	bool publish = strcmp(config->listen, agent->config->listen) != 0 || strcmp(config->node, agent->config->node) != 0;
 	bool outputs = !outputs_equal(&config->outputs, &agent->config->outputs);
 	struct config *old = agent->config;
 	agent->config = config;
 	wheel_reopen_collectors(agent, old);
+	web_reload(agent, old);
 	free(old);
 	snprintf(agent->snap->node, sizeof(agent->snap->node), "%s", config->node);
 	agent->snap->interval_ns = config->interval_ns;
@@ -490,8 +491,9 @@ static void greet(const struct agent *agent)
 		enforcing += config->policies[i].mode == MODE_ENFORCE && config->mode == MODE_ENFORCE;
 	log_info("running on %s: %u policies, %u of them may act; the others only say what they would do", config->node, config->policy_count, enforcing);
 	if (config->listen[0])
-		log_info("metrics: http://%s/metrics   JSON: http://%s/v1/metrics   incidents: http://%s/v1/incidents", config->listen, config->listen,
-			 config->listen);
+		log_info("metrics: %s://%s/metrics   JSON, incidents, actions beside it: /v1/metrics, /v1/incidents, /v1/actions",
+			 *config->tls.cert_file ? "https" : "http", config->listen);
+	web_warn(config);
 	log_info("look at it with: nodemend status, nodemend incidents, nodemend doctor (--run-dir %s); stop all acting with: nodemend pause", agent->run_dir);
 }
 

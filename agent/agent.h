@@ -86,6 +86,7 @@ struct agent {
 	int feed_fd;
 	uint64_t records_dropped;
 	bool reload_pending;
+	uint64_t web_fingerprint, web_look_ns;   /* of the files that say whom the HTTP side answers */
 };
 
 struct agent_options {
@@ -142,6 +143,12 @@ void tell_child_ended(struct agent *agent, int pid);     /* SIGCHLD: starts publ
 void tell_reloaded(struct agent *agent, bool publish, bool outputs); /* what the new configuration changes for them */
 void tell_incident(struct agent *agent, const struct incident *incident);
 void tell_action(struct agent *agent, const struct action *action);
-void tell_everything(const struct agent *agent, struct child *child); /* that was just started */
+void tell_everything(struct agent *agent, struct child *child); /* that was just started */
+
+/* web.c */
+void web_tell(struct agent *agent);                                  /* whom the publisher is to answer */
+void web_reload(struct agent *agent, const struct config *old);      /* the same, where it has changed */
+void web_look(struct agent *agent, uint64_t now_ns);                 /* …and where a file has */
+void web_warn(const struct config *config);                          /* says it where strangers are answered */
 
 #endif

@@ -276,9 +276,11 @@ static void tell_one_incident(struct child *child, const struct incident *incide
 	child_tell(child, &message);
 }
 
-void tell_everything(const struct agent *agent, struct child *child)
+void tell_everything(struct agent *agent, struct child *child)
 {
 	const struct engine *engine = &agent->engine;
+	if (child == &agent->publisher)
+		web_tell(agent); /* before anything is served */
 	uint32_t actions = engine->recent_action_count < MAX_RECENT ? engine->recent_action_count : MAX_RECENT;
 	for (uint32_t i = 0; i < actions; i++)
 		tell_one_action(child, &engine->recent_actions[(engine->recent_action_count - actions + i) % MAX_RECENT]);

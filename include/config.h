@@ -44,6 +44,29 @@ enum collector_id {
 };
 extern const char *const collector_names[COLLECTOR_COUNT];
 
+/* How the HTTP side is reached, in the shape and the words of Prometheus' web configuration. */
+enum { MAX_HTTP_USERS = 16, HTTP_HASH_LEN = 64 };
+enum http_client_auth { CLIENT_NONE, CLIENT_REQUEST, CLIENT_ANY, CLIENT_VERIFY_IF_GIVEN, CLIENT_VERIFY, CLIENT_AUTH_COUNT };
+enum http_tls_version { TLS_1_2, TLS_1_3, TLS_VERSION_COUNT };
+enum http_unprotected { UNPROTECTED_NONE, UNPROTECTED_HEALTHZ, UNPROTECTED_BOTH, UNPROTECTED_COUNT };
+
+struct http_tls {
+	char cert_file[PATH_LEN], key_file[PATH_LEN], client_ca_file[PATH_LEN]; /* "" = none; with a cert_file it is TLS */
+	enum http_client_auth client_auth;
+	enum http_tls_version min_version;
+};
+
+struct http_user {
+	char name[NAME_LEN], hash[HTTP_HASH_LEN]; /* bcrypt */
+};
+
+struct http_auth {
+	char bearer_token_file[PATH_LEN];
+	uint32_t user_count;
+	struct http_user users[MAX_HTTP_USERS];
+	enum http_unprotected unprotected;        /* of /healthz and /readyz, who is answered without being asked who he is */
+};
+
 struct config {
 	char node[NAME_LEN];               /* never empty: the host's name where the file says nothing */
 	uint64_t interval_ns;
@@ -51,6 +74,8 @@ struct config {
 	uint64_t startup_grace_ns;         /* no act before the agent is this old */
 	char listen[NAME_LEN];             /* "" = no HTTP */
 	double budget_cpu_percent;         /* of all online processors together */
+	struct http_tls tls;
+	struct http_auth auth;
 	uint64_t budget_memory_bytes;
 	uint64_t slice_cpu_ns, slice_io_bytes, slice_rss_bytes; /* a process that used so much more is told of while it lives */
 	uint64_t measure_every_ns, deep_for_ns; /* deep_for 0 = never */

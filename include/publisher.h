@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include "config.h"
 #include "record.h"
 #include "snapshot.h"
 
@@ -43,9 +44,31 @@ struct publisher_message {
 	union {
 		struct incident incident;
 		struct action action;
-		struct { char listen[NAME_LEN], node[NAME_LEN]; uint32_t max_processes_shown; } config;
 	};
 };
+
+/* Whom the HTTP side answers, with what the files hold: the publisher opens none of them. Texts end in NUL; "" = none. */
+enum { ACCESS_CERT_ROOM = 32 << 10, ACCESS_KEY_ROOM = 16 << 10, ACCESS_CA_ROOM = 64 << 10, ACCESS_TOKEN_ROOM = 4 << 10 };
+struct publisher_access {
+	enum http_client_auth client_auth;
+	enum http_tls_version min_version;
+	enum http_unprotected unprotected;
+	uint32_t user_count;
+	struct http_user users[MAX_HTTP_USERS];
+	char token[ACCESS_TOKEN_ROOM];
+	char cert[ACCESS_CERT_ROOM], key[ACCESS_KEY_ROOM], client_ca[ACCESS_CA_ROOM]; /* PEM */
+};
+
+/* The other message: the first that a publisher gets, before which it serves nobody, and again whenever a file or the configuration
+ * has changed. */
+struct publisher_config {
+	enum publisher_message_type type; /* PUBLISHER_CONFIG */
+	uint32_t max_processes_shown;
+	struct publisher_access access;
+};
+
+/* Reads the files that the configuration names. 0; or -errno and in `why` a sentence with the file, never with what is in it. */
+int publisher_access_read(const struct config *config, struct publisher_access *ret, char *why, size_t why_size);
 
 /* Runs the publisher on inherited descriptors until `event_fd` closes; never returns to the agent's code. Exit code. */
 struct publisher_args {

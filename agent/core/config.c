@@ -59,7 +59,7 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 struct loading {
 	struct config *config;
 	struct config_faults *faults;
-	bool policies_named, shipped;
+	bool policies_named, shipped, reads_files;
 };
 
 /* --- faults ------------------------------------------------------------------------------------------------------------ */
@@ -179,7 +179,7 @@ static void sort_faults(struct config_faults *faults, uint32_t first)
 /* Each document of a file is read over what was there before it, and each file over the one before. */
 static void read_text(struct loading *loading, const char *name, const char *text, size_t size)
 {
-	struct reader reader = { .file = name, .faults = loading->faults, .context = loading };
+	struct reader reader = { .file = name, .faults = loading->faults, .context = loading, .reads_files = loading->reads_files };
 	struct yaml_tree tree;
 	uint32_t first_fault = loading->faults->count;
 	int err = yaml_tree_read(name, text, size, &tree, loading->faults);
@@ -321,7 +321,7 @@ uint32_t config_places(const char *folder, char (*ret_paths)[PATH_LEN], uint32_t
 int config_load_folder(const char *folder, struct config *ret, struct config_faults *faults)
 {
 	char paths[CONFIG_MAX_FILES][PATH_LEN];
-	struct loading loading = { .config = ret, .faults = faults };
+	struct loading loading = { .config = ret, .faults = faults, .reads_files = true };
 	uint32_t count = config_places(folder, paths, CONFIG_MAX_FILES);
 
 	faults->count = faults->cut = 0;
@@ -339,7 +339,7 @@ int config_load(const char *path, struct config *ret, struct config_faults *faul
 	if (!path)
 		return config_load_folder(NULL, ret, faults);
 
-	struct loading loading = { .config = ret, .faults = faults };
+	struct loading loading = { .config = ret, .faults = faults, .reads_files = true };
 	faults->count = faults->cut = 0;
 	set_defaults(ret);
 	read_file(&loading, path);

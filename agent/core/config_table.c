@@ -8,8 +8,9 @@ static const char *const mode_choices[] = { [MODE_OBSERVE] = "observe", [MODE_SH
 static const struct setting http_settings[] = {
 	{ .name = "listen", .type = VALUE_ADDRESS, MEMBER(struct config, listen), .initial = "127.0.0.1:9847",
 	  .help = "where metrics are served, read-only; \"\" serves nothing" },
-	{ .name = "tls", .type = VALUE_LATER, .help = "serve on 127.0.0.1 behind a proxy that has TLS" },
-	{ .name = "auth", .type = VALUE_LATER, .help = "serve on 127.0.0.1 behind a proxy that asks who it is" },
+	{ .name = "tls", .type = VALUE_CUSTOM, .read = config_read_http_tls, .section = &http_tls_section, .help = "serve over TLS" },
+	{ .name = "auth", .type = VALUE_CUSTOM, .read = config_read_http_auth, .section = &http_auth_section,
+	  .help = "whom to answer" },
 };
 const struct section http_section = SECTION("http", "The HTTP side.", http_settings);
 

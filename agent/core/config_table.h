@@ -6,9 +6,14 @@
 #include "core/value.h"
 
 extern const struct section config_section;                                              /* into struct config */
-extern const struct section http_section, budget_section, usage_record_section, collectors_section, protect_section; /* likewise */
+extern const struct section http_section, http_tls_section, http_auth_section, budget_section, usage_record_section, collectors_section,
+	protect_section; /* likewise */
 
 /* config.c: the reader that `policies` names. */
 void config_read_policies(struct reader *reader, const struct yaml_item *item, void *config);
+/* config_http.c: those of http. */
+void config_read_http_tls(struct reader *reader, const struct yaml_item *item, void *config);
+void config_read_http_auth(struct reader *reader, const struct yaml_item *item, void *config);
+void config_read_http_users(struct reader *reader, const struct yaml_item *item, void *config);
 
 #endif

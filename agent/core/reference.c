@@ -46,12 +46,16 @@ static void print_section(const struct section *section, const char *title, FILE
 			print_row(&section->settings[i], out);
 }
 
-/* Sections below `section`, each under its own heading. */
+/* Sections below `section` and those below them, each under its own heading. */
 static void print_sections_in(const struct section *section, FILE *out)
 {
-	for (uint32_t i = 0; i < section->count; i++)
-		if (section->settings[i].type == VALUE_SECTION)
-			print_section(section->settings[i].section, section->settings[i].name, out);
+	for (uint32_t i = 0; i < section->count; i++) {
+		const struct section *inner = section->settings[i].section;
+		if (!inner)
+			continue;
+		print_section(inner, section->settings[i].name, out);
+		print_sections_in(inner, out);
+	}
 }
 
 void config_print_reference(FILE *out)

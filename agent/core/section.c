@@ -32,7 +32,7 @@ void section_defaults(const struct section *section, void *base)
 	char why[VALUE_WHY_LEN];
 	for (uint32_t i = 0; i < section->count; i++) {
 		const struct setting *setting = &section->settings[i];
-		if (setting->type == VALUE_SECTION)
+		if (setting->section)
 			section_defaults(setting->section, (char *)base + setting->offset);
 		else if (setting->initial && value_set_text(setting, setting->initial, base, why) < 0)
 			assert(!"a default in the tables is not valid"); /* test_config reads them all */

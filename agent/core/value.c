@@ -259,7 +259,7 @@ static void store_number(void *member, uint32_t size, double value)
 
 static int set_choice(const struct setting *setting, const char *text, void *member, char why[VALUE_WHY_LEN])
 {
-	char shown[CONFIG_SHOWN_LEN], known[96];
+	char shown[CONFIG_SHOWN_LEN], known[128];
 	for (uint32_t i = 0; i < setting->choice_count; i++) {
 		if (!text[0] || !setting->choices[i] || strcmp(setting->choices[i], text) != 0)
 			continue;

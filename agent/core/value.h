@@ -25,7 +25,7 @@ enum value_type {
 	VALUE_WINDOW,     /* 02:00-04:00: struct day_window */
 	VALUE_THRESHOLD,  /* {above: 90, clear: 85}, or 90: struct threshold in `unit` */
 	VALUE_SECTION,    /* settings of its own, placed from `offset` on */
-	VALUE_CUSTOM,     /* `read` does it */
+	VALUE_CUSTOM,     /* `read` does it; with a `section`, by that one too: its defaults and its reference are made as ever */
 	VALUE_LATER,      /* a name that is reserved: said to be unknown in this version */
 	VALUE_TYPE_COUNT,
 };
@@ -69,6 +69,7 @@ struct reader {
 	const char *file;
 	struct config_faults *faults;
 	void *context;
+	bool reads_files;            /* whether what values name may be looked at: not where a text is only tried */
 };
 void reader_fault(struct reader *reader, const struct yaml_item *at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -4,7 +4,8 @@
 #include "publish/metric.h"
 
 static const char *const type_words[] = {
-	[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram", [METRIC_UNTYPED] = "unknown",
+	[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram", [METRIC_INFO] = "gauge",
+	[METRIC_UNTYPED] = "unknown",
 };
 
 static void begin(struct metric_sink *sink, const struct metric_context *context)

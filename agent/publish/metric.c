@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Walks the metric tables for whichever writer; see metric.h. */
+#include "publish/exemplar.h"
 #include "publish/metric.h"
 
 #include <errno.h>
@@ -79,8 +80,11 @@ static void begin_family_once(struct metric_sink *sink)
 
 void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
 {
+	struct exemplar exemplar;
 	begin_family_once(sink);
+	sink->exemplar = exemplar_find(sink, labels, count, value, &exemplar) ? &exemplar : NULL;
 	sink->writer->sample(sink, labels, count, value, decimals);
+	sink->exemplar = NULL;
 }
 
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
@@ -139,7 +143,7 @@ void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HIS
 
 void metrics_write(const struct metric_writer *writer, const struct metric_context *context, uint32_t sources, struct text *out)
 {
-	struct metric_sink sink = { .writer = writer, .out = out };
+	struct metric_sink sink = { .writer = writer, .out = out, .context = context };
 	format_bounds(&sink);
 
 	writer->begin(&sink, context);
@@ -162,7 +166,8 @@ void metrics_write(const struct metric_writer *writer, const struct metric_conte
 void metrics_print_reference(FILE *out)
 {
 	static const char *const types[] = {
-		[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram", [METRIC_UNTYPED] = "untyped",
+		[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram", [METRIC_INFO] = "info",
+		[METRIC_UNTYPED] = "untyped",
 	};
 
 	fputs("# Metrics\n\n"

@@ -16,7 +16,7 @@
 struct output_page;
 struct records;
 
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_UNTYPED };
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INFO, METRIC_UNTYPED };
 
 /* `collect[]` names of doctor, and one more for what the agent says of itself. */
 enum { METRIC_OF_AGENT = COLLECTOR_COUNT, METRIC_SOURCES };
@@ -25,7 +25,7 @@ int metric_source_by_name(const char *name); /* -ENOENT */
 
 /* The publisher's own counters: everything it had to turn away. */
 struct publisher_counters {
-	uint64_t requests, rejected, slow_closed, busy_refused, streams_dropped, streams_refused, messages_bad, feed_errors, ring_errors;
+	uint64_t requests, renderings, rejected, slow_closed, busy_refused, strangers, strangers_later, streams_dropped, streams_refused, messages_bad, feed_errors, ring_errors;
 };
 
 enum { SHOWN_MAX = 1024 };
@@ -58,6 +58,13 @@ struct label {
 	const char *name, *value;    /* value: as it came, hostile; the writer escapes it */
 };
 
+/* What a counter's sample is an example of: the incident it belongs to. */
+struct exemplar {
+	const char *incident;        /* its id */
+	uint64_t value;              /* as the sample's, with as many decimals */
+	int64_t wall_ns;
+};
+
 struct metric;
 struct metric_sink;
 
@@ -74,7 +81,9 @@ struct metric_writer {
 struct metric_sink {
 	const struct metric_writer *writer;
 	struct text *out;
+	const struct metric_context *context;
 	const struct metric *metric;  /* the family being written */
+	const struct exemplar *exemplar; /* of the sample being written; NULL: none */
 	uint32_t samples;             /* of this family, so far */
 	uint32_t families;            /* begun so far */
 	size_t family_at;             /* for a writer that has to go back to a family's beginning */

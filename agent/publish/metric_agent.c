@@ -263,7 +263,7 @@ static void emit_records_dropped(const struct metric *metric, const struct metri
 /* clang-format off */
 static const struct metric rows[] = {
 	ROW("actions_total", METRIC_COUNTER, "", emit_actions, "Actions that ended, by remedy, mode and outcome."),
-	ROW("build_info", METRIC_GAUGE, "", emit_build, "1, with the version as a label."),
+	ROW("build_info", METRIC_INFO, "", emit_build, "1, with the version as a label."),
 	ROW("collector_degraded", METRIC_GAUGE, "", emit_collector_degraded, "1 where a better source exists than the one in use."),
 	FIELD("collector_last_seconds", METRIC_GAUGE, "seconds", emit_collector, "Time that the last collection took.", collector_status,
 		collect_ns, VALUE_NS),
@@ -284,11 +284,14 @@ static const struct metric rows[] = {
 	PUBLISHER("feed_errors", "Failed replacements of metrics.json.", feed_errors),
 	PUBLISHER("messages_bad", "Messages from the agent that made no sense.", messages_bad),
 	PUBLISHER("rejected", "Requests answered with a 4xx.", rejected),
+	PUBLISHER("renderings", "Pages of metrics made; requests for the same page share one.", renderings),
 	PUBLISHER("requests", "HTTP requests.", requests),
 	FIELD("publisher_restarts_total", METRIC_COUNTER, "", emit_self, "Times the agent had to start the publisher again.",
 		self_section, publisher_restarts, VALUE_U64),
 	PUBLISHER("ring_errors", "Reads of the newest snapshot that found the writer in the way.", ring_errors),
 	PUBLISHER("slow_closed", "Connections closed because they took too long.", slow_closed),
+	PUBLISHER("strangers", "Requests refused because of a missing or wrong token, password or certificate.", strangers),
+	PUBLISHER("strangers_later", "Requests whose password was not even looked at: there were too many to check.", strangers_later),
 	PUBLISHER("streams_dropped", "Streams closed because the reader was too slow.", streams_dropped),
 	PUBLISHER("streams_refused", "Streams refused because there were too many.", streams_refused),
 	ROW("records_dropped_total", METRIC_COUNTER, "", emit_records_dropped,

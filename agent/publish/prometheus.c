@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The Prometheus text format 0.0.4 and OpenMetrics 1.0. They differ in how a counter's family is called (OpenMetrics: without
- * _total), in the word for a number of no type, in UNIT, and in the end.
+ * _total) and an info (without _info), in the words for these types, in UNIT, in how a whole number is written as a bucket's bound,
+ * in the exemplars that Prometheus' own text cannot carry, and in the end.
  */
+#include "core/clock.h"
 #include "publish/metric.h"
 
 static const char *const type_words[] = {
-	[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram", [METRIC_UNTYPED] = "untyped",
+	[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram", [METRIC_INFO] = "gauge",
+	[METRIC_UNTYPED] = "untyped",
+};
+static const struct { const char *word, *suffix; } openmetrics_types[] = {
+	[METRIC_COUNTER] = { "counter", "_total" }, [METRIC_GAUGE] = { "gauge", "" },	  [METRIC_HISTOGRAM] = { "histogram", "" },
+	[METRIC_INFO] = { "info", "_info" },	    [METRIC_UNTYPED] = { "unknown", "" },
 };
 
 static void begin(struct metric_sink *sink, const struct metric_context *context)
@@ -41,10 +48,9 @@ static void begin_family_openmetrics(struct metric_sink *sink)
 {
 	const struct metric *metric = sink->metric;
 	size_t length = strlen(metric->name), unit = strlen(metric->unit);
-	if (metric->type == METRIC_COUNTER)
-		length -= strlen("_total");
+	length -= strlen(openmetrics_types[metric->type].suffix);
 
-	family_line(sink->out, "TYPE", metric->name, length, metric->type == METRIC_UNTYPED ? "unknown" : type_words[metric->type]);
+	family_line(sink->out, "TYPE", metric->name, length, openmetrics_types[metric->type].word);
 	if (unit && length > unit && metric->name[length - unit - 1] == '_' && memcmp(metric->name + length - unit, metric->unit,
 		unit) == 0)
 		family_line(sink->out, "UNIT", metric->name, length, metric->unit);
@@ -62,7 +68,7 @@ static void append_labels(struct text *out, const struct label *labels, uint32_t
 	}
 }
 
-static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
+static void append_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
 {
 	struct text *out = sink->out;
 	text_string(out, sink->metric->name);
@@ -70,6 +76,28 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 	text_append(out, "} ", count ? 2 : 0);
 	text_append(out, " ", count ? 0 : 1);
 	text_decimal(out, value, decimals);
+}
+
+static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
+{
+	append_sample(sink, labels, count, value, decimals);
+	text_append(sink->out, "\n", 1);
+}
+
+/* ` # {incident="…"} value timestamp`: a name of 8 characters and an id of at most 39 keep far below the 128 that are allowed. */
+static void sample_openmetrics(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
+{
+	const struct exemplar *exemplar = sink->exemplar;
+	struct text *out = sink->out;
+	append_sample(sink, labels, count, value, decimals);
+	if (exemplar) {
+		text_string(out, " # {incident=\"");
+		text_label_value(out, exemplar->incident);
+		text_append(out, "\"} ", 3);
+		text_decimal(out, exemplar->value, decimals);
+		text_append(out, " ", 1);
+		text_decimal(out, (uint64_t)exemplar->wall_ns / NSEC_PER_MSEC, 3); /* a reader keeps milliseconds */
+	}
 	text_append(out, "\n", 1);
 }
 
@@ -128,6 +156,16 @@ static void end_family(struct metric_sink *sink)
 {
 }
 
+/* The canonical numbers of OpenMetrics: a whole one has a point, too. */
+static void begin_openmetrics(struct metric_sink *sink, const struct metric_context *context)
+{
+	for (int i = 0; i < HISTOGRAM_CLASSIC; i++) {
+		size_t length = strlen(sink->le[i]);
+		if (!strpbrk(sink->le[i], ".e"))
+			snprintf(sink->le[i] + length, sizeof(sink->le[i]) - length, ".0");
+	}
+}
+
 static void end_openmetrics(struct metric_sink *sink)
 {
 	text_string(sink->out, "# EOF\n");
@@ -143,9 +181,9 @@ const struct metric_writer prometheus_writer = {
 };
 
 const struct metric_writer openmetrics_writer = {
-	.begin = begin,
+	.begin = begin_openmetrics,
 	.begin_family = begin_family_openmetrics,
-	.sample = sample,
+	.sample = sample_openmetrics,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end_openmetrics,

@@ -6,6 +6,7 @@
  */
 #include <math.h>
 
+#include "core/clock.h"
 #include "publish/metric.h"
 #include "publish/native.h"
 
@@ -20,7 +21,8 @@ enum {
 
 static const Exposition__MetricType types[] = {
 	[METRIC_COUNTER] = EXPOSITION__METRIC_TYPE__COUNTER, [METRIC_GAUGE] = EXPOSITION__METRIC_TYPE__GAUGE,
-	[METRIC_HISTOGRAM] = EXPOSITION__METRIC_TYPE__HISTOGRAM, [METRIC_UNTYPED] = EXPOSITION__METRIC_TYPE__UNTYPED,
+	[METRIC_HISTOGRAM] = EXPOSITION__METRIC_TYPE__HISTOGRAM, [METRIC_INFO] = EXPOSITION__METRIC_TYPE__GAUGE,
+	[METRIC_UNTYPED] = EXPOSITION__METRIC_TYPE__UNTYPED,
 };
 
 static size_t put_varint(uint8_t bytes[VARINT_MAX], uint64_t value)
@@ -105,16 +107,43 @@ static void append_metric(struct metric_sink *sink, const struct label *labels, 
 	metric->label = NULL;
 }
 
+struct exemplar_message {
+	Exposition__LabelPair label, *labels[1];
+	Exposition__Timestamp timestamp;
+	Exposition__Exemplar message;
+};
+
+static void fill_exemplar(struct exemplar_message *ret, const struct exemplar *exemplar, double value)
+{
+	exposition__label_pair__init(&ret->label);
+	exposition__timestamp__init(&ret->timestamp);
+	exposition__exemplar__init(&ret->message);
+	ret->label.name = (char *)"incident";
+	ret->label.value = (char *)exemplar->incident;
+	ret->labels[0] = &ret->label;
+	ret->timestamp.seconds = exemplar->wall_ns / NSEC_PER_SEC;
+	ret->timestamp.nanos = (int32_t)(exemplar->wall_ns % NSEC_PER_SEC);
+	ret->message.n_label = 1;
+	ret->message.label = ret->labels;
+	ret->message.value = value;
+	ret->message.timestamp = &ret->timestamp;
+}
+
 static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
 {
 	static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
 	Exposition__Metric metric = EXPOSITION__METRIC__INIT;
 	Exposition__Number number = EXPOSITION__NUMBER__INIT;
+	struct exemplar_message exemplar;
 
 	number.value = (double)value / powers[decimals];
+	if (sink->exemplar) {
+		fill_exemplar(&exemplar, sink->exemplar, (double)sink->exemplar->value / powers[decimals]);
+		number.exemplar = &exemplar.message;
+	}
 	if (sink->metric->type == METRIC_COUNTER)
 		metric.counter = &number;
-	else if (sink->metric->type == METRIC_GAUGE)
+	else if (sink->metric->type == METRIC_GAUGE || sink->metric->type == METRIC_INFO)
 		metric.gauge = &number;
 	else
 		metric.untyped = &number;

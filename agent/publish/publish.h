@@ -5,6 +5,7 @@
 
 #include "publish/metric.h"
 #include "publish/records.h"
+#include "publish/render.h"
 #include "publish/text.h"
 #include "publisher.h"
 
@@ -19,8 +20,10 @@ struct publisher {
 	struct publisher_counters counters;
 	struct output_page *outputs;       /* only read; NULL = none */
 	uint32_t max_shown;
-	struct text feed;                  /* the JSON feed of snap */
-	struct text page;                  /* the answer being made, reused */
+	struct pages pages;                /* all bytes that answers and streams hold */
+	struct renderings renderings;
+	struct page *feed;                 /* the JSON feed of snap; NULL: none yet, or there was no memory */
+	struct text page;                  /* an answer being made */
 };
 
 /* 1: there is a new snapshot, chosen from and written as JSON into `feed`. 0: the old one stands. */
@@ -39,15 +42,18 @@ struct reply {
 	unsigned int status;
 	const char *content_type;
 	struct text *body;
-	bool stream;                       /* server-sent events from here on, instead of the body */
+	struct page *page;                 /* instead of the body: one that others are sent too; the caller's to release */
+	bool whole;                        /* …of which there is but one a format, so that it is never refused */
+	bool stream;                       /* events from here on, instead of both */
 };
 
 /* Fills in `reply`; its body is publisher->page. */
 void route(struct publisher *publisher, const struct request *request, uint64_t now_ns, int64_t wall_ns, struct reply *reply);
 
 /* The content type that the Accept header prefers. */
-enum exposition { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS, EXPOSITION_PROTOBUF, EXPOSITION_COUNT };
 enum exposition accept_exposition(const char *accept);
+/* The weight that an Accept or Accept-Encoding header gives to `word`, in permille; -1 = not named. */
+int accept_weight(const char *accept, const char *word);
 /* ISO 8601, unix seconds, or a duration before now ("24h", "90s"). 0 or -EINVAL. */
 int since_parse(const char *text, int64_t wall_ns, int64_t *ret_ns);
 

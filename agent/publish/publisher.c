@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,19 +28,25 @@
 #define LOOK_FIRST_NS (2 * NSEC_PER_MSEC) /* a tick is published about so long after its boot_ns */
 #define LOOK_AGAIN_NS (10 * NSEC_PER_MSEC)
 
-enum { MESSAGES_PER_TURN = 64, FEED_MODE = 0644 };
+enum { MESSAGES_PER_TURN = 64, FEED_MODE = 0644, PAGE_MMAP_MIN = 128 << 10 };
 
 struct loop {
 	const struct publisher_args *args;
-	char listen[NAME_LEN];
 	struct publisher publisher;
 	struct streams streams;
 	struct http *http;
-	bool listen_failed;               /* said already */
-	uint64_t retry_ns, look_ns, expected_ns;
+	int listener;                     /* stays ours through every new configuration; -1: not bound yet */
+	struct publisher_access *rules;   /* whom to answer, until the server has taken them in; nobody before */
+	bool listen_failed, open_failed;  /* said already */
+	uint64_t bind_ns, open_ns,        /* not to be tried again before */
+		 look_ns, expected_ns;
 	int epoll_fd;
 	struct publisher_page *numbers;   /* NULL = nowhere to */
-	struct publisher_message message;
+	union {
+		enum publisher_message_type type;
+		struct publisher_message message;
+		struct publisher_config config;
+	};
 };
 
 /* --- snapshots -------------------------------------------------------------------------------------------------------- */
@@ -68,16 +75,14 @@ int publisher_refresh(struct publisher *publisher, uint64_t now_ns)
 	if (result == 0)
 		return 0;
 
-	struct metric_context context;
 	shown_choose(publisher->shown, publisher->snap, publisher->max_shown);
-	publisher_context(publisher, now_ns, &context);
-	text_reset(&publisher->feed);
-	metrics_write(&json_writer, &context, 0, &publisher->feed);
+	page_release(publisher->feed);
+	publisher->feed = metrics_page(publisher, EXPOSITION_JSON, 0, now_ns);
 	return 1;
 }
 
 /* Readers see the old file or the new one, never a half. */
-static int replace_feed(int dir_fd, const struct text *feed)
+static int replace_feed(int dir_fd, const struct page *feed)
 {
 	int fd = openat(dir_fd, "metrics.json.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, FEED_MODE);
 	if (fd < 0)
@@ -115,10 +120,10 @@ static void tell_snapshot(struct loop *loop)
 {
 	show_counters(loop);
 	struct publisher *publisher = &loop->publisher;
-	if (publisher->feed.failed || (loop->args->feed_dir_fd >= 0 && replace_feed(loop->args->feed_dir_fd, &publisher->feed) < 0))
+	if (!publisher->feed || (loop->args->feed_dir_fd >= 0 && replace_feed(loop->args->feed_dir_fd, publisher->feed) < 0))
 		publisher->counters.feed_errors++;
-	if (!publisher->feed.failed)
-		streams_send(&loop->streams, "metrics", publisher->feed.data, publisher->feed.length);
+	if (publisher->feed)
+		streams_send(&loop->streams, STREAM_METRICS, publisher->feed);
 }
 
 /* There is no message for a new snapshot: it is looked for when it is due, and then ever less often while it is late. */
@@ -140,26 +145,7 @@ static void look(struct loop *loop, uint64_t seq_told, uint64_t now_ns)
 	}
 }
 
-/* --- messages --------------------------------------------------------------------------------------------------------- */
-
-static void take_incident(struct loop *loop)
-{
-	struct publisher *publisher = &loop->publisher;
-	const struct incident_entry *entry = records_put_incident(publisher->records, &loop->message.incident);
-	if (!entry)
-		return;
-	text_reset(&publisher->page);
-	records_write_incident(publisher->records, entry, &publisher->page);
-	if (!publisher->page.failed)
-		streams_send(&loop->streams, "incident", publisher->page.data, publisher->page.length);
-}
-
-static void take_action(struct loop *loop)
-{
-	const struct action_entry *entry = records_put_action(loop->publisher.records, &loop->message.action);
-	if (entry)
-		streams_send(&loop->streams, "action", entry->json, entry->length);
-}
+/* --- serving ---------------------------------------------------------------------------------------------------------- */
 
 static void stop_serving(struct loop *loop)
 {
@@ -170,86 +156,140 @@ static void stop_serving(struct loop *loop)
 	loop->http = NULL;
 }
 
+/* The server gets a copy of the listening socket: a port below 1024 cannot be had a second time. */
+static int start_serving(struct loop *loop)
+{
+	int listener = fcntl(loop->listener, F_DUPFD_CLOEXEC, 0);
+	if (listener < 0)
+		return -errno;
+	int error = http_open(&loop->publisher, &loop->streams, loop->rules, listener, &loop->http);
+	if (error < 0)
+		return error;
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = http_fd(loop->http) };
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, http_fd(loop->http), &event) < 0) {
+		error = -errno;
+		stop_serving(loop);
+	}
+	return error;
+}
+
+static void bind_address(struct loop *loop, uint64_t now_ns)
+{
+	const char *listen = loop->args->listen;
+	if (loop->listener >= 0 || !listen || !*listen || now_ns < loop->bind_ns)
+		return;
+	int error = http_listen(listen, &loop->listener);
+	if (!error && loop->listen_failed)
+		log_info("publisher: listening on %s at last", listen);
+	if (error && !loop->listen_failed)
+		log_warning("publisher: cannot listen on %s, going on without HTTP and trying every second: %s", listen, strerror(-error));
+	loop->listen_failed = error;
+	loop->bind_ns = now_ns + RETRY_NS;
+}
+
+static void forget_rules(struct loop *loop)
+{
+	if (loop->rules)
+		explicit_bzero(loop->rules, sizeof(*loop->rules));
+	free(loop->rules);
+	loop->rules = NULL;
+}
+
+static void serve(struct loop *loop, uint64_t now_ns)
+{
+	bind_address(loop, now_ns);
+	if (!loop->rules || loop->listener < 0 || now_ns < loop->open_ns)
+		return;
+	int error = start_serving(loop);
+	if (!error)
+		forget_rules(loop);
+	else if (!loop->open_failed)
+		log_error("publisher: the HTTP server does not start%s, trying every second: %s",
+			*loop->rules->cert ? " with this certificate and key" : "", strerror(-error));
+	loop->open_failed = error;
+	loop->open_ns = now_ns + RETRY_NS;
+}
+
+/* --- messages --------------------------------------------------------------------------------------------------------- */
+
+/* `json` is left empty. */
+static void tell_record(struct loop *loop, enum stream_event event, struct text *json)
+{
+	struct page *page = loop->streams.first ? page_take(&loop->publisher.pages, json) : NULL;
+	if (page)
+		streams_send(&loop->streams, event, page);
+	page_release(page);
+	text_free(json);
+}
+
+static void take_incident(struct loop *loop)
+{
+	struct text json = { 0 };
+	const struct incident_entry *entry = records_put_incident(loop->publisher.records, &loop->message.incident);
+	if (!entry)
+		return;
+	records_write_incident(loop->publisher.records, entry, &json);
+	tell_record(loop, STREAM_INCIDENT, &json);
+}
+
+static void take_action(struct loop *loop)
+{
+	struct text json = { 0 };
+	const struct action_entry *entry = records_put_action(loop->publisher.records, &loop->message.action);
+	if (!entry)
+		return;
+	text_append(&json, entry->json, entry->length);
+	tell_record(loop, STREAM_ACTION, &json);
+}
+
+/* With what it is told anew the server begins anew: a certificate belongs to all of it. Who is waiting to connect waits on. */
 static void take_config(struct loop *loop)
 {
-	char listen[NAME_LEN];
-	snprintf(listen, sizeof(listen), "%.*s", NAME_LEN - 1, loop->message.config.listen);
-	loop->publisher.max_shown = loop->message.config.max_processes_shown;
-	if (strcmp(listen, loop->listen) == 0)
-		return;
+	loop->publisher.max_shown = loop->config.max_processes_shown;
 	stop_serving(loop);
-	memcpy(loop->listen, listen, sizeof(listen));
-	loop->retry_ns = 0;
-	loop->listen_failed = false;
+	forget_rules(loop);
+	loop->rules = malloc(sizeof(*loop->rules));
+	if (loop->rules)
+		*loop->rules = loop->config.access;
+	else
+		log_error("publisher: out of memory, nobody is answered until the next configuration");
+	explicit_bzero(&loop->config, sizeof(loop->config));
+	loop->open_ns = 0;
+	loop->open_failed = false;
+}
+
+/* Texts from the wire of a message end where they may at the latest. */
+static bool is_config(struct loop *loop, ssize_t size)
+{
+	struct publisher_access *access = &loop->config.access;
+	if (size != sizeof(loop->config) || loop->type != PUBLISHER_CONFIG)
+		return false;
+	access->token[sizeof(access->token) - 1] = 0;
+	access->cert[sizeof(access->cert) - 1] = 0;
+	access->key[sizeof(access->key) - 1] = 0;
+	access->client_ca[sizeof(access->client_ca) - 1] = 0;
+	return true;
 }
 
 /* 0; 1: the agent is gone. */
 static int take_messages(struct loop *loop)
 {
 	for (int i = 0; i < MESSAGES_PER_TURN; i++) {
-		ssize_t size = recv(loop->args->event_fd, &loop->message, sizeof(loop->message), MSG_DONTWAIT | MSG_TRUNC);
+		ssize_t size = recv(loop->args->event_fd, &loop->config, sizeof(loop->config), MSG_DONTWAIT | MSG_TRUNC);
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			return 0;
 		if (size <= 0)
 			return 1;
-		if (size != sizeof(loop->message)) {
-			loop->publisher.counters.messages_bad++;
-			continue;
-		}
-		switch (loop->message.type) {
-		case PUBLISHER_INCIDENT:
-			take_incident(loop);
-			break;
-		case PUBLISHER_ACTION:
-			take_action(loop);
-			break;
-		case PUBLISHER_CONFIG:
+		if (is_config(loop, size))
 			take_config(loop);
-			break;
-		default:
+		else if (size == sizeof(loop->message) && loop->type == PUBLISHER_INCIDENT)
+			take_incident(loop);
+		else if (size == sizeof(loop->message) && loop->type == PUBLISHER_ACTION)
+			take_action(loop);
+		else
 			loop->publisher.counters.messages_bad++;
-		}
 	}
 	return 0;
-}
-
-/* --- serving ---------------------------------------------------------------------------------------------------------- */
-
-static int start_serving(struct loop *loop)
-{
-	int listener;
-	int error = http_listen(loop->listen, &listener);
-	if (error < 0)
-		return error;
-	error = http_open(&loop->publisher, &loop->streams, listener, &loop->http);
-	if (error < 0)
-		return error;
-	struct epoll_event event = { .events = EPOLLIN, .data.fd = http_fd(loop->http) };
-	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, http_fd(loop->http), &event) < 0) {
-		error = -errno;
-		http_close(loop->http);
-		loop->http = NULL;
-	}
-	return error;
-}
-
-static void serve(struct loop *loop, uint64_t now_ns)
-{
-	if (loop->http || !*loop->listen || now_ns < loop->retry_ns)
-		return;
-
-	int error = start_serving(loop);
-	if (!error) {
-		if (loop->listen_failed)
-			log_info("publisher: listening on %s at last", loop->listen);
-		loop->listen_failed = false;
-		return;
-	}
-	if (!loop->listen_failed)
-		log_warning("publisher: cannot listen on %s, going on without HTTP and trying every second: %s", loop->listen,
-			strerror(-error));
-	loop->listen_failed = true;
-	loop->retry_ns = now_ns + RETRY_NS;
 }
 
 static int milliseconds_until(uint64_t next_ns, uint64_t now_ns)
@@ -263,8 +303,10 @@ static int milliseconds_until(uint64_t next_ns, uint64_t now_ns)
 static uint64_t wake_ns(const struct loop *loop, uint64_t now_ns)
 {
 	uint64_t next = loop->look_ns;
-	if (!loop->http && *loop->listen && loop->retry_ns < next)
-		next = loop->retry_ns;
+	if (loop->listener < 0 && loop->args->listen && *loop->args->listen && loop->bind_ns < next)
+		next = loop->bind_ns;
+	if (loop->listener >= 0 && loop->rules && loop->open_ns < next)
+		next = loop->open_ns;
 	if (loop->http) {
 		uint64_t http = http_next_ns(loop->http, now_ns);
 		next = http < next ? http : next;
@@ -317,7 +359,7 @@ static int open_loop(struct loop *loop)
 
 	loop->streams.counters = &publisher->counters;
 	loop->expected_ns = clock_boot_ns();
-	snprintf(loop->listen, sizeof(loop->listen), "%s", loop->args->listen ? loop->args->listen : "");
+	loop->listener = -1;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = loop->args->event_fd };
 	if (loop->epoll_fd < 0 || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->args->event_fd, &event) < 0)
@@ -361,6 +403,8 @@ int publisher_run(const struct publisher_args *args)
 		return 1;
 
 	prctl(PR_SET_NAME, "nm-publisher");
+	/* Pages come and go with every snapshot: what goes is given back, not kept for a next one of another size. */
+	mallopt(M_MMAP_THRESHOLD, PAGE_MMAP_MIN);
 	settle_signals();
 	umask(022);
 	sandbox_close_others((const int[]){ args->ring_fd, args->event_fd, args->feed_dir_fd, args->outputs_fd, args->counters_fd }, 5);
@@ -371,7 +415,7 @@ int publisher_run(const struct publisher_args *args)
 		log_error("publisher: cannot open what the agent gave it: %s", strerror(-error));
 		return 1;
 	}
-	serve(loop, clock_boot_ns()); /* a port below 1024 needs what is given up next */
+	bind_address(loop, clock_boot_ns()); /* a port below 1024 needs what is given up next */
 	if (go_behind_the_wall(args) < 0)
 		return 1;
 	return run(loop);

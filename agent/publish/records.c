@@ -3,6 +3,7 @@
 #include "publish/records.h"
 
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const char actions_key[] = "\"actions\":[";
@@ -62,6 +63,7 @@ const struct incident_entry *records_put_incident(struct records *records, const
 {
 	char id[ID_LEN];
 	copy_id(id, incident->id);
+	records->changes++;
 
 	/* cJSON escapes every quote within a string, so the first such key without a backslash is the record's own. */
 	char *json = print_and_delete(incident_to_json(incident, NULL, 0));
@@ -82,6 +84,11 @@ const struct incident_entry *records_put_incident(struct records *records, const
 	entry->state = incident->state;
 	entry->opened_ns = incident->opened_wall_ns;
 	entry->changed_ns = last_change(incident);
+	entry->about = incident->resource.type;
+	snprintf(entry->name, sizeof(entry->name), "%.*s", PATH_LEN - 1, incident->resource.name);
+	entry->cause_count = incident->cause_count < MAX_CAUSES ? incident->cause_count : MAX_CAUSES;
+	for (uint32_t i = 0; i < entry->cause_count; i++)
+		entry->cause_pids[i] = incident->causes[i].pid;
 	entry->action_count = incident->action_count < MAX_INCIDENT_ACTIONS ? incident->action_count : MAX_INCIDENT_ACTIONS;
 	for (uint32_t i = 0; i < entry->action_count; i++)
 		copy_id(entry->actions[i], incident->actions[i]);
@@ -125,6 +132,7 @@ const struct action_entry *records_put_action(struct records *records, const str
 {
 	char id[ID_LEN];
 	copy_id(id, action->id);
+	records->changes++;
 
 	char *json = print_and_delete(action_to_json(action));
 	if (!json) {
@@ -137,6 +145,9 @@ const struct action_entry *records_put_action(struct records *records, const str
 	entry->json = json;
 	entry->length = strlen(json);
 	entry->outcome = action->outcome;
+	entry->mode = action->mode;
+	copy_id(entry->incident, action->incident);
+	snprintf(entry->remedy, sizeof(entry->remedy), "%.*s", NAME_LEN - 1, action->remedy);
 	entry->started_ns = action->started_wall_ns;
 	for (; entry > records->actions && entry[-1].started_ns > entry->started_ns; entry--) {
 		struct action_entry later = entry[-1];

@@ -17,6 +17,10 @@ struct incident_entry {
 	enum severity severity;
 	enum incident_state state;
 	int64_t opened_ns, changed_ns;   /* wall; changed: resolved, or its last history entry, or opened */
+	enum target_type about;
+	char name[PATH_LEN];             /* of what it is about, as in struct target */
+	uint32_t cause_count;
+	int32_t cause_pids[MAX_CAUSES];
 	uint32_t action_count;
 	char actions[MAX_INCIDENT_ACTIONS][ID_LEN];
 	char *json;                      /* with "actions":[] */
@@ -24,7 +28,8 @@ struct incident_entry {
 };
 
 struct action_entry {
-	char id[ID_LEN];
+	char id[ID_LEN], incident[ID_LEN], remedy[NAME_LEN];
+	enum mode mode;
 	enum outcome outcome;
 	int64_t started_ns;
 	char *json;
@@ -36,6 +41,7 @@ struct records {
 	struct incident_entry incidents[RECORDS_INCIDENTS];
 	struct action_entry actions[RECORDS_ACTIONS];
 	uint64_t incidents_dropped, actions_dropped;     /* fell off, or there was no memory for them */
+	uint64_t changes;                                /* so far */
 };
 
 /* The entry as it is now held, or NULL without memory for it. */

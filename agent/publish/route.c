@@ -39,15 +39,15 @@ static void refuse(struct reply *reply, unsigned int status, const char *why, co
 
 /* --- metrics ---------------------------------------------------------------------------------------------------------- */
 
-/* The weight of one media type in an Accept header, in permille; -1 = not named. The first mention with the largest weight counts. */
-static int accept_weight(const char *accept, const char *type)
+/* The first mention with the largest weight counts. */
+int accept_weight(const char *accept, const char *word)
 {
-	size_t length = strlen(type);
+	size_t length = strlen(word);
 	int best = -1;
 
 	for (const char *at = accept; at && *at; at = strchr(at, ',')) {
 		at += strspn(at, ", \t");
-		if (strncasecmp(at, type, length) != 0 || (at[length] && !strchr(" \t;,", at[length])))
+		if (strncasecmp(at, word, length) != 0 || (at[length] && !strchr(" \t;,", at[length])))
 			continue;
 		int weight = 1000;
 		const char *end = at + strcspn(at, ",");
@@ -63,11 +63,11 @@ static int accept_weight(const char *accept, const char *type)
 
 static const struct {
 	const char *accepted, *content_type;
-	const struct metric_writer *writer;
 } expositions[EXPOSITION_COUNT] = {
-	[EXPOSITION_TEXT] = { "text/plain", PROMETHEUS_TYPE, &prometheus_writer },
-	[EXPOSITION_OPENMETRICS] = { "application/openmetrics-text", OPENMETRICS_TYPE, &openmetrics_writer },
-	[EXPOSITION_PROTOBUF] = { "application/vnd.google.protobuf", PROTOBUF_TYPE, &protobuf_writer },
+	[EXPOSITION_TEXT] = { "text/plain", PROMETHEUS_TYPE },
+	[EXPOSITION_OPENMETRICS] = { "application/openmetrics-text", OPENMETRICS_TYPE },
+	[EXPOSITION_PROTOBUF] = { "application/vnd.google.protobuf", PROTOBUF_TYPE },
+	[EXPOSITION_JSON] = { NULL, JSON_TYPE }, /* has a path of its own */
 };
 
 /* The one with the largest weight; of equals the later in the table, which says more. Whoever names none gets text. */
@@ -76,7 +76,7 @@ enum exposition accept_exposition(const char *accept)
 	enum exposition best = EXPOSITION_TEXT;
 	int weight = accept_weight(accept, expositions[best].accepted);
 
-	for (enum exposition i = EXPOSITION_TEXT + 1; i < EXPOSITION_COUNT; i++) {
+	for (enum exposition i = EXPOSITION_TEXT + 1; i < EXPOSITION_JSON; i++) {
 		int other = accept_weight(accept, expositions[i].accepted);
 
 		if (other > 0 && other >= weight) {
@@ -104,7 +104,7 @@ static int collect_filter(const struct request *request, uint32_t *ret_sources, 
 	return 0;
 }
 
-static void answer_prometheus(struct publisher *publisher, const struct request *request, uint64_t now_ns, int64_t wall_ns,
+static void answer_metrics(struct publisher *publisher, const struct request *request, enum exposition format, uint64_t now_ns,
 	struct reply *reply)
 {
 	uint32_t sources;
@@ -113,25 +113,30 @@ static void answer_prometheus(struct publisher *publisher, const struct request 
 		refuse(reply, 400, "no such collector", unknown);
 		return;
 	}
-
-	struct metric_context context;
 	(void)publisher_refresh(publisher, now_ns); /* else the one before serves */
-	publisher_context(publisher, now_ns, &context);
-	enum exposition exposition = accept_exposition(request->accept);
-	metrics_write(expositions[exposition].writer, &context, sources, reply->body);
-	reply->content_type = expositions[exposition].content_type;
+	if (format == EXPOSITION_JSON && !publisher->seq) {
+		refuse(reply, 503, "no snapshot yet", NULL);
+		return;
+	}
+
+	/* The feed as it was written to metrics.json and sent to the streams. */
+	bool is_feed = format == EXPOSITION_JSON && !sources && publisher->feed;
+	reply->page = is_feed ? page_keep(publisher->feed) : metrics_page(publisher, format, sources, now_ns);
+	reply->whole = !sources;
+	reply->content_type = expositions[format].content_type;
+	if (!reply->page)
+		refuse(reply, 503, "no memory for this", NULL);
+}
+
+static void answer_prometheus(struct publisher *publisher, const struct request *request, uint64_t now_ns, int64_t wall_ns,
+	struct reply *reply)
+{
+	answer_metrics(publisher, request, accept_exposition(request->accept), now_ns, reply);
 }
 
 static void answer_feed(struct publisher *publisher, const struct request *request, uint64_t now_ns, int64_t wall_ns, struct reply *reply)
 {
-	(void)publisher_refresh(publisher, now_ns); /* else the one before serves */
-	if (!publisher->seq) {
-		refuse(reply, 503, "no snapshot yet", NULL);
-		return;
-	}
-	text_append(reply->body, publisher->feed.data, publisher->feed.length);
-	text_string(reply->body, "\n");
-	reply->content_type = JSON_TYPE;
+	answer_metrics(publisher, request, EXPOSITION_JSON, now_ns, reply);
 }
 
 /* --- records ---------------------------------------------------------------------------------------------------------- */
@@ -358,11 +363,11 @@ static const char index_page[] =
 	"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>nodemend</title>\n"
 	"<h1>nodemend " NODEMEND_VERSION "</h1>\n<p>This node's agent. It is read here and changed nowhere here.</p>\n<ul>\n"
 	"<li><a href=\"metrics\">/metrics</a>: Prometheus or OpenMetrics; <code>?collect[]=NAME</code> filters\n"
-	"<li><a href=\"v1/metrics\">/v1/metrics</a>: the same as JSON\n"
+	"<li><a href=\"v1/metrics\">/v1/metrics</a>: the same as JSON, with the same filter\n"
 	"<li><a href=\"v1/incidents\">/v1/incidents</a>, /v1/incidents/ID: <code>?since=24h&amp;state=open&amp;limit=10</code>\n"
 	"<li><a href=\"v1/actions\">/v1/actions</a>: <code>?since=24h&amp;limit=10</code>\n"
 	"<li><a href=\"v1/events\">/v1/events</a>: single records: <code>?kind=slow_call&amp;since=5m&amp;after=SEQ&amp;limit=10</code>\n"
-	"<li><a href=\"v1/stream\">/v1/stream</a>: all of it as server-sent events\n"
+	"<li><a href=\"v1/stream\">/v1/stream</a>: all of it as it happens: server-sent events, or lines of JSON by <code>Accept: application/x-ndjson</code>\n"
 	"<li><a href=\"healthz\">/healthz</a>, <a href=\"readyz\">/readyz</a>\n</ul>\n</html>\n";
 
 static void answer_index(struct publisher *publisher, const struct request *request, uint64_t now_ns, int64_t wall_ns, struct reply *reply)

@@ -7,6 +7,7 @@ goal stands beside each row with yes or no. Called by scripts/bench.sh; run it o
 import os
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -112,7 +113,44 @@ def scraping(rows, agent, others):
     for peer in others:
         cost, count = each(peer.pids(), peer.scrape)
         found.append(f"{peer.name} {cost:.2f} ms, {count} series")
+    packed, _ = each([agent.publisher_pid()], lambda: agent.get("/metrics", {"Accept-Encoding": "gzip"})[2])
+    rows.add("the same, sent with gzip", f"{packed:.2f} ms", "", "<= 1 ms", packed <= 1)
     rows.add("processor time of a scrape", f"{ours:.2f} ms, {series} series", "; ".join(found), "<= 1 ms, >= 1000 series", ours <= 1 and series >= 1000)
+
+
+def crowded(bench, rows):
+    """At least 2000 series: scrapes each of which has a snapshot of its own to render, beside as many snapshots that nobody scrapes;
+    and then a hundred readers at once."""
+    agent = bench.agent(CONFIG.replace("1s", "100ms") + "top_processes: 200\n", name="crowded")
+    agent.next_feed(3)
+    publisher = agent.publisher_pid()
+
+    def take(scrape):
+        begun, used = time.monotonic(), cpu_seconds([publisher])
+        for i in range(SCRAPES):
+            scrape()
+            time.sleep(max(0, begun + (i + 1) * 0.1 - time.monotonic()))
+        return cpu_seconds([publisher]) - used
+
+    idle = take(lambda: None)
+    body = agent.get("/metrics")[2]
+    series = sum(1 for line in body.splitlines() if line and not line.startswith(b"#"))
+    cost = 1000 * (take(lambda: agent.get("/metrics")) - idle) / SCRAPES
+    rows.add("processor time of a scrape with its rendering", f"{cost:.2f} ms, {series} series", f"{cost * 2000 / series:.2f} ms for 2000 series",
+             "<= 1 ms for 2000", series >= 2000 and cost * 2000 / series <= 1)
+    readers = []
+    for _ in range(100):
+        reader = socket.create_connection(("127.0.0.1", agent.port), 10)
+        reader.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        readers.append(reader)
+    answered = 0
+    for reader in readers:
+        with reader, reader.makefile("rb") as answer:
+            answered += answer.read().startswith(b"HTTP/1.1 200")
+    resident = rollup([publisher], "Rss")
+    rows.add(f"resident, the publisher with {series} series and 100 readers", f"{resident / 1e6:.1f} MB, {answered} answered", "", "<= 12 MiB",
+             resident <= 12 << 20 and answered == 100)
+    agent.stop()
 
 
 def starting(bench, rows):
@@ -153,6 +191,7 @@ def costs(bench):
     for peer in sampling:
         peer.stop()
     scraping(rows, agent, others)
+    crowded(bench, rows)
     memory_after = rollup([agent.pid, agent.publisher_pid()], "Rss")
     rows.add("resident after all of that", f"{memory_after / 1e6:.1f} MB", "", "<= 20 MB", memory_after <= 20e6)
     Path(os.environ.get("BENCH_TABLE", harness.BUILD / "bench.md")).write_text(rows.markdown())

@@ -194,6 +194,30 @@ class Stream:
         self.thread.join(5)
 
 
+class Lines:
+    """The stream as lines of JSON, each as it came."""
+
+    def __init__(self, bench, port):
+        self.read = []
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.connection.request("GET", "/v1/stream", headers={"Accept": "application/x-ndjson"})
+        self.response = self.connection.getresponse()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+        bench.stack.callback(self.close)
+
+    def _read(self):
+        with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException):
+            while line := self.response.readline():
+                self.read.append(json.loads(line))
+
+    def close(self):
+        with contextlib.suppress(OSError, AttributeError):
+            self.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
+        self.thread.join(5)
+
+
 class Feed:
     """The JSON feed, looked up by name and labels."""
 

@@ -5,6 +5,7 @@ broken peer can do, which is nothing.
 """
 
 import contextlib
+import gzip
 import json
 import re
 import shutil
@@ -59,6 +60,10 @@ def metrics(bench):
     status, headers, body = agent.get("/metrics", {"Accept": "application/openmetrics-text; version=1.0.0"})
     bench.ok("OpenMetrics", status == 200 and headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
              and body.endswith(b"# EOF\n"), headers["Content-Type"])
+    status, headers, body = agent.get("/metrics", {"Accept-Encoding": "gzip"})
+    bench.ok("gzip", headers["Content-Encoding"] == "gzip" and b"nodemend_build_info" in gzip.decompress(body), headers["Content-Encoding"])
+    names = {metric["name"] for metric in agent.get_json("/v1/metrics?collect[]=memory")["metrics"]}
+    bench.ok("collect[] filters the feed, too", "node_memory_MemTotal_bytes" in names and "node_cpu_seconds_total" not in names, sorted(names)[:8])
     status, _, body = agent.get("/metrics?collect[]=memory")
     names = {name for name, _ in series(body.decode())}
     bench.ok("collect[] filters", "node_memory_MemTotal_bytes" in names and "node_cpu_seconds_total" not in names, sorted(names)[:8])
@@ -121,9 +126,14 @@ def schemas(bench):
         bench.ok(f"{name} is as its schema says", not faults, faults[:3])
 
     agent = bench.agent(CONFIG)
+    lines = harness.Lines(bench, agent.port)
     incident = wait_for("the incident", agent.incidents, 20)[0]
     agent.cli("apply", "clean-files", bench.dir, "--match", "*.none", "--yes")
+    wait_for("a line of each kind", lambda: {"metrics", "incident", "action"} <= {line["event"] for line in list(lines.read)}, 20)
+    for kind in ("metrics", "incident", "action"):
+        valid(f"a line of the stream: {kind}", next(line for line in list(lines.read) if line["event"] == kind), "stream")
     valid("/v1/metrics", agent.get_json("/v1/metrics"), "metrics")
+    valid("/v1/metrics, filtered", agent.get_json("/v1/metrics?collect[]=cpu"), "metrics")
     valid("/v1/incidents", agent.get_json("/v1/incidents"), "incidents" if "incidents" in loaded else "incident")
     valid("/v1/incidents/ID", agent.get_json(f"/v1/incidents/{incident['id']}"), "incident")
     valid("/v1/actions", agent.get_json("/v1/actions"), "actions" if "actions" in loaded else "action")

@@ -31,11 +31,19 @@ class Prometheus:
             "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
             f"scrape_configs: [{{job_name: node, static_configs: [{{targets: ['127.0.0.1:{agent.port}']}}]}}]\n")
         self.process = subprocess.Popen(
-            ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", "--log.level=error",
+            ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", "--log.level=warn",
              f"--web.listen-address=127.0.0.1:{self.port}", *options],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(folder / "log", "wb"))
+        self.log = folder / "log"
         bench.stack.callback(self.process.wait)
         bench.stack.callback(self.process.kill)
+
+    def get(self, path, **parameters):
+        """The data of an answer of its API; None while there is none."""
+        with contextlib.suppress(OSError):
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}?" + urllib.parse.urlencode(parameters), timeout=5) as answer:
+                return json.load(answer)["data"]
+        return None
 
     def ask(self, query):
         """The value of the only series that answers; None where none does."""
@@ -87,5 +95,42 @@ def scrapes(bench):
     bench.ok("Prometheus is content with what it scraped", up == 1 and native.ask("scrape_samples_scraped") > 100, up)
 
 
+def names_incidents(bench):
+    """OpenMetrics without a complaint, and the exemplars of a filesystem that fills, over text and over protobuf."""
+    if not shutil.which("prometheus"):
+        bench.skip("exemplars", "prometheus is not installed (scripts/deps.sh test)")
+        return
+    where = bench.loop_filesystem(64)
+    agent = bench.agent(f"""
+interval: 1s
+policies:
+  - name: fills
+    when: {{filesystem: {{mountpoint: {where}, used_percent: {{above: 10, clear: 5}}}}}}
+    mode: observe
+""")
+    agent.next_feed(2)
+    text = Prometheus(bench, agent, "text", "--enable-feature=exemplar-storage")
+    protobuf = Prometheus(bench, agent, "protobuf", "--enable-feature=exemplar-storage,native-histograms")
+    subprocess.run(["dd", "if=/dev/zero", f"of={where}/big", "bs=1M", "count=20", "conv=fsync"], check=True, stderr=subprocess.DEVNULL)
+    incident = wait_for("the incident", lambda: agent.incidents(state="open") or agent.incidents(), 30)[0]
+    family = "nodemend_filesystem_dirtied_all_bytes_total"
+    for name, prometheus in (("OpenMetrics", text), ("protobuf", protobuf)):
+        def exemplars():
+            rows = prometheus.get("/api/v1/query_exemplars", query=family, start=incident["opened"], end="2100-01-01T00:00:00Z")
+            return [row for row in rows or [] if row["seriesLabels"].get("mountpoint") == str(where) and row["exemplars"]]
+        rows = wait_for(f"exemplars over {name}", exemplars, 30)
+        found = {exemplar["labels"].get("incident") for row in rows for exemplar in row["exemplars"]}
+        bench.equal(f"{name}: they name the incident", found, {incident["id"]})
+        bench.ok(f"{name}: with what was written", all(float(e["value"]) > 4 << 20 for row in rows for e in row["exemplars"]), rows)
+        bench.equal(f"{name}: up", prometheus.ask('up{job="node"}'), 1.0)
+        bench.ok(f"{name}: samples", (prometheus.ask("scrape_samples_scraped") or 0) > 500)
+        targets = prometheus.get("/api/v1/targets")["activeTargets"]
+        bench.equal(f"{name}: no error in the last scrape", [target["lastError"] for target in targets], [""])
+        kinds = {row["type"] for row in prometheus.get("/api/v1/targets/metadata", metric="nodemend_build_info") or []} | {
+            row["type"] for row in prometheus.get("/api/v1/targets/metadata", metric="nodemend_build") or []}
+        bench.ok(f"{name}: the type of nodemend_build_info", kinds and kinds <= {"info", "gauge"}, kinds)
+        bench.equal(f"{name}: Prometheus has nothing to say", prometheus.log.read_text(errors="replace"), "")
+
+
 if __name__ == "__main__":
-    raise SystemExit(harness.main(scrapes))
+    raise SystemExit(harness.main(scrapes, names_incidents))

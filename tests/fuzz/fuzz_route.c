@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "publish/publish.h"
+#include "publish/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,8 +43,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	route(&publisher, &request, 1, INT64_MAX / 2, &reply);
 	if (reply.status < 200 || reply.status > 503 || !reply.content_type || reply.body->failed)
 		abort();
+	if (reply.page && accept_weight(request.accept, "gzip") > 0)
+		(void)page_pack(reply.page);
+	(void)stream_format(request.accept);
+	page_release(reply.page);
+	page_release(publisher.feed);
+	renderings_free(&publisher.renderings);
 	text_free(&publisher.page);
-	text_free(&publisher.feed);
+	if (publisher.pages.bytes)
+		abort();
 	free(text);
 	return 0;
 }

@@ -252,7 +252,7 @@ static void a_slip_is_answered_with_the_nearest_key(void **state)
 	assert_refused("Mode: shadow\n", "did you mean mode?");
 	assert_refused("xyzzy: 1\n", "known: node, interval");
 	assert_refused("tls: 1\n", "unknown key");
-	assert_refused("http: {tls: {}}\n", "not known in this version");
+	assert_refused("http: {tls: {}}\n", "cert_file is missing");
 }
 
 static void all_faults_are_reported_and_beyond_the_room_counted(void **state)

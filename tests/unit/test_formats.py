@@ -75,6 +75,7 @@ def buckets_grow(document):
 # Documents that must not pass: a schema that takes everything proves nothing.
 SPOILED = {
     "events": lambda d: d["events"][0].pop("killer"),
+    "stream": lambda d: d.update(event="incident"),
     "metrics": lambda d: d["metrics"][0]["samples"][0].update(value=None),
     "incident": lambda d: d.update(state="fine"),
     "incidents": lambda d: d["incidents"][0].pop("kind"),
@@ -87,7 +88,10 @@ def check_schemas():
     known = schemas()
     for name, spoil in sorted(SPOILED.items()):
         jsonschema.Draft202012Validator.check_schema(known[f"{name}.schema.json"])
-        document = json.loads(printed("test_json_feed", name), parse_constant=finite)
+        if name == "stream":
+            document = {"event": "metrics", "data": json.loads(printed("test_json_feed", "metrics"))}
+        else:
+            document = json.loads(printed("test_json_feed", name), parse_constant=finite)
         check(f"{name} keeps to its schema", first_error(known, name, document))
         spoiled = copy.deepcopy(document)
         spoil(spoiled)
@@ -109,32 +113,66 @@ def check_promtool():
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
-SAMPLE = re.compile(rf"^({NAME})(?:\{{({LABEL}(?:,{LABEL})*)?\}})? (-?[0-9]+(?:\.[0-9]+)?)$")
-SUFFIXES = {"counter": ["_total"], "gauge": [""], "unknown": [""], "histogram": ["_bucket", "_sum", "_count"]}
+NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
+EXEMPLAR = rf" # \{{(?P<labels>{LABEL}(?:,{LABEL})*)\}} (?P<value>{NUMBER})(?: {NUMBER})?"
+SAMPLE = re.compile(rf"^(?P<name>{NAME})(?:\{{({LABEL}(?:,{LABEL})*)?\}})? {NUMBER}(?P<exemplar>{EXEMPLAR})?$")
+SUFFIXES = {"counter": ["_total"], "gauge": [""], "unknown": [""], "histogram": ["_bucket", "_sum", "_count"], "info": ["_info"]}
+# What a family of each type may ever say: no other family may be called like that.
+RESERVED = {"counter": ["_total", "_created"], "histogram": ["_bucket", "_sum", "_count", "_created"], "info": ["_info"], "gauge": [], "unknown": []}
+CANONICAL = re.compile(r"^(\+Inf|[0-9]+\.[0-9]+(e[+-][0-9]{2,})?|[0-9](\.[0-9]+)?e[+-][0-9]{2,})$")
+
+
+def exemplar_fault(match, kind, line):
+    if not match["exemplar"]:
+        return None
+    if kind != "counter" and not match["name"].endswith("_bucket"):
+        return f"an exemplar on a {kind}: {line[:200]}"
+    text = "".join(name + value for name, value in re.findall(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"', match["labels"]))
+    return f"an exemplar of {len(text)} characters: {line[:200]}" if len(text) > 128 else None
+
+
+def clash(families):
+    names = set(families)
+    for name, kind in families.items():
+        for suffix in RESERVED[kind]:
+            if name + suffix in names:
+                return f"{name + suffix} is a family and {name}, a {kind}, says the same name"
+    return None
 
 
 def openmetrics_fault(page):
     if not page.endswith("\n# EOF\n") or "\n\n" in page:
         return "does not end in # EOF, or has empty lines"
-    kind, family, seen, series = None, None, set(), set()
+    kind, family, seen, series, units = None, None, {}, set(), set()
     for line in page.splitlines()[:-1]:
         if line.startswith("# "):
             word, name, rest = (line.split(" ", 3) + [""])[1:4]
             if word == "TYPE":
                 if name in seen:
                     return f"{name}: a second time"
-                seen.add(name)
+                seen[name] = rest
                 family, kind = name, rest
-            if name != family or (word == "UNIT" and not name.endswith("_" + rest)):
+            if word not in ("TYPE", "UNIT", "HELP") or name != family or (word == "UNIT" and not name.endswith("_" + rest)):
                 return f"bad: {line}"
+            if word == "UNIT":
+                units.add(name)
             continue
         match = SAMPLE.match(line)
-        if not match or match.group(1) not in [family + suffix for suffix in SUFFIXES[kind]]:
+        if not match or match["name"] not in [family + suffix for suffix in SUFFIXES[kind]]:
             return f"bad line in {family} ({kind}): {line[:200]}"
-        if line.rsplit(" ", 1)[0] in series:
+        bound = re.search(r'[{,]le="([^"]*)"', line)
+        if bound and not CANONICAL.match(bound[1]):
+            return f"not a canonical number: {line[:200]}"
+        if family.endswith(("_seconds", "_bytes")) and family not in units and not family.startswith("node_"):
+            return f"{family}: no UNIT"
+        fault = exemplar_fault(match, kind, line)
+        if fault:
+            return fault
+        name = line.split(" # {")[0].rsplit(" ", 1)[0]
+        if name in series:
             return f"twice: {line[:200]}"
-        series.add(line.rsplit(" ", 1)[0])
-    return None
+        series.add(name)
+    return clash(seen)
 
 
 def families(page):
@@ -201,7 +239,12 @@ def main():
     check_promtool()
     page = printed("test_prometheus", "openmetrics")
     check("OpenMetrics keeps to its grammar", openmetrics_fault(page))
-    check("the grammar's check bites", None if openmetrics_fault(page.replace("_total{", "{", 1)) else "took a counter without _total")
+    for name, spoiled in (("a counter without _total", page.replace("_total{", "{", 1)), ("a bare whole number", page.replace('le="1.0"', 'le="1"')),
+                          ("an exemplar on a gauge", page.replace("\nnodemend_collector_up{", '\nnodemend_collector_up{x="y"} 1 # {a="b"} 1\nnodemend_collector_up{', 1)),
+                          ("a long exemplar", re.sub(r'# \{incident="[^"]*"', '# {incident="' + "x" * 121 + '"', page)),
+                          ("two families of one name", page.replace("# EOF", "# TYPE nodemend_ticks_total gauge\nnodemend_ticks_total 1\n# EOF"))):
+        check(f"the grammar's check bites: {name}", None if spoiled != page and openmetrics_fault(spoiled) else "took it")
+    check("there are exemplars", None if ' # {incident="' in page else "none")
     return 1 if failed else 0
 
 

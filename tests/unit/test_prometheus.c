@@ -16,6 +16,7 @@
 #include "publish/metric.h"
 #include "publish/publish.h"
 #include "publish/records.h"
+#include "remedy.h"
 #include "tests/unit/full_snapshot.h"
 
 struct fixture {
@@ -46,6 +47,7 @@ static int close_fixture(void **state)
 	struct fixture *fixture = *state;
 	munmap(fixture->snap, sizeof(*fixture->snap));
 	free(fixture->shown);
+	records_free(fixture->records);
 	free(fixture->records);
 	text_free(&fixture->out);
 	free(fixture);
@@ -351,6 +353,37 @@ static void histograms_are_cumulative_and_constant(void **state)
 	assert_line(page, "nodemend_tick_seconds_count 5");
 }
 
+static void put_incident(struct fixture *fixture, const char *id, enum target_type about, const char *name, int32_t cause,
+	enum incident_state state)
+{
+	struct incident *incident = calloc(1, sizeof(*incident));
+	snprintf(incident->id, sizeof(incident->id), "%s", id);
+	incident->state = state;
+	incident->resource.type = about;
+	snprintf(incident->resource.name, sizeof(incident->resource.name), "%s", name);
+	incident->cause_count = cause ? 1 : 0;
+	incident->causes[0].pid = cause;
+	assert_non_null(records_put_incident(fixture->records, incident));
+	free(incident);
+}
+
+/* An open incident on /data that process 1 caused, one that is over, and an action of the first. */
+static void put_records(struct fixture *fixture)
+{
+	struct action *action = calloc(1, sizeof(*action));
+	put_incident(fixture, "disk-1", TARGET_FILESYSTEM, "/data", 1, INCIDENT_MENDING);
+	put_incident(fixture, "over-1", TARGET_FILESYSTEM, "/data", 2, INCIDENT_RESOLVED);
+	strcpy(action->id, "a1");
+	strcpy(action->incident, "disk-1");
+	strcpy(action->remedy, "clean-files");
+	action->mode = MODE_ENFORCE;
+	action->outcome = OUTCOME_FIXED;
+	action->started_wall_ns = 1795485165250000000;
+	fixture->snap->engine.actions_total[REMEDY_CLEAN_FILES][MODE_ENFORCE][OUTCOME_FIXED] = 7;
+	assert_non_null(records_put_action(fixture->records, action));
+	free(action);
+}
+
 /* Reads `size` bytes of one family after the other, as a reader does, with the generated code's unpacking as the judge of form. */
 static Exposition__MetricFamily *next_family(const struct text *page, size_t *at)
 {
@@ -394,13 +427,14 @@ static void protobuf_says_the_same_with_native_buckets(void **state)
 {
 	struct fixture *fixture = *state;
 	Exposition__MetricFamily *family;
-	size_t at = 0, families = 0, samples = 0, lines = 0;
+	size_t at = 0, families = 0, samples = 0, lines = 0, exemplars = 0;
 	bool seen = false;
 
 	for (const char *line = render(fixture, &prometheus_writer, 0); line; line = strchr(line, '\n')) {
 		line += *line == '\n';
 		lines += *line && *line != '#' && !strstr(strndupa(line, strcspn(line, "\n")), "_bucket{");
 	}
+	put_records(fixture);
 	(void)render(fixture, &protobuf_writer, 0);
 	while ((family = next_family(&fixture->out, &at))) {
 		families++;
@@ -419,11 +453,21 @@ static void protobuf_says_the_same_with_native_buckets(void **state)
 			assert_int_equal(native_count(histogram, 8193), 3);
 			assert_true(histogram->bucket[1]->cumulative_count == 9 && histogram->bucket[1]->upper_bound == 0x1p-21);
 		}
+		if (strcmp(family->name, "nodemend_filesystem_dirtied_all_bytes_total") == 0) {
+			const Exposition__Exemplar *exemplar = family->metric[0]->counter->exemplar;
+
+			assert_non_null(exemplar);
+			assert_string_equal(exemplar->label[0]->name, "incident");
+			assert_string_equal(exemplar->label[0]->value, "disk-1");
+			assert_true(exemplar->value == 5000);
+			assert_int_equal(exemplar->timestamp->seconds, fixture->snap->wall_ns / 1000000000);
+			exemplars++;
+		}
 		if (strcmp(family->name, "nodemend_process_resident_bytes") == 0) /* cleaned, and not escaped */
 			assert_string_equal(family->metric[0]->label[1]->value, "a\"b\\c\n\xef\xbf\xbd[2J\xef\xbf\xbd");
 		exposition__metric_family__free_unpacked(family, NULL);
 	}
-	assert_true(seen && families > 50);
+	assert_true(seen && families > 50 && exemplars == 1);
 	assert_int_equal(samples, lines);
 }
 
@@ -495,6 +539,23 @@ static void the_filter_keeps_only_its_collectors(void **state)
 	assert_int_equal(metric_source_by_name("nonsense"), -ENOENT);
 }
 
+static void counters_name_their_incident(void **state)
+{
+	struct fixture *fixture = *state;
+	put_records(fixture);
+	fixture->snap->wall_ns = 1795485166000000000;
+	const char *page = render(fixture, &openmetrics_writer, 0);
+	assert_line(page, "nodemend_filesystem_dirtied_all_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\"} 5000"
+			  " # {incident=\"disk-1\"} 5000 1795485166");
+	assert_line(page, "nodemend_actions_total{remedy=\"clean-files\",mode=\"enforce\",outcome=\"fixed\"} 7"
+			  " # {incident=\"disk-1\"} 1 1795485165.25");
+	assert_non_null(strstr(page, "cgroup=\"/system.slice/app.service\"} 4000 # {incident=\"disk-1\"} 4000 "));
+	assert_no(page, "over-1");
+	assert_line(page, "nodemend_filesystem_dirtied_bytes_total{device=\"/dev/loop0\",mountpoint=\"/data\"} 100"); /* the rest is nobody's */
+	assert_no(render(fixture, &prometheus_writer, 0), "disk-1");
+	assert_no(render(fixture, &json_writer, 0), "disk-1");
+}
+
 static void openmetrics_differs_where_it_must(void **state)
 {
 	struct fixture *fixture = *state;
@@ -504,6 +565,12 @@ static void openmetrics_differs_where_it_must(void **state)
 	assert_line(page, "node_cpu_seconds_total{cpu=\"1\",mode=\"idle\"} 2451.59");
 	assert_line(page, "# TYPE node_vmstat_pgfault unknown");
 	assert_no(page, "# UNIT node_load1");
+	assert_line(page, "# TYPE nodemend_build info");
+	assert_line(page, "nodemend_build_info{version=\"" NODEMEND_VERSION "\"} 1");
+	assert_non_null(strstr(page, ",le=\"1.0\"} "));
+	assert_non_null(strstr(page, ",le=\"16.0\"} "));
+	assert_line(render(fixture, &prometheus_writer, 0), "# TYPE nodemend_build_info gauge");
+	page = render(fixture, &openmetrics_writer, 0);
 	size_t length = strlen(page);
 	assert_string_equal(page + length - 6, "# EOF\n");
 	assert_no(render(fixture, &prometheus_writer, 0), "# EOF");
@@ -643,6 +710,7 @@ static int print(const char *what)
 		printf("%zu series %.1f us\n", lines,
 			((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / 200e3);
 	} else {
+		put_records(fixture);
 		fputs(render(fixture, strcmp(what, "openmetrics") == 0 ? &openmetrics_writer : &prometheus_writer, 0), stdout);
 	}
 	close_fixture(&state);
@@ -673,6 +741,7 @@ int main(int argc, char **argv)
 		TEST(calls_are_told_by_cgroup_and_class),
 		TEST(rows_are_bounded_and_counted),
 		TEST(the_filter_keeps_only_its_collectors),
+		TEST(counters_name_their_incident),
 		TEST(openmetrics_differs_where_it_must),
 		cmocka_unit_test(the_table_is_in_order),
 		cmocka_unit_test(accept_is_understood),

@@ -32,7 +32,18 @@ struct fixture {
 	int feed_fd, event_fd, watch_fd;
 	uint16_t port;
 	pid_t pid;
+	bool silent;       /* the first configuration is not sent */
 };
+
+static void configure(struct fixture *fixture, uint32_t shown, const char *token)
+{
+	struct publisher_config *config = calloc(1, sizeof(*config));
+	config->type = PUBLISHER_CONFIG;
+	config->max_processes_shown = shown;
+	strcpy(config->access.token, token);
+	assert_int_equal(send(fixture->event_fd, config, sizeof(*config), 0), sizeof(*config));
+	free(config);
+}
 
 static void start(struct fixture *fixture)
 {
@@ -46,6 +57,8 @@ static void start(struct fixture *fixture)
 		_exit(publisher_run(&args));
 	}
 	close(pair[1]);
+	if (!fixture->silent)
+		configure(fixture, 10, "");
 }
 
 static int open_fixture(void **state)
@@ -335,31 +348,54 @@ static void goes_on_without_its_port(void **state)
 	expect(fixture, "/metrics", "nodemend_ticks_total 2\n");
 }
 
-static void a_new_address_is_taken(void **state)
+static void a_new_configuration_is_taken(void **state)
 {
 	struct fixture *fixture = *state;
 	publish(fixture, 1);
 	start(fixture);
 	await_feed(fixture);
-	uint16_t old = fixture->port;
-	fixture->port = free_port();
-	memset(fixture->message, 0, sizeof(*fixture->message));
-	fixture->message->type = PUBLISHER_CONFIG;
-	snprintf(fixture->message->config.listen, NAME_LEN, "127.0.0.1:%u", fixture->port);
-	fixture->message->config.max_processes_shown = 3;
-	assert_int_equal(send(fixture->event_fd, fixture->message, sizeof(*fixture->message), 0), sizeof(*fixture->message));
-
-	int fd = -1;
-	for (int tries = 0; fd < 0 && tries < 500; tries++) {
-		fd = client_connect(fixture->port);
-		if (fd < 0)
-			poll(NULL, 0, 10);
+	expect(fixture, "/metrics", " 200 OK");
+	configure(fixture, 3, "s3cret");
+	char *answer = NULL;
+	for (int tries = 0; tries < 500 && !(answer && strstr(answer, " 401 ")); tries++) {
+		free(answer);
+		answer = get(fixture, "/metrics");
 	}
-	assert_true(fd >= 0);
-	close(fd);
-	assert_int_equal(client_connect(old), -1);
+	assert_non_null(strstr(answer, "WWW-Authenticate: Bearer"));
+	free(answer);
+	configure(fixture, 3, "");
+	for (answer = NULL; !(answer && strstr(answer, " 200 OK"));) {
+		free(answer);
+		answer = get(fixture, "/readyz");
+	}
+	free(answer);
 	publish(fixture, 2);
 	expect(fixture, "/metrics", "nodemend_series_folded_total{entity=\"process\"} 187\n"); /* 90, then 97 of 100 */
+}
+
+/* Until it has been told whom to answer, nobody is. */
+static void nobody_is_answered_before_the_rules_are_known(void **state)
+{
+	struct fixture *fixture = *state;
+	publish(fixture, 1);
+	fixture->silent = true;
+	start(fixture);
+	await_feed(fixture); /* it is up, and listens */
+	struct timeval limit = { .tv_usec = 200000 };
+	int fd = client_connect(fixture->port);
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	assert_true(client_send(fd, "GET /metrics HTTP/1.0\r\n\r\n", 25));
+	char *answer = client_read(fd, NULL);
+	assert_string_equal(answer, "");
+	free(answer);
+	configure(fixture, 10, "");
+	limit = (struct timeval){ .tv_sec = 20 };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	answer = client_read(fd, NULL);
+	assert_non_null(strstr(answer, " 200 OK"));
+	free(answer);
+	close(fd);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
@@ -374,7 +410,8 @@ int main(void)
 		TEST(ends_when_the_agent_lets_go),
 		TEST(dies_with_the_agent),
 		TEST(goes_on_without_its_port),
-		TEST(a_new_address_is_taken),
+		TEST(a_new_configuration_is_taken),
+		TEST(nobody_is_answered_before_the_rules_are_known),
 	};
 	return cmocka_run_group_tests_name("publisher", tests, NULL, NULL);
 }

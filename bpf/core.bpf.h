@@ -27,6 +27,15 @@ const volatile __u32 page_shift = PAGE_SHIFT;
 
 #define bump(counter, by) ((void)__sync_fetch_and_add(&(counter), (by)))
 
+/* The address as a mere number, which is all that a global function may be given on all our kernels. */
+static __always_inline __u64 as_number(const void *pointer)
+{
+	__u64 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number), &pointer);
+	return number;
+}
+
 /* --- syscall ABI ------------------------------------------------------------------------------------------------------ */
 
 #if defined(__TARGET_ARCH_x86)

@@ -218,12 +218,12 @@ static __always_inline long task_syscall_nr(struct task_struct *task)
 	return syscall_nr_of((const struct pt_regs *)bpf_task_pt_regs(task));
 }
 
-/* Whether bandwidth control holds the run queue that the task stands in, or one above it. */
-static __always_inline bool task_is_throttled(const struct task_struct *task)
+/* Whether bandwidth control holds this run queue, or one above it. */
+static __always_inline bool queue_is_throttled(const struct cfs_rq *queue)
 {
-	if (!bpf_core_field_exists(task->se.cfs_rq->throttle_count))
+	if (!bpf_core_field_exists(queue->throttle_count))
 		return false;
-	return task->se.cfs_rq->throttle_count > 0;
+	return queue->throttle_count > 0;
 }
 
 static __always_inline __s32 task_pid_seen_of(const struct task_struct *task)

@@ -264,7 +264,7 @@ int BPF_PROG(on_new_task, struct task_struct *task)
 		lose(lost_threads);
 		return 0;
 	}
-	thread->cgroup_id = cgroup_id_of(task);
+	thread->cgroup_id = task_cgroup_id(task);
 	thread->blame = BLAME_RUNQUEUE;
 	begin_counts(thread, task);
 	return 0;

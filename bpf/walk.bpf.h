@@ -37,7 +37,7 @@ static __always_inline void begin_thread(struct task_struct *task, __u64 now)
 		lose(lost_threads);
 		return;
 	}
-	thread->cgroup_id = cgroup_id_of(task);
+	thread->cgroup_id = task_cgroup_id(task);
 	__u32 blame = blame_now(task, thread, now);
 	thread->blame = (__u8)blame;
 	thread->mark = blame == BLAME_RUNQUEUE ? 0 :

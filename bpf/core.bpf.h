@@ -218,6 +218,15 @@ static __always_inline long task_syscall_nr(struct task_struct *task)
 	return syscall_nr_of((const struct pt_regs *)bpf_task_pt_regs(task));
 }
 
+/* Its size differs: it is no int any more in v7.3, where a plain load is refused. */
+static __always_inline bool task_on_cpu(const struct task_struct *task)
+{
+	__u32 on_cpu = 0;
+
+	bpf_core_read(&on_cpu, bpf_core_field_size(task->on_cpu), &task->on_cpu);
+	return on_cpu;
+}
+
 /* Whether bandwidth control holds this run queue, or one above it. */
 static __always_inline bool queue_is_throttled(const struct cfs_rq *queue)
 {

@@ -24,7 +24,7 @@ static __always_inline __u32 blame_now(struct task_struct *task, struct thread *
 
 	if (task->exit_state)
 		return BLAME_COUNT;
-	if (task->on_cpu)
+	if (task_on_cpu(task))
 		return BLAME_ON_CPU;
 	return state && !task->sched_info.last_queued ? blame_of_sleep(task, thread, state, now) : BLAME_RUNQUEUE;
 }

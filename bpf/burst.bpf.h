@@ -20,6 +20,14 @@ struct {
 /* The agent adds one before it reads: windows that close from then on belong to the next reading. */
 volatile __u32 burst_epoch SEC(".data") = 1;
 
+/* What the program keeps for the node, of this CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sched_histograms);
+} histograms SEC(".maps");
+
 static __always_inline void close_windows(struct burst *burst, struct histogram *histogram, __u64 busy_ns, __u64 count)
 {
 	__u32 epoch = burst_epoch;
@@ -39,8 +47,29 @@ static __always_inline void close_windows(struct burst *burst, struct histogram 
 	histogram->sum_ns += busy_ns * count;
 }
 
+/* Global, for the verifier: a hundred times a second, and half of the ways through a switch. `since`: the switch before this one. */
+__noinline int end_windows(__u64 since, __u64 now, __u32 was_busy)
+{
+	__u32 zero = 0;
+	struct burst *burst = bpf_map_lookup_elem(&bursts, &zero);
+	struct sched_histograms *kept = keeps_histograms() ? bpf_map_lookup_elem(&histograms, &zero) : NULL;
+	struct histogram *histogram = kept ? &kept->window : NULL;
+
+	if (!burst)
+		return 0;
+	__u64 end = burst->end_ns;
+	close_windows(burst, histogram, burst->busy_ns + (was_busy ? end - since : 0), 1);
+	__u64 whole = (now - end) / BURST_WINDOW_NS;
+	if (whole)
+		close_windows(burst, histogram, was_busy ? BURST_WINDOW_NS : 0, whole);
+	end += whole * BURST_WINDOW_NS;
+	burst->busy_ns = was_busy ? now - end : 0;
+	burst->end_ns = end + BURST_WINDOW_NS;
+	return 0;
+}
+
 /* Since the last switch the CPU was busy, or not; from now on it is, or not. Most switches come before the window ends. */
-static __always_inline void advance_windows(struct burst *burst, struct histogram *histogram, __u64 now, bool was_busy, bool is_busy)
+static __always_inline void advance_windows(struct burst *burst, __u64 now, bool was_busy, bool is_busy)
 {
 	__u64 since = burst->since_ns, end = burst->end_ns;
 
@@ -55,14 +84,7 @@ static __always_inline void advance_windows(struct burst *burst, struct histogra
 		burst->busy_ns += was_busy ? now - since : 0;
 		return;
 	}
-
-	close_windows(burst, histogram, burst->busy_ns + (was_busy ? end - since : 0), 1);
-	__u64 whole = (now - end) / BURST_WINDOW_NS;
-	if (whole)
-		close_windows(burst, histogram, was_busy ? BURST_WINDOW_NS : 0, whole);
-	end += whole * BURST_WINDOW_NS;
-	burst->busy_ns = was_busy ? now - end : 0;
-	burst->end_ns = end + BURST_WINDOW_NS;
+	end_windows(since, now, was_busy);
 }
 
 #endif

@@ -27,6 +27,15 @@ const volatile __u32 page_shift = PAGE_SHIFT;
 
 #define bump(counter, by) ((void)__sync_fetch_and_add(&(counter), (by)))
 
+/* The address as a mere number, which is all that a global function may be given on all our kernels. */
+static __always_inline __u64 as_number(const void *pointer)
+{
+	__u64 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number), &pointer);
+	return number;
+}
+
 /* --- syscall ABI ------------------------------------------------------------------------------------------------------ */
 
 #if defined(__TARGET_ARCH_x86)
@@ -209,12 +218,21 @@ static __always_inline long task_syscall_nr(struct task_struct *task)
 	return syscall_nr_of((const struct pt_regs *)bpf_task_pt_regs(task));
 }
 
-/* Whether bandwidth control holds the run queue that the task stands in, or one above it. */
-static __always_inline bool task_is_throttled(const struct task_struct *task)
+/* Its size differs: it is no int any more in v7.3, where a plain load is refused. */
+static __always_inline bool task_on_cpu(const struct task_struct *task)
 {
-	if (!bpf_core_field_exists(task->se.cfs_rq->throttle_count))
+	__u32 on_cpu = 0;
+
+	bpf_core_read(&on_cpu, bpf_core_field_size(task->on_cpu), &task->on_cpu);
+	return on_cpu;
+}
+
+/* Whether bandwidth control holds this run queue, or one above it. */
+static __always_inline bool queue_is_throttled(const struct cfs_rq *queue)
+{
+	if (!bpf_core_field_exists(queue->throttle_count))
 		return false;
-	return task->se.cfs_rq->throttle_count > 0;
+	return queue->throttle_count > 0;
 }
 
 static __always_inline __s32 task_pid_seen_of(const struct task_struct *task)

@@ -29,11 +29,11 @@ static __always_inline bool is_fallocate(__u32 slot, __u32 abi)
 	return slot == (abi == SYSCALL_ABI_64 ? NR_FALLOCATE : NR32_FALLOCATE);
 }
 
-static __always_inline void fallocate_begin(struct pt_regs *regs, const struct task_struct *task, __u32 slot, __u32 abi)
+static __always_inline void fallocate_begin(const struct task_struct *task, __u32 slot, __u32 abi, __u32 descriptor)
 {
 	if (!is_fallocate(slot, abi))
 		return;
-	struct inode *inode = inode_of_descriptor(task, syscall_first_argument(regs, abi));
+	struct inode *inode = inode_of_descriptor(task, descriptor);
 	if (!inode)
 		return;
 

@@ -81,8 +81,9 @@ SEC("tp_btf/sys_enter")
 int BPF_PROG(on_sys_enter, struct pt_regs *regs, long nr)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
+	__u32 abi = syscall_abi_read(task);
 
-	fallocate_begin(regs, task, syscall_slot(nr), syscall_abi_read(task));
+	fallocate_begin(task, syscall_slot(nr), abi, syscall_first_argument(regs, abi));
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * fsync, fdatasync, sync_file_range and msync between their enter and their exit, on any filesystem. For whoever has the hooks of
- * system calls already: fsync_begin() in sys_enter once number and ABI are known, fsync_end() in sys_exit with the number and ABI
+ * system calls already: fsync_begin() in sys_enter once number, ABI and first argument are known, fsync_end() in sys_exit with the number and ABI
  * of the enter, both behind `watch_fsync`. xfs, btrfs and nfs have a tracepoint where fsync begins and none where it ends.
  */
 #ifndef NODEMEND_FSYNC_BPF_H
@@ -37,7 +37,7 @@ static __always_inline enum fsop fsync_op_of(__u32 slot, __u32 abi)
 	return FSOP_COUNT;
 }
 
-static __always_inline void fsync_begin(struct pt_regs *regs, const struct task_struct *task, __u32 slot, __u32 abi)
+static __always_inline void fsync_begin(const struct task_struct *task, __u32 slot, __u32 abi, __u32 descriptor)
 {
 	enum fsop op = fsync_op_of(slot, abi);
 	const struct inode *inode = NULL;
@@ -45,7 +45,7 @@ static __always_inline void fsync_begin(struct pt_regs *regs, const struct task_
 	if (op == FSOP_COUNT)
 		return;
 	if (op != FSOP_MSYNC) {
-		inode = inode_of_descriptor(task, syscall_first_argument(regs, abi));
+		inode = inode_of_descriptor(task, descriptor);
 		if (!inode) /* no such descriptor: no filesystem is asked */
 			return;
 	}

@@ -12,13 +12,6 @@
 /* False where tracing programs have no task storage (before v5.12): then only what sched_info alone can tell. */
 const volatile bool keeps_threads = true;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct sched_histograms);
-} histograms SEC(".maps");
-
 /* Preallocated for the reason ended_threads is. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -36,49 +29,59 @@ struct {
 	__type(value, struct histogram);
 } deep_waits SEC(".maps");
 
+/* histogram_bucket() of short times, from the agent, which is most of them where switches are many: a load instead of 20 instructions. */
+enum { SHORT_NS = 8192 };
+const volatile __u8 short_buckets[SHORT_NS] = {};
+
 /* Only under the lock of this CPU's run queue, so plain additions lose nothing. */
 static __always_inline void observe(struct histogram *histogram, __u64 ns)
 {
-	__u32 bucket = histogram_bucket_of(ns);
+	__u32 bucket = ns < SHORT_NS ? short_buckets[ns] : histogram_bucket_of(ns);
 
 	if (bucket < HISTOGRAM_BUCKETS)
 		histogram->buckets[bucket]++;
 	histogram->sum_ns += ns;
 }
 
-static __always_inline void observe_deeply(__u64 cgroup_id, __u64 wait_ns)
+/*
+ * What is not asked at every switch is in global functions, which the verifier looks at once and for itself: inlined, their ways multiply with
+ * each other's, and on_switch took 20 700 instructions of looking and 120 ms to load.
+ */
+__noinline int observe_deeply(__u64 cgroup_id, __u64 wait_ns)
 {
-	struct histogram *histogram = bpf_map_lookup_elem(&deep_waits, &cgroup_id);
+	struct histogram *histogram = keeps_threads ? bpf_map_lookup_elem(&deep_waits, &cgroup_id) : NULL; /* without, there is no such map */
 	__u32 bucket = histogram_bucket_of(wait_ns);
 
 	if (!histogram || bucket >= HISTOGRAM_BUCKETS)
-		return;
+		return 0;
 	bump(histogram->buckets[bucket], 1); /* several CPUs, one row */
 	bump(histogram->sum_ns, wait_ns);
+	return 0;
 }
 
-static __always_inline void count_preemption(__u64 victim, __u64 aggressor, __u64 wait_ns)
+__noinline int count_preemption(__u64 victim, __u64 aggressor, __u64 wait_ns)
 {
 	struct preemption_key key = { .victim = victim, .aggressor = aggressor };
 	struct preemption_value first = { .count = 1, .wait_ns = wait_ns };
-	struct preemption_value *pair = bpf_map_lookup_elem(&preemptions, &key);
+	struct preemption_value *pair = keeps_threads ? bpf_map_lookup_elem(&preemptions, &key) : NULL;
 	struct sched_counts *sums = get_counts();
 
-	if (!sums)
-		return;
+	if (!sums || !keeps_threads)
+		return 0;
 	sums->preemptions++;
 	sums->preempted_ns += wait_ns;
 	if (!pair) {
 		if (!bpf_map_update_elem(&preemptions, &key, &first, BPF_NOEXIST))
-			return;
+			return 0;
 		pair = bpf_map_lookup_elem(&preemptions, &key); /* another CPU was first */
 	}
 	if (!pair) {
 		bump(sums->lost_pairs, 1);
-		return;
+		return 0;
 	}
 	bump(pair->count, 1);
 	bump(pair->wait_ns, wait_ns);
+	return 0;
 }
 
 /* The end of the interval that is open. A walk that reads meanwhile sees since_ns change and reads again. */
@@ -92,7 +95,7 @@ static __always_inline __u64 since(__u64 now, __u64 then)
 {
 	if (now >= then)
 		return now - then;
-	lose(lost_clock);
+	lose_clock();
 	return 0;
 }
 
@@ -155,28 +158,49 @@ static __always_inline void charge_slice(struct thread *thread, const struct tas
 	charge(thread, BLAME_STOLEN, slice_ns - run_ns);
 }
 
-static __always_inline void leave_cpu(struct thread *thread, struct task_struct *task, __u64 now, __u32 state, __u64 taken_by)
+/* Of the one that leaves, which is still the current one. Global: at its end, or when it was moved. */
+__noinline int settle_current(void)
 {
-	__u64 begin = thread->since_ns, cgroup_id = cgroup_id_of(task);
+	if (!keeps_threads)
+		return 0;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, 0);
+
+	if (thread)
+		settle(thread, task);
+	return 0;
+}
+
+/* What is at the end of pointers. Asked once and first: for each load of a pointer through a trusted one, and on each way there, the
+ * verifier searches all types of the kernel by name (type_is_trusted and its kin), 0.4 ms and more. */
+struct place {
+	__u64 cgroup_id;
+	const struct cfs_rq *queue;
+};
+
+static __always_inline void leave_cpu(struct thread *thread, struct task_struct *task, const struct place *place, __u64 now, __u32 state,
+				      __u64 taken_by)
+{
+	__u64 begin = thread->since_ns, cgroup_id = place->cgroup_id;
 
 	thread->since_ns = 0;
 	barrier();
 	if (begin)
 		charge_slice(thread, task, now, begin);
 	if (state & TASK_DEAD_BIT) {
-		settle(thread, task);
+		settle_current();
 		thread->blame = BLAME_COUNT;
 		return;
 	}
 	if (cgroup_id != thread->cgroup_id || wants_settling(thread, task)) {
-		settle(thread, task);
+		settle_current();
 		thread->cgroup_id = cgroup_id;
 	}
 	if (!state) {
-		thread->blame = task_is_throttled(task) ? BLAME_THROTTLED : BLAME_RUNQUEUE;
+		thread->blame = queue_is_throttled(place->queue) ? BLAME_THROTTLED : BLAME_RUNQUEUE;
 		thread->mark = taken_by && !yields(task) ? taken_by : 0;
 	} else {
-		thread->blame = blame_of_sleep(task, state);
+		thread->blame = blame_of_sleep(task, thread, state, now);
 		thread->mark = task->sched_info.run_delay;
 	}
 	barrier();
@@ -186,14 +210,19 @@ static __always_inline void leave_cpu(struct thread *thread, struct task_struct 
 /* state: 0 where the one that leaves stays runnable. */
 static __always_inline void on_any_switch(struct task_struct *prev, struct task_struct *next, __u32 state)
 {
-	__u64 now = runqueue_clock(prev);
+	struct place place = { .cgroup_id = cgroup_id_of(prev), .queue = prev->se.cfs_rq };
+	__u64 now = place.queue->rq->clock;
 	__u32 zero = 0;
+
+	barrier_var(place.cgroup_id);
+	barrier_var(place.queue);
+	barrier_var(now);
 	bool was_busy = prev->pid != 0, is_busy = next->pid != 0;
 	struct sched_histograms *kept = keeps_histograms() ? bpf_map_lookup_elem(&histograms, &zero) : NULL;
 	struct burst *burst = bpf_map_lookup_elem(&bursts, &zero);
 
 	if (burst)
-		advance_windows(burst, kept ? &kept->window : NULL, now, was_busy, is_busy);
+		advance_windows(burst, now, was_busy, is_busy);
 	if (was_busy && kept && prev->sched_info.last_arrival && now > prev->sched_info.last_arrival)
 		observe(&kept->slice, now - prev->sched_info.last_arrival);
 	if (!keeps_threads) {
@@ -205,7 +234,7 @@ static __always_inline void on_any_switch(struct task_struct *prev, struct task_
 	struct thread *arriving = is_busy ? bpf_task_storage_get(&threads, next, NULL, 0) : NULL;
 	struct thread *leaving = was_busy ? bpf_task_storage_get(&threads, prev, NULL, 0) : NULL;
 	if (leaving)
-		leave_cpu(leaving, prev, now, state, arriving ? arriving->cgroup_id : 0);
+		leave_cpu(leaving, prev, &place, now, state, arriving ? arriving->cgroup_id : 0);
 	if (arriving)
 		enter_cpu(arriving, next, now, kept);
 }
@@ -235,7 +264,7 @@ int BPF_PROG(on_new_task, struct task_struct *task)
 		lose(lost_threads);
 		return 0;
 	}
-	thread->cgroup_id = cgroup_id_of(task);
+	thread->cgroup_id = task_cgroup_id(task);
 	thread->blame = BLAME_RUNQUEUE;
 	begin_counts(thread, task);
 	return 0;

@@ -51,11 +51,11 @@ static __always_inline __u32 first_argument(const struct pt_regs *regs, __u32 nu
 #endif
 }
 
-static __always_inline enum descriptor_kind descriptor_of(const struct task_struct *task, const struct pt_regs *regs, __u32 number)
+static __always_inline enum descriptor_kind descriptor_of(const struct task_struct *task, __u32 argument, __u32 number)
 {
 	if (!(traits_of(number) & SYSCALL_TRAIT_DESCRIPTOR))
 		return DESCRIPTOR_NONE;
-	struct inode *inode = inode_of_descriptor(task, first_argument(regs, number));
+	struct inode *inode = inode_of_descriptor(task, argument);
 	return inode ? kind_of_inode(inode) : DESCRIPTOR_NONE;
 }
 
@@ -72,8 +72,12 @@ struct long_call {
 	__u32 number, descriptor;
 };
 
-static __always_inline void record_slow(struct syscall_counters *mine, const struct task_struct *task, const struct long_call *call)
+static __always_inline void record_slow(const struct task_struct *task, const struct long_call *call)
 {
+	struct syscall_counters *mine = my_counters();
+
+	if (!mine)
+		return;
 	count(mine->slow, 1);
 	struct slow_call_record *record = bpf_ringbuf_reserve(&slow_calls, sizeof(*record), 0);
 	if (!record) {
@@ -95,7 +99,7 @@ static __always_inline void record_slow(struct syscall_counters *mine, const str
 }
 
 /* The number under which the call is counted. Out of line: a few in a thousand calls come here. */
-static __noinline __u32 look_at_long(struct syscall_counters *mine, const struct pt_regs *regs, __u32 number, __u64 start_ns, __u64 took_ns)
+__noinline __u32 look_at_long(__u32 number, __u32 argument, __u64 start_ns, __u64 took_ns, __u64 result)
 {
 	const struct task_struct *task = (void *)bpf_get_current_task();
 
@@ -103,13 +107,13 @@ static __noinline __u32 look_at_long(struct syscall_counters *mine, const struct
 		return number;
 
 	struct long_call call = {
-		.start_ns = start_ns, .took_ns = took_ns, .number = number, .result = (long)PT_REGS_RC_CORE(regs),
-		.descriptor = descriptor_of(task, regs, number),
+		.start_ns = start_ns, .took_ns = took_ns, .number = number, .result = (long)result,
+		.descriptor = descriptor_of(task, argument, number),
 	};
 	if (waits(number, call.descriptor))
 		return number | SYSCALL_WAITED;
 	if (took_ns >= slow_ns)
-		record_slow(mine, task, &call);
+		record_slow(task, &call);
 	return number;
 }
 

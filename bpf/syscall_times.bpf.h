@@ -26,7 +26,7 @@ static __always_inline __u32 bucket_of(__u64 ns)
 	return ns < SHORT_NS ? short_buckets[ns] : histogram_bucket_of(ns);
 }
 
-static __noinline void look_deeper(struct syscall_counters *mine, __u64 cgroup_id, __u32 number, __u64 ns)
+__noinline int look_deeper(__u64 cgroup_id, __u32 number, __u64 ns)
 {
 	struct syscall_deep_key key = { .cgroup_id = cgroup_id, .number = number };
 	struct histogram *times = bpf_map_lookup_elem(&deep, &key);
@@ -36,13 +36,17 @@ static __noinline void look_deeper(struct syscall_counters *mine, __u64 cgroup_i
 		times = bpf_map_lookup_elem(&deep, &key);
 	}
 	if (!times) {
-		count(mine->deep_lost, 1);
-		return;
+		struct syscall_counters *mine = my_counters();
+
+		if (mine)
+			count(mine->deep_lost, 1);
+		return 0;
 	}
 	__u32 bucket = histogram_bucket_of(ns);
 	if (bucket < HISTOGRAM_BUCKETS)
 		bump(times->buckets[bucket], 1);
 	bump(times->sum_ns, ns);
+	return 0;
 }
 
 #endif

@@ -116,25 +116,28 @@ static __always_inline struct told *add_dead_thread(const struct task_struct *th
 
 static __always_inline void bury(struct task_totals *sums, struct told *rest, struct life *life, const struct task_struct *leader)
 {
-	struct task_event event = {};
+	struct task_event *event = get_scratch();
 	struct sliced *before = bpf_map_lookup_elem(&sliced, life);
 
-	describe(&event, TASK_EVENT_EXIT, leader);
-	add_up(&event, leader, rest);
-	event.exit_code = exit_code_of(leader);
-	cut_slice(&event, before);
-	send(&event, sums);
+	if (!event)
+		return;
+	__builtin_memset(event, 0, sizeof(*event));
+	describe(event, TASK_EVENT_EXIT, leader);
+	add_up(event, leader, rest);
+	event->exit_code = exit_code_of(leader);
+	cut_slice(event, before);
+	send(event, sums);
 	if (before)
 		bpf_map_delete_elem(&sliced, life);
 
-	struct cgroup_lives *of = get_lives(sums, event.cgroup_id);
-	enum exit_cause cause = count_exit(sums, event.exit_code);
+	struct cgroup_lives *of = get_lives(sums, event->cgroup_id);
+	enum exit_cause cause = count_exit(sums, event->exit_code);
 	if (of)
 		bump(of->lives.exits[cause], 1);
-	add_usage(sums, of, &event.used);
+	add_usage(sums, of, &event->used);
 	if (rest) {
-		rest->used = event.used;
-		rest->cgroup_id = event.cgroup_id;
+		rest->used = event->used;
+		rest->cgroup_id = event->cgroup_id;
 		rest->ended = 1;
 	}
 }

@@ -15,6 +15,17 @@ static __always_inline bool is_tcp(const struct sock *sk)
 	return (family == FAMILY_INET || family == FAMILY_INET6) && BPF_CORE_READ(sk, sk_protocol) == PROTOCOL_TCP;
 }
 
+/* The flows first: the record of the end holds the whole life. */
+static __always_inline void end_life(__u64 sk, int last_state, bool walked)
+{
+	const struct tcp_connection *connection = connection_of((const void *)sk);
+
+	if (!connection || connection->ended)
+		return;
+	walked ? add_flows_walked(sk) : add_flows_unwalked(sk);
+	finish(sk, last_state);
+}
+
 static __always_inline void change_state(const struct sock *sk, int before, int now, bool walked)
 {
 	if (!is_tcp(sk))
@@ -24,10 +35,10 @@ static __always_inline void change_state(const struct sock *sk, int before, int 
 		add_listener(sk, task_cgroup_id((const void *)bpf_get_current_task()));
 		break;
 	case TCP_SYN_SENT:
-		begin_connect(sk);
+		begin_connect(as_number(sk));
 		break;
 	case TCP_ESTABLISHED:
-		establish(sk);
+		establish(as_number(sk));
 		break;
 	case TCP_FIN_WAIT1:
 	case TCP_LAST_ACK: /* close() and shutdown() */
@@ -37,7 +48,7 @@ static __always_inline void change_state(const struct sock *sk, int before, int 
 		if (before == TCP_LISTEN)
 			forget_listener(sk);
 		else
-			finish(sk, before, walked);
+			end_life(as_number(sk), before, walked);
 		break;
 	}
 }
@@ -66,29 +77,17 @@ int BPF_PROG(on_destroy, struct sock *sk)
 	return 0;
 }
 
-static __always_inline void count_retransmit(const struct sock *sk, bool walked)
-{
-	struct tcp_connection *connection = connection_of(sk);
-
-	if (!connection)
-		return;
-	struct places places = places_of(connection);
-	add_flows(connection, sk, &places, walked);
-}
-
 /* The socket has counted it by now, in segments where the hook would only tell how often. */
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(on_retransmit, const struct sock *sk)
 {
-	count_retransmit(sk, true);
-	return 0;
+	return add_flows_walked(as_number(sk));
 }
 
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(on_retransmit_unwalked, const struct sock *sk)
 {
-	count_retransmit(sk, false);
-	return 0;
+	return add_flows_unwalked(as_number(sk));
 }
 
 /* Without a socket (NULL), or with one that only listens or waits out its time: an answer to a packet that nobody expected. */

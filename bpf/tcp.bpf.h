@@ -40,13 +40,21 @@ struct {
 
 static const struct tcp_counts no_counts;
 
-static __always_inline void note(enum tcp_note what)
+/* Global, as what is called from many places: the verifier looks at it once and for itself. */
+__noinline int note(__u32 what)
 {
 	__u32 zero = 0;
 	__u64 *notes = bpf_map_lookup_elem(&tcp_notes, &zero);
 
-	if (notes)
+	if (notes && what < TCP_NOTE_COUNT)
 		bump(notes[what], 1);
+	return 0;
+}
+
+/* A number as if nothing were known of it: else each way to have come to it is followed on, through all that comes after. */
+__noinline __u64 any_number(__u64 number)
+{
+	return number;
 }
 
 static __always_inline struct tcp_counts *row_of(void *map, const void *key, enum tcp_note loss)
@@ -125,21 +133,45 @@ static __always_inline __u64 claim(__u64 *told, __u64 now, bool is_32_bit, bool 
 	return 0;
 }
 
-static __always_inline void add_flows(struct tcp_connection *connection, const struct sock *sk, const struct places *places, bool walked)
+static __always_inline void add_flows_to(struct tcp_counts *row, const __u64 more[TCP_FLOW_COUNT])
 {
-	__u64 flows[TCP_FLOW_COUNT], more;
+	if (!row)
+		return;
+	bump(row->sent_bytes, more[TCP_SENT_BYTES]);
+	bump(row->received_bytes, more[TCP_RECEIVED_BYTES]);
+	bump(row->sent_segments, more[TCP_SENT_SEGMENTS]);
+	bump(row->received_segments, more[TCP_RECEIVED_SEGMENTS]);
+	bump(row->retransmits, more[TCP_RETRANSMITS]);
+}
 
-	read_flows(sk, flows);
-	more = claim(&connection->flows[TCP_SENT_BYTES], flows[TCP_SENT_BYTES], false, walked);
-	add_to(places, sent_bytes, more);
-	more = claim(&connection->flows[TCP_RECEIVED_BYTES], flows[TCP_RECEIVED_BYTES], false, walked);
-	add_to(places, received_bytes, more);
-	more = claim(&connection->flows[TCP_SENT_SEGMENTS], flows[TCP_SENT_SEGMENTS], true, walked);
-	add_to(places, sent_segments, more);
-	more = claim(&connection->flows[TCP_RECEIVED_SEGMENTS], flows[TCP_RECEIVED_SEGMENTS], true, walked);
-	add_to(places, received_segments, more);
-	more = claim(&connection->flows[TCP_RETRANSMITS], flows[TCP_RETRANSMITS], true, walked);
-	add_to(places, retransmits, more);
+static __always_inline int add_flows(__u64 sk, bool walked)
+{
+	struct tcp_connection *connection = connection_of((const void *)sk);
+	__u64 flows[TCP_FLOW_COUNT];
+
+	if (!connection)
+		return 0;
+	read_flows((const void *)sk, flows);
+	for (int i = 0; i < TCP_FLOW_COUNT; i++) {
+		bool is_32_bit = i != TCP_SENT_BYTES && i != TCP_RECEIVED_BYTES;
+
+		flows[i] = any_number(claim(&connection->flows[i], any_number(flows[i]), is_32_bit, walked));
+	}
+	struct places places = places_of(connection);
+	add_flows_to(places.node, flows);
+	add_flows_to(places.cgroup, flows);
+	add_flows_to(places.peer, flows);
+	return 0;
+}
+
+__noinline int add_flows_walked(__u64 sk)
+{
+	return add_flows(sk, true);
+}
+
+__noinline int add_flows_unwalked(__u64 sk)
+{
+	return add_flows(sk, false);
 }
 
 #endif

@@ -119,35 +119,39 @@ static __always_inline struct tcp_connection *begin(const struct sock *sk, enum 
 	return bpf_map_lookup_elem(&connections, &key);
 }
 
-/* In the context of whoever called connect(). */
-static __always_inline void begin_connect(const struct sock *sk)
+/* In the context of whoever called connect(). This and what follows are global functions: the verifier looks at each once and for itself. */
+__noinline int begin_connect(__u64 sk)
 {
-	struct tcp_connection *connection = begin(sk, TCP_OUT, task_cgroup_id((const void *)bpf_get_current_task()), false);
+	struct tcp_connection *connection =
+		begin((const void *)sk, TCP_OUT, task_cgroup_id((const void *)bpf_get_current_task()), false);
 
 	if (connection)
 		set_owner(connection);
+	return 0;
 }
 
 /* In a softirq. An accepted connection is its listener's cgroup's; that of the task which takes it may be another's. */
-static __always_inline void establish(const struct sock *sk)
+__noinline int establish(__u64 sk_)
 {
+	const struct sock *sk = (const void *)sk_;
 	struct tcp_connection *connection = connection_of(sk);
 
 	if (!connection)
 		connection = begin(sk, TCP_IN, sock_cgroup_id(sk), false);
 	if (!connection)
-		return;
+		return 0;
 
 	struct places places = places_of(connection);
 	connection->established_ns = bpf_ktime_get_boot_ns();
 	add_to(&places, connections, 1);
 	if (connection->peer.direction == TCP_IN)
-		return;
+		return 0;
 	__u64 ns = connection->established_ns - connection->start_ns;
 	set_addresses(connection, sk);
 	add_to(&places, connect_sum_ns, ns);
 	add_to(&places, connect_count, 1);
 	observe(TCP_HISTOGRAM_CONNECT, ns);
+	return 0;
 }
 
 /* --- and ends --------------------------------------------------------------------------------------------------------- */
@@ -174,19 +178,19 @@ static __always_inline enum tcp_end end_of(const struct sock *sk, int last_state
 	return end == TCP_END_TIMED_OUT || end == TCP_END_RESET_RECEIVED ? end : TCP_END_FIN;
 }
 
-static __always_inline void finish(const struct sock *sk, int last_state, bool walked)
+__noinline int finish(__u64 sk_, int last_state)
 {
+	const struct sock *sk = (const void *)sk_;
 	struct tcp_connection *connection = connection_of(sk);
 
 	if (!connection || connection->ended)
-		return;
+		return 0;
 	connection->ended = 1;
 
 	struct places places = places_of(connection);
-	enum tcp_end end = end_of(sk, last_state, connection->established_ns);
-	add_flows(connection, sk, &places, walked);
+	__u64 end = any_number(end_of(sk, last_state, connection->established_ns));
 	if (end >= TCP_END_COUNT)
-		return; /* never; for the verifier */
+		return 0; /* never */
 	if (connection->established_ns) {
 		add_to(&places, ends[end], 1);
 		add_rtt(sk, &places);
@@ -197,6 +201,7 @@ static __always_inline void finish(const struct sock *sk, int last_state, bool w
 		add_to(&places, failures[end], 1);
 	}
 	send_record(connection, sk, end);
+	return 0;
 }
 
 #endif

@@ -47,11 +47,11 @@ int on_connection(struct bpf_iter__bpf_map_elem *ctx)
 	if (!connection || connection->ended || !connection->established_ns)
 		return 0;
 
-	struct places places = places_of(connection);
-	add_flows(connection, sk, &places, true);
+	add_flows_walked(*key);
 	if (now < connection->summary_ns + summary_ns)
 		return 0;
 	connection->summary_ns = now;
+	struct places places = places_of(connection);
 	add_rtt(sk, &places);
 	send_record(connection, sk, TCP_LIVES);
 	return 0;

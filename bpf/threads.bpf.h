@@ -10,13 +10,15 @@
 #include "core.bpf.h"
 #include "signals/sched.h"
 
-/* 120 bytes: with the kernel's 72 in front the slab object of 192. The hot ones share a cache line with the kernel's own pointer. */
+/* 120 bytes: with the kernel's 72 in front the slab object of 192, which is also what 57 bytes would take. The hot ones share a cache line with the kernel's own pointer. */
 struct thread {
 	__u64 since_ns;              /* begin of the open interval; 0: there is none yet, or it is being closed at this moment */
 	__u64 cgroup_id;             /* whose time this is */
 	__u64 mark;                  /* on a CPU: sum_exec_runtime when it got there; runnable: who took the CPU away, a cgroup id; asleep: run_delay
 					when it fell asleep */
-	__u32 blame;                 /* what the open interval is; BLAME_COUNT: the thread has ended */
+	__u8 blame;                  /* what the open interval is; BLAME_COUNT: the thread has ended */
+	__u8 looked_at;              /* when the kind of a descriptor was looked at, see asleep.bpf.h */
+	__u16 looked;                /* and which: its number, and whether it is a socket */
 	__u32 migrations_base, voluntary_base, involuntary_base; /* settled long before they come round */
 	__u64 ns[BLAME_COUNT];
 };
@@ -57,6 +59,16 @@ static __always_inline struct sched_counts *get_counts(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&counts, &zero);
+}
+
+/* Global, since clocks are compared in many places, and it is rare. */
+__noinline int lose_clock(void)
+{
+	struct sched_counts *lost = get_counts();
+
+	if (lost)
+		bump(lost->lost_clock, 1);
+	return 0;
 }
 
 #define lose(what) \

@@ -18,15 +18,15 @@ volatile __u32 walk_mode SEC(".data") = WALK_BEGIN;
 volatile __u64 walk_number SEC(".data") = 0;
 volatile __u64 walk_clock SEC(".data") = 0; /* of the run queues, when the walk was at work */
 
-static __always_inline __u32 blame_now(struct task_struct *task)
+static __always_inline __u32 blame_now(struct task_struct *task, struct thread *thread, __u64 now)
 {
 	__u32 state = task_state(task);
 
 	if (task->exit_state)
 		return BLAME_COUNT;
-	if (task->on_cpu)
+	if (task_on_cpu(task))
 		return BLAME_ON_CPU;
-	return state && !task->sched_info.last_queued ? blame_of_sleep(task, state) : BLAME_RUNQUEUE;
+	return state && !task->sched_info.last_queued ? blame_of_sleep(task, thread, state, now) : BLAME_RUNQUEUE;
 }
 
 static __always_inline void begin_thread(struct task_struct *task, __u64 now)
@@ -37,10 +37,11 @@ static __always_inline void begin_thread(struct task_struct *task, __u64 now)
 		lose(lost_threads);
 		return;
 	}
-	thread->cgroup_id = cgroup_id_of(task);
-	thread->blame = blame_now(task);
-	thread->mark = thread->blame == BLAME_RUNQUEUE ? 0 :
-		thread->blame == BLAME_ON_CPU ? task->se.sum_exec_runtime : task->sched_info.run_delay;
+	thread->cgroup_id = task_cgroup_id(task);
+	__u32 blame = blame_now(task, thread, now);
+	thread->blame = (__u8)blame;
+	thread->mark = blame == BLAME_RUNQUEUE ? 0 :
+		blame == BLAME_ON_CPU ? task->se.sum_exec_runtime : task->sched_info.run_delay;
 	begin_counts(thread, task);
 	thread->since_ns = now;
 }

@@ -111,6 +111,8 @@ static int load(struct sched_state *state, const struct collector_env *env, char
 	state->skel = sched_bpf__open_opts(&options);
 	if (!state->skel)
 		return -errno;
+	for (uint32_t ns = 0; ns < sizeof(state->skel->rodata->short_buckets); ns++)
+		state->skel->rodata->short_buckets[ns] = (uint8_t)histogram_bucket(ns);
 	call_classes_fill((uint8_t(*)[SYSCALL_NR_MAX])state->skel->rodata->call_classes);
 	choose_programs(state);
 	int error = object_load(state->skel->obj, why, WHY_LEN);

@@ -106,6 +106,8 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 	/* These two share a map: the one that has the syscall hooks writes fallocate's bytes for the other. */
 	again[COLLECTOR_SYSCALL] = again[COLLECTOR_FSWRITE] = again[COLLECTOR_SYSCALL] || again[COLLECTOR_FSWRITE];
 
+	again[COLLECTOR_HOST] |= strcmp(old->textfile_directory, new->textfile_directory) != 0;
+
 	agent->env.config = new;
 	for (enum collector_id id = COLLECTOR_COUNT; id-- > 0;)
 		if (again[id])

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "series.h"
 #include "wire.h"
 
 #define UNKNOWN UINT64_MAX
@@ -288,6 +289,7 @@ struct snapshot {
 	struct event_section events;
 	struct cgroup_section cgroups;
 	struct process_section processes;
+	struct series_section series;
 };
 
 /* Copies what is in use (counts, not capacities), so that untouched pages stay untouched. */

@@ -15,6 +15,7 @@ extern const struct collector collector_fswrite;
 extern const struct collector collector_process;
 extern const struct collector collector_cgroup;
 extern const struct collector collector_unit;
+extern const struct collector collector_host;
 
 const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_CPU] = &collector_cpu,
@@ -29,5 +30,6 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_PROCESS] = &collector_process,
 	[COLLECTOR_CGROUP] = &collector_cgroup,
 	[COLLECTOR_UNIT] = &collector_unit,
+	[COLLECTOR_HOST] = &collector_host,
 };
 /* clang-format on */

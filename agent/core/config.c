@@ -37,6 +37,7 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 	[COLLECTOR_PROCESS] = "process",
 	[COLLECTOR_CGROUP] = "cgroup",
 	[COLLECTOR_UNIT] = "unit",
+	[COLLECTOR_HOST] = "host",
 };
 /* clang-format on */
 

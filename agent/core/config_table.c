@@ -36,9 +36,17 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_PROCESS, "process", "all processes"),
 	COLLECTOR(COLLECTOR_CGROUP, "cgroup", "names and limits of cgroups"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name"),
+	COLLECTOR(COLLECTOR_HOST, "host", "what else node_exporter serves, under its names"),
 };
 const struct section collectors_section = SECTION("collectors",
 	"What is measured; false switches one off, and with it every condition that reads it.", collector_settings);
+
+static const struct setting textfile_settings[] = {
+	{ .name = "directory", .type = VALUE_STRING, MEMBER(struct config, textfile_directory), .initial = TEXTFILE_DEFAULT,
+	  .help = "an absolute path, where it exists; \"\": none" },
+};
+const struct section textfile_section = SECTION("textfile",
+	"Files *.prom in the Prometheus text format whose series are served with the agent's own.", textfile_settings);
 
 #define PROTECTED(member_, count_) \
 	.type = VALUE_LIST, .offset = offsetof(struct config, protect.member_), .size = sizeof(((struct config *)0)->protect.member_[0]), \
@@ -65,6 +73,7 @@ static const struct setting config_settings[] = {
 	{ .name = "http", .type = VALUE_SECTION, .section = &http_section, .help = "the HTTP side" },
 	{ .name = "budget", .type = VALUE_SECTION, .section = &budget_section, .help = "what the agent may cost" },
 	{ .name = "collectors", .type = VALUE_SECTION, .section = &collectors_section, .help = "what is measured" },
+	{ .name = "textfile", .type = VALUE_SECTION, .section = &textfile_section, .help = "series out of files" },
 	{ .name = "protect", .type = VALUE_SECTION, .section = &protect_section, .help = "what is never touched" },
 	{ .name = "systemd_bus", .type = VALUE_STRING, MEMBER(struct config, systemd_bus), .initial = "",
 	  .help = "D-Bus address of systemd, such as unix:path=/run/dbus/system_bus_socket; \"\": the system bus" },

@@ -47,6 +47,7 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(processes);
 	size_t tail = offsetof(struct process_section, execs_total);
 	memcpy((char *)&to->processes + tail, (const char *)&from->processes + tail, sizeof(to->processes) - tail);
+	COPY_SECTION(series);
 }
 
 static int compare_pid(const void *key, const void *row)

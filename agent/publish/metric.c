@@ -5,11 +5,14 @@
 #include <errno.h>
 #include <math.h>
 
+#include "publish/metric_series.h"
+
 /* clang-format off */
 const struct metric_table *const metric_tables[] = {
 	&metrics_of_host,
 	&metrics_of_kernel,
 	&metrics_of_agent,
+	&metrics_of_series,
 	NULL,
 };
 /* clang-format on */
@@ -58,6 +61,14 @@ void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t 
 {
 	begin_family_once(sink);
 	sink->writer->sample(sink, labels, count, value, decimals);
+}
+
+void sink_real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+{
+	if (!sink->writer->real || (!isfinite(value) && !sink->writer->takes_infinite))
+		return;
+	begin_family_once(sink);
+	sink->writer->real(sink, labels, count, value);
 }
 
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
@@ -114,16 +125,33 @@ void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HIS
 	ret_below[HISTOGRAM_CLASSIC] = below;
 }
 
+const struct metric *metric_by_name(const char *name)
+{
+	for (const struct metric_table *const *table = metric_tables; *table; table++)
+		for (size_t i = 0; i < (*table)->count; i++)
+			if (strcmp((*table)->each[i].name, name) == 0)
+				return &(*table)->each[i];
+	return NULL;
+}
+
 void metrics_write(const struct metric_writer *writer, const struct metric_context *context, uint32_t sources, struct text *out)
 {
-	struct metric_sink sink = { .writer = writer, .out = out };
+	const struct metric_selection selection = { .sources = sources };
+	metrics_write_selected(writer, context, &selection, out);
+}
+
+void metrics_write_selected(const struct metric_writer *writer, const struct metric_context *context,
+	const struct metric_selection *selection, struct text *out)
+{
+	struct metric_sink sink = { .writer = writer, .out = out, .suffix = "" };
 	format_bounds(&sink);
+	series_index(context);
 
 	writer->begin(&sink, context);
 	for (const struct metric_table *const *table = metric_tables; *table; table++) {
 		for (size_t i = 0; i < (*table)->count; i++) {
 			const struct metric *metric = &(*table)->each[i];
-			if (sources && !(sources & 1u << metric->source))
+			if (!series_selects(selection, metric) || series_write_instead(metric, &sink))
 				continue;
 			sink.metric = metric;
 			sink.samples = 0;
@@ -132,6 +160,7 @@ void metrics_write(const struct metric_writer *writer, const struct metric_conte
 				writer->end_family(&sink);
 		}
 	}
+	series_write_rest(selection, &sink);
 	writer->end(&sink);
 	text_free(&sink.scratch);
 }
@@ -140,6 +169,7 @@ void metrics_print_reference(FILE *out)
 {
 	static const char *const types[] = {
 		[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram", [METRIC_UNTYPED] = "untyped",
+		[METRIC_SUMMARY] = "summary",
 	};
 
 	fputs("# Metrics\n\n"

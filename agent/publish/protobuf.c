@@ -12,7 +12,7 @@
 #include "exposition.pb-c.c"
 
 enum {
-	MAX_LABELS = 16,
+	MAX_LABELS = SERIES_MAX_LABELS,
 	TAG_METRIC = 4 << 3 | 2,
 	VARINT_MAX = 10,
 	/* Native bucket k ends at 2^(k/8) s, and ours at 2^(FIRST_EXP + i/8): k = i + this. */
@@ -107,13 +107,12 @@ static void append_metric(struct metric_sink *sink, const struct label *labels, 
 	append_packed(sink->out, &metric->base);
 }
 
-static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
+static void real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
 {
-	static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
 	Exposition__Metric metric = EXPOSITION__METRIC__INIT;
 	Exposition__Number number = EXPOSITION__NUMBER__INIT;
 
-	number.value = (double)value / powers[decimals];
+	number.value = value;
 	if (sink->metric->type == METRIC_COUNTER)
 		metric.counter = &number;
 	else if (sink->metric->type == METRIC_GAUGE)
@@ -121,6 +120,13 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 	else
 		metric.untyped = &number;
 	append_metric(sink, labels, count, &metric);
+}
+
+static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
+{
+	static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
+
+	real(sink, labels, count, (double)value / powers[decimals]);
 }
 
 /* Runs of buckets that are not empty; each count as the difference to the one before. */
@@ -202,7 +208,9 @@ const struct metric_writer protobuf_writer = {
 	.begin = begin,
 	.begin_family = begin_family,
 	.sample = sample,
+	.real = real,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end,
+	.takes_infinite = true,
 };

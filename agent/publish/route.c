@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
+#include "publish/metric_series.h"
 #include "publish/publish.h"
 
 #define TEXT_TYPE "text/plain; charset=utf-8"
@@ -86,29 +87,26 @@ enum exposition accept_exposition(const char *accept)
 	return best;
 }
 
-static int collect_filter(const struct request *request, uint32_t *ret_sources, const char **ret_unknown)
+static int collect_filter(const struct request *request, struct metric_selection *ret, const char **ret_unknown)
 {
-	uint32_t sources = 0;
+	*ret = (struct metric_selection){ 0 };
 	for (uint32_t i = 0; i < request->parameter_count; i++) {
 		if (strcmp(request->parameters[i].name, "collect[]") != 0)
 			continue;
-		int source = metric_source_by_name(request->parameters[i].value);
-		if (source < 0) {
+		if (metric_select(ret, request->parameters[i].value) < 0) {
 			*ret_unknown = request->parameters[i].value;
-			return source;
+			return -ENOENT;
 		}
-		sources |= 1u << source;
 	}
-	*ret_sources = sources;
 	return 0;
 }
 
 static void answer_prometheus(struct publisher *publisher, const struct request *request, uint64_t now_ns, int64_t wall_ns,
 	struct reply *reply)
 {
-	uint32_t sources;
+	struct metric_selection selection;
 	const char *unknown;
-	if (collect_filter(request, &sources, &unknown) < 0) {
+	if (collect_filter(request, &selection, &unknown) < 0) {
 		refuse(reply, 400, "no such collector", unknown);
 		return;
 	}
@@ -117,7 +115,7 @@ static void answer_prometheus(struct publisher *publisher, const struct request 
 	(void)publisher_refresh(publisher, now_ns); /* else the one before serves */
 	publisher_context(publisher, now_ns, &context);
 	enum exposition exposition = accept_exposition(request->accept);
-	metrics_write(expositions[exposition].writer, &context, sources, reply->body);
+	metrics_write_selected(expositions[exposition].writer, &context, &selection, reply->body);
 	reply->content_type = expositions[exposition].content_type;
 }
 

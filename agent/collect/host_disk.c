@@ -54,8 +54,8 @@ static const struct { const char *family; enum series_type type; double scale; }
 
 enum property {
 	DM_LV_LAYER, DM_LV_NAME, DM_NAME, DM_UUID, DM_VG_NAME, ID_ATA, ID_ATA_ROTATION_RATE_RPM, ID_ATA_WRITE_CACHE,
-	ID_ATA_WRITE_CACHE_ENABLED, ID_FS_TYPE, ID_FS_USAGE, ID_FS_UUID, ID_FS_VERSION, ID_MODEL, ID_PATH, ID_REVISION, ID_SERIAL,
-	ID_SERIAL_SHORT, ID_WWN, SCSI_IDENT_SERIAL, PROPERTIES,
+	ID_ATA_WRITE_CACHE_ENABLED, ID_FS_TYPE, ID_FS_USAGE, ID_FS_UUID, ID_FS_VERSION, ID_MODEL, ID_PATH, ID_REVISION,
+	ID_SERIAL_SHORT, ID_WWN, PROPERTIES,
 };
 
 static const char *const property_names[PROPERTIES] = {
@@ -63,8 +63,7 @@ static const char *const property_names[PROPERTIES] = {
 	[DM_VG_NAME] = "DM_VG_NAME", [ID_ATA] = "ID_ATA", [ID_ATA_ROTATION_RATE_RPM] = "ID_ATA_ROTATION_RATE_RPM",
 	[ID_ATA_WRITE_CACHE] = "ID_ATA_WRITE_CACHE", [ID_ATA_WRITE_CACHE_ENABLED] = "ID_ATA_WRITE_CACHE_ENABLED",
 	[ID_FS_TYPE] = "ID_FS_TYPE", [ID_FS_USAGE] = "ID_FS_USAGE", [ID_FS_UUID] = "ID_FS_UUID", [ID_FS_VERSION] = "ID_FS_VERSION",
-	[ID_MODEL] = "ID_MODEL", [ID_PATH] = "ID_PATH", [ID_REVISION] = "ID_REVISION", [ID_SERIAL] = "ID_SERIAL",
-	[ID_SERIAL_SHORT] = "ID_SERIAL_SHORT", [ID_WWN] = "ID_WWN", [SCSI_IDENT_SERIAL] = "SCSI_IDENT_SERIAL",
+	[ID_MODEL] = "ID_MODEL", [ID_PATH] = "ID_PATH", [ID_REVISION] = "ID_REVISION", [ID_SERIAL_SHORT] = "ID_SERIAL_SHORT", [ID_WWN] = "ID_WWN",
 };
 
 struct properties {
@@ -111,12 +110,8 @@ static void put_ata(struct host *host, const char *device, const struct properti
 
 static void put_info(struct host *host, const char *device, const char *major, const char *minor, const struct properties *p)
 {
-	const char *serial = p->each[SCSI_IDENT_SERIAL][0] ? p->each[SCSI_IDENT_SERIAL]
-			   : p->each[ID_SERIAL_SHORT][0]   ? p->each[ID_SERIAL_SHORT]
-							   : p->each[ID_SERIAL];
-
 	host_put(host, "node_disk_info", SERIES_GAUGE, 1, HOST_LABELS({ "device", device }, { "major", major }, { "minor", minor },
-		{ "model", p->each[ID_MODEL] }, { "path", p->each[ID_PATH] }, { "revision", p->each[ID_REVISION] }, { "serial", serial },
+		{ "model", p->each[ID_MODEL] }, { "path", p->each[ID_PATH] }, { "revision", p->each[ID_REVISION] }, { "serial", p->each[ID_SERIAL_SHORT] },
 		{ "wwn", p->each[ID_WWN] }));
 	if (p->each[ID_FS_TYPE][0])
 		host_put(host, "node_disk_filesystem_info", SERIES_GAUGE, 1, HOST_LABELS({ "device", device },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sensors of /sys/class/hwmon. A file's name says all: type, number, element ("temp2_crit"). Type and element give the family and its
- * unit by the table below, a sensor's own label its name.
+ * unit by the table below.
  */
 #include "collect/host.h"
 
@@ -127,17 +127,14 @@ static void put_sensors(struct host *host, int dir_fd, const char *chip)
 	(void)host_list(dir_fd, ".", &names);
 	for (uint32_t i = 0; i < names.count; i++) {
 		struct sensor_file file;
-		char text[64], path[64], label[64], sensor[64], plain[8];
-		if (!parse_name(names.each[i], &file) || strcmp(file.element, "label") == 0 ||
-		    host_text(dir_fd, names.each[i], text, sizeof(text)) < 0)
+		char text[128], path[64], sensor[64], plain[8];
+		if (!parse_name(names.each[i], &file) || host_text(dir_fd, names.each[i], text, sizeof(text)) < 0)
 			continue;
 		snprintf(sensor, sizeof(sensor), "%s%lu", file.type, file.number);
-		snprintf(path, sizeof(path), "%s%lu_label", file.type, file.number);
-		if (host_text(dir_fd, path, label, sizeof(label)) == 0) {
-			char cleaned[64];
-			clean(label, cleaned, sizeof(cleaned));
-			if (cleaned[0])
-				snprintf(sensor, sizeof(sensor), "%s", cleaned);
+		if (strcmp(file.element, "label") == 0) {
+			host_put(host, "node_hwmon_sensor_label", SERIES_GAUGE, 1,
+				HOST_LABELS({ "chip", chip }, { "label", text }, { "sensor", sensor }));
+			continue;
 		}
 		if (strcmp(file.type, "vrm") == 0 || strcmp(file.type, "beep_enable") == 0 || strcmp(file.type, "update_interval") == 0) {
 			put_single(host, chip, sensor, file.type, text);

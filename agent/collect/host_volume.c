@@ -301,13 +301,15 @@ static bool put_by_ioctl(struct host *host, const char *uuid)
 	return false;
 }
 
-static void put_btrfs(struct host *host, int dir_fd, const char *uuid)
+static void put_btrfs(struct host *host, int dir_fd, const char *name)
 {
 	static const char *const kinds[] = { "data", "metadata", "system" };
-	char label[256], path[NAME_LEN + 24];
+	char label[256], path[NAME_LEN + 24], uuid[NAME_LEN];
 	struct host_names devices;
 	double value;
 
+	if (host_text(dir_fd, "metadata_uuid", uuid, sizeof(uuid)) < 0 || !uuid[0]) /* since 5.0 */
+		snprintf(uuid, sizeof(uuid), "%s", name);
 	(void)host_text(dir_fd, "label", label, sizeof(label));
 	host_put(host, "node_btrfs_info", SERIES_GAUGE, 1, HOST_LABELS({ "label", label }, { "uuid", uuid }));
 	if (host_number(dir_fd, "allocation/global_rsv_size", &value) == 0)

@@ -57,6 +57,7 @@ void host_run(struct host *host, enum series_source source, uint64_t now_ns, cha
 {
 	const struct host_reader *reader = &host_readers[source];
 	uint64_t started = clock_boot_ns();
+	host->now_ns = now_ns;
 	host_gather_reset(host->out, reader->help);
 	int error = reader->read(host);
 
@@ -272,8 +273,7 @@ static int host_open(const struct collector_env *env, struct collector_status *s
 	path_of(env->sys_fd, slow_room.sys, sizeof(slow_room.sys));
 	snprintf(slow_room.textfile_directory, sizeof(slow_room.textfile_directory), "%s", env->config->textfile_directory);
 
-	/* Asked at once: it has answered when the first tick comes. */
-	ask(state, clock_boot_ns());
+	/* The worker is started by the first tick: it inherits our memory, which is smallest when all collectors have opened. */
 	status->state = COLLECTOR_UP;
 	*ret_state = state;
 	return 0;

@@ -33,7 +33,11 @@ struct host {
 	const struct snapshot *snap;     /* the rows that others measured in this tick; NULL in the worker */
 	const char *textfile_directory;  /* "" = none */
 	struct host_gather *out;
+	uint64_t now_ns;                 /* boot time of this reading */
+	uint64_t mounts_ns;              /* of `mounts`, the text of mountinfo that host_read_filesystem() keeps for a while */
+	size_t mounts_length;
 	char buffer[PROCFS_BUFFER];      /* of host_read() */
+	char mounts[PROCFS_BUFFER];
 };
 
 struct host_reader {

@@ -15,6 +15,8 @@
 #include "collect/host.h"
 #include "collect/mount.h"
 
+#define KEEP_MOUNTS_NS (5 * NSEC_PER_SEC)
+
 static bool is_hidden_type(const char *type)
 {
 	static const char *const types[] = {
@@ -113,12 +115,26 @@ static bool seen_again(struct span rest, const struct mount *mount)
 	return false;
 }
 
+/* The kernel takes its mount lock and formats every line for each reading: what is mounted is asked every five seconds. */
+static int read_mounts(struct host *host, struct span *ret)
+{
+	if (!host->mounts_ns || host->now_ns >= host->mounts_ns + KEEP_MOUNTS_NS) {
+		ssize_t length = procfs_read_at(host->proc_fd, "1/mountinfo", host->mounts, sizeof(host->mounts));
+		if (length < 0)
+			length = procfs_read_at(host->proc_fd, "self/mountinfo", host->mounts, sizeof(host->mounts));
+		if (length < 0)
+			return (int)length;
+		host->mounts_length = (size_t)length;
+		host->mounts_ns = host->now_ns;
+	}
+	*ret = (struct span){ host->mounts, host->mounts + host->mounts_length };
+	return 0;
+}
+
 int host_read_filesystem(struct host *host)
 {
 	struct span text, line;
-	int error = host_lines(host, host->proc_fd, "1/mountinfo", &text);
-	if (error)
-		error = host_lines(host, host->proc_fd, "self/mountinfo", &text);
+	int error = read_mounts(host, &text);
 	if (error)
 		return error;
 

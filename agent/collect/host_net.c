@@ -26,7 +26,7 @@ int host_read_netdev(struct host *host)
 		return -EINVAL;
 
 	while (span_line(&text, &line)) {
-		char name[64], path[128];
+		char name[64];
 		uint64_t value;
 		const char *colon = line.end;
 		while (colon > line.at && colon[-1] != ':') /* a name may hold colons, too */
@@ -39,10 +39,6 @@ int host_read_netdev(struct host *host)
 		line.at = colon;
 		for (size_t i = 0; i < HOST_COUNT(counters) && span_next_number(&line, &value); i++)
 			host_put(host, counters[i], SERIES_COUNTER, (double)value, HOST_LABELS({ "device", name }));
-		snprintf(path, sizeof(path), "class/net/%s/statistics/rx_nohandler", name);
-		double dropped;
-		if (host_number(host->sys_fd, path, &dropped) == 0)
-			host_put(host, "node_network_receive_nohandler_total", SERIES_COUNTER, dropped, HOST_LABELS({ "device", name }));
 	}
 	return 0;
 }
@@ -73,7 +69,7 @@ static void put_device(struct host *host, int dir_fd, const char *name)
 	enum { ADDRESS, BROADCAST, DUPLEX, IFALIAS, OPERSTATE, TEXTS };
 	static const char *const files[TEXTS] = { "address", "broadcast", "duplex", "ifalias", "operstate" };
 	char texts[TEXTS][256];
-	double speed;
+	double speed, dropped;
 
 	host_put_files(host, dir_fd, device_files, HOST_COUNT(device_files), HOST_LABELS({ "device", name }));
 	for (int i = 0; i < TEXTS; i++)
@@ -82,6 +78,9 @@ static void put_device(struct host *host, int dir_fd, const char *name)
 		{ "broadcast", texts[BROADCAST] }, { "device", name }, { "duplex", texts[DUPLEX] }, { "ifalias", texts[IFALIAS] },
 		{ "operstate", texts[OPERSTATE] }));
 	host_put(host, "node_network_up", SERIES_GAUGE, strcmp(texts[OPERSTATE], "up") == 0, HOST_LABELS({ "device", name }));
+	/* Of netdev, but not in /proc/net/dev; and the loopback is left out there. */
+	if (strcmp(name, "lo") != 0 && host_number(dir_fd, "statistics/rx_nohandler", &dropped) == 0)
+		host_put(host, "node_network_receive_nohandler_total", SERIES_COUNTER, dropped, HOST_LABELS({ "device", name }));
 	/* -1 is "not known": absent here, where node_exporter shows -125000. */
 	if (host_number(dir_fd, "speed", &speed) == 0 && speed >= 0 && speed < 4294967295.0)
 		host_put(host, "node_network_speed_bytes", SERIES_GAUGE, speed * 125000, HOST_LABELS({ "device", name }));

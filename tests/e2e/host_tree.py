@@ -27,7 +27,7 @@ def network(name, index, **more):
                 carrier_down_count=3 + index, carrier_up_count=4 + index, dev_id=f"0x{0x20 + index:x}", dev_port=0, dormant=1, duplex="full", flags="0x1303",
                 ifalias="", ifindex=index, iflink=index + 40, link_mode=1, mtu=1400 + index, name_assign_type=2, netdev_group=index + 10,
                 operstate="up", phys_port_id="", phys_port_name="", phys_switch_id="", speed=1000 * index, tx_queue_len=500 + index, type=1)
-    return files(f"sys/class/net/{name}", **(each | more))
+    return files(f"sys/class/net/{name}", **(each | more)) | files(f"sys/class/net/{name}/statistics", rx_nohandler=90 + index)
 
 
 def tree():

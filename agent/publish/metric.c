@@ -145,7 +145,7 @@ void metrics_write_selected(const struct metric_writer *writer, const struct met
 {
 	struct metric_sink sink = { .writer = writer, .out = out, .suffix = "" };
 	format_bounds(&sink);
-	series_index(context);
+	series_index(context, selection);
 
 	writer->begin(&sink, context);
 	for (const struct metric_table *const *table = metric_tables; *table; table++) {
@@ -160,7 +160,7 @@ void metrics_write_selected(const struct metric_writer *writer, const struct met
 				writer->end_family(&sink);
 		}
 	}
-	series_write_rest(selection, &sink);
+	series_write_rest(&sink);
 	writer->end(&sink);
 	text_free(&sink.scratch);
 }

@@ -18,6 +18,7 @@ struct entry {
 
 /* Of one snapshot; rebuilt for every writing, since each is of another or of other freshness. */
 static struct {
+	const struct metric_selection *selection;
 	uint32_t count;
 	uint16_t slots[SLOTS];       /* index + 1 */
 	struct entry each[MAX_INDEXED];
@@ -61,18 +62,21 @@ static void index_blocks(const struct snapshot *snap, bool of_textfile)
 	struct series_cursor blocks = series_begin(&snap->series), families;
 
 	for (const struct series_block *block; (block = series_next_block(&blocks, &families));) {
-		struct entry entry = { .source = (uint8_t)block->source };
+		struct entry entry = { 0 };
 		if ((block->source == SERIES_TEXTFILE) != of_textfile || !is_fresh(snap, block))
 			continue;
 		for (const struct series_family *family; (family = series_next_family(&families, &entry.name, &entry.help, &entry.samples));) {
+			/* Theirs counts it among netdev's; the file stands with netclass'. */
+			entry.source = strcmp(entry.name, "node_network_receive_nohandler_total") == 0 ? SERIES_NETDEV : (uint8_t)block->source;
 			entry.type = family->type;
 			add(&entry);
 		}
 	}
 }
 
-void series_index(const struct metric_context *context)
+void series_index(const struct metric_context *context, const struct metric_selection *selection)
 {
+	indexed.selection = selection;
 	memset(indexed.slots, 0, sizeof(indexed.slots));
 	indexed.count = 0;
 	if (!context->snap || !context_fresh(context, context->snap->boot_ns))
@@ -141,13 +145,17 @@ bool series_write_instead(const struct metric *metric, struct metric_sink *sink)
 	return true;
 }
 
-void series_write_rest(const struct metric_selection *selection, struct metric_sink *sink)
+static bool is_selected(uint32_t source)
 {
-	bool all = (!selection->sources && !selection->series) || selection->sources & 1u << COLLECTOR_HOST;
+	const struct metric_selection *selection = indexed.selection;
+	return (!selection->sources && !selection->series) || selection->sources & 1u << COLLECTOR_HOST || selection->series >> source & 1;
+}
 
+void series_write_rest(struct metric_sink *sink)
+{
 	for (uint32_t i = 0; i < indexed.count; i++) {
 		struct entry *entry = &indexed.each[i];
-		if (!entry->written && (all || selection->series >> entry->source & 1) &&
+		if (!entry->written && is_selected(entry->source) &&
 		    (entry->source != SERIES_TEXTFILE || !metric_by_name(entry->name)))
 			write_entry(entry, sink);
 	}
@@ -168,7 +176,7 @@ bool series_selects(const struct metric_selection *selection, const struct metri
 {
 	if (!selection->sources && !selection->series)
 		return true;
-	if (selection->sources & 1u << metric->source)
+	if (selection->sources & 1u << metric->source || (selection->series && metric->source == COLLECTOR_HOST))
 		return true;
 	for (size_t i = 0; selection->series && i < sizeof(parts) / sizeof(parts[0]); i++)
 		if (strncmp(metric->name, parts[i].prefix, strlen(parts[i].prefix)) == 0)
@@ -207,6 +215,8 @@ static void emit_readings(const struct metric *metric, const struct metric_conte
 	struct series_cursor blocks = series_begin(&context->snap->series), families;
 	for (const struct series_block *block; (block = series_next_block(&blocks, &families));) {
 		struct label label = { "collector", series_source_names[block->source] };
+		if (!is_selected(block->source))
+			continue;
 		if (of_success)
 			sink_sample(sink, &label, 1, block->success && is_fresh(context->snap, block), 0);
 		else
@@ -214,6 +224,8 @@ static void emit_readings(const struct metric *metric, const struct metric_conte
 	}
 	for (size_t i = 0; i < sizeof(done_by) / sizeof(done_by[0]); i++) {
 		struct label label = { "collector", series_source_names[done_by[i].source] };
+		if (!is_selected(done_by[i].source))
+			continue;
 		if (of_success)
 			sink_sample(sink, &label, 1, context_collecting(context, done_by[i].collector), 0);
 		else

@@ -18,10 +18,10 @@ struct metric_selection {
 int metric_select(struct metric_selection *selection, const char *name);
 
 /* For metrics_write_selected() alone. */
-void series_index(const struct metric_context *context);
+void series_index(const struct metric_context *context, const struct metric_selection *selection);
 bool series_selects(const struct metric_selection *selection, const struct metric *metric);
 bool series_write_instead(const struct metric *metric, struct metric_sink *sink); /* false: the snapshot has no such family */
-void series_write_rest(const struct metric_selection *selection, struct metric_sink *sink);
+void series_write_rest(struct metric_sink *sink);
 
 void metrics_write_selected(const struct metric_writer *writer, const struct metric_context *context,
 	const struct metric_selection *selection, struct text *out);

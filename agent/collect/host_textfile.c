@@ -166,7 +166,9 @@ static bool take_file(struct textfile_room *room, int dir_fd, const char *direct
 	for (int i = 0; i < ATTEMPTS && length == -EAGAIN; i++)
 		length = read_whole(dir_fd, name, room->text, &about);
 	if (length < 0)
-		snprintf(fault.text, sizeof(fault.text), "%s", length == -EAGAIN ? "it changes while it is read" : strerror((int)-length));
+		snprintf(fault.text, sizeof(fault.text), "%s", length == -EAGAIN	? "it changes while it is read"
+							: length == -EINVAL	? "not a regular file"
+										: strerror((int)-length));
 	if (length < 0 || textfile_parse(room->parser, room->text, (size_t)length, check_sample, merge, &fault) < 0) {
 		forget_added(merge, types_before);
 		log_once(room, place, path, &fault);

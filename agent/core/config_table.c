@@ -42,8 +42,8 @@ const struct section collectors_section = SECTION("collectors",
 	"What is measured; false switches one off, and with it every condition that reads it.", collector_settings);
 
 static const struct setting textfile_settings[] = {
-	{ .name = "directory", .type = VALUE_STRING, MEMBER(struct config, textfile_directory), .initial = TEXTFILE_DEFAULT,
-	  .help = "an absolute path, where it exists; \"\": none" },
+	{ .name = "directory", .type = VALUE_PATH, MEMBER(struct config, textfile_directory), .initial = TEXTFILE_DEFAULT,
+	  .help = "whose files are taken, where it exists; \"\": none" },
 };
 const struct section textfile_section = SECTION("textfile",
 	"Files *.prom in the Prometheus text format whose series are served with the agent's own.", textfile_settings);

@@ -174,7 +174,8 @@ static void find_blocks(const struct series_section *section, const struct serie
 {
 	struct series_cursor blocks = series_begin(section), families;
 
-	memset(ret, 0, SERIES_SOURCE_COUNT * sizeof(ret[0]));
+	for (uint32_t source = 0; source < SERIES_SOURCE_COUNT; source++)
+		ret[source] = NULL;
 	for (const struct series_block *block; (block = series_next_block(&blocks, &families));)
 		ret[block->source] = block;
 }

@@ -12,12 +12,24 @@ static bool all_digits(const char *text)
 	return *text && text[strspn(text, "0123456789")] == '\0';
 }
 
+/* nvme\d+n\d+p\d+ */
+static bool is_nvme_partition(const char *name)
+{
+	static const char *const words[] = { "nvme", "n", "p" };
+
+	for (size_t i = 0; i < HOST_COUNT(words); i++) {
+		size_t length = strlen(words[i]), digits;
+		if (strncmp(name, words[i], length) != 0 || !(digits = strspn(name + length, "0123456789")))
+			return false;
+		name += length + digits;
+	}
+	return !*name;
+}
+
 /* ^(ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$ */
 static bool is_left_out(const char *name)
 {
 	static const char *const prefixes[] = { "ram", "loop", "fd" }, *const disks[] = { "hd", "sd", "vd", "xvd" };
-	unsigned int controller, space;
-	int at = 0;
 
 	for (size_t i = 0; i < HOST_COUNT(prefixes); i++)
 		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0 && all_digits(name + strlen(prefixes[i])))
@@ -27,7 +39,7 @@ static bool is_left_out(const char *name)
 		if (strncmp(name, disks[i], length) == 0 && name[length] >= 'a' && name[length] <= 'z' && all_digits(name + length + 1))
 			return true;
 	}
-	return sscanf(name, "nvme%un%up%n", &controller, &space, &at) == 2 && at && all_digits(name + at);
+	return is_nvme_partition(name);
 }
 
 static const struct { const char *family; enum series_type type; double scale; } figures[] = {

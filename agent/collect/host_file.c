@@ -163,7 +163,7 @@ uint32_t host_put_files(struct host *host, int dir_fd, const struct host_file *f
 	uint32_t found = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		double value;
+		double value = 0;
 		if (host_number(dir_fd, files[i].path, &value) < 0)
 			continue;
 		host_put(host, files[i].family, files[i].type, files[i].scale != 0 ? value * files[i].scale : value, labels, label_count);

@@ -33,15 +33,29 @@ static bool has(const struct span *line, const char *what)
 	return count_in(line, what) > 0;
 }
 
+/* The last "[3/2]" or "(1234/5678)" of a line, by its bracket. */
+static bool find_pair(const struct span *line, char bracket, uint64_t *ret_left, uint64_t *ret_right)
+{
+	bool found = false;
+
+	for (const char *at = line->at; at < line->end; at++) {
+		const char *end = memchr(at, bracket == '(' ? ')' : ']', (size_t)(line->end - at));
+		const char *slash = end ? memchr(at, '/', (size_t)(end - at)) : NULL;
+		struct span left = { at + 1, slash }, right = { slash ? slash + 1 : NULL, end };
+		found |= *at == bracket && slash && span_number(&left, ret_left) && span_number(&right, ret_right);
+	}
+	return found;
+}
+
 /* "… [3/2] [UU_]": how many it should have, and has. */
 static bool parse_members(const struct span *line, struct array *ret)
 {
-	char text[256];
-	span_copy(line, text, sizeof(text));
-	for (char *at = text; (at = strchr(at, '[')); at++)
-		if (sscanf(at, "[%u/%u] [", &ret->required, &ret->active) == 2)
-			return true;
-	return false;
+	uint64_t required, active;
+	if (!find_pair(line, '[', &required, &active) || required > UINT32_MAX || active > UINT32_MAX)
+		return false;
+	ret->required = (uint32_t)required;
+	ret->active = (uint32_t)active;
+	return true;
 }
 
 /* "(1234/5678)" of a line of progress; what waits for its turn has done nothing. */
@@ -50,19 +64,13 @@ static void parse_progress(const struct span *line, struct array *ret)
 	static const struct { const char *word, *state; } activities[] = {
 		{ "recovery", "recovering" }, { "resync", "resync" }, { "check", "check" },
 	};
-	char text[256];
+	uint64_t done, all;
 
 	for (size_t i = 0; i < HOST_COUNT(activities); i++) {
 		if (!has(line, activities[i].word))
 			continue;
 		ret->state = activities[i].state;
-		ret->synced = 0;
-		span_copy(line, text, sizeof(text));
-		for (char *at = text; (at = strchr(at, '(')); at++) {
-			unsigned long long done, all;
-			if (sscanf(at, "(%llu/%llu)", &done, &all) == 2)
-				ret->synced = done;
-		}
+		ret->synced = find_pair(line, '(', &done, &all) ? done : 0;
 		return;
 	}
 }

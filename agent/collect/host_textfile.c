@@ -156,7 +156,7 @@ static bool take_file(struct textfile_room *room, int dir_fd, const char *direct
 	struct merge *merge = &room->merge;
 	struct textfile_fault fault = { 0 };
 	char path[PATH_LEN + NAME_LEN];
-	struct stat about;
+	struct stat about = { 0 };
 	ssize_t length = -EAGAIN;
 	uint32_t types_before = merge->type_count;
 

@@ -215,7 +215,7 @@ static bool read_type(struct textfile_parser *parser, struct span *line, struct 
 
 static bool read_comment(struct textfile_parser *parser, struct span *line)
 {
-	struct span keyword, name;
+	struct span keyword, name = { line->at, line->at };
 
 	if (!span_word(line, &keyword) || (!span_is(&keyword, "HELP") && !span_is(&keyword, "TYPE")))
 		return true;
@@ -367,7 +367,7 @@ static bool fits_family(struct textfile_parser *parser, const struct family *fam
 
 static bool read_sample(struct textfile_parser *parser, struct span *line, textfile_take *take, void *opaque)
 {
-	struct span name, word;
+	struct span name = { line->at, line->at }, word;
 
 	if (!read_name(parser, line, &name) || !read_labels(parser, line))
 		return false;

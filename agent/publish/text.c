@@ -75,7 +75,8 @@ void text_real(struct text *text, double value)
 		return;
 	}
 	if (value == trunc(value) && fabs(value) < exact) {
-		text_append(text, "-", signbit(value) && value != 0);
+		if (value < 0)
+			text_append(text, "-", 1);
 		text_u64(text, (uint64_t)fabs(value));
 		return;
 	}

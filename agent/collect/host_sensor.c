@@ -48,7 +48,7 @@ static void put_throttles(struct host *host, int dir_fd, char (*cores)[40], uint
 
 int host_read_cpu(struct host *host)
 {
-	char (*cores)[40] = calloc(2 * HOST_MAX_ENTRIES, sizeof(*cores)), (*packages)[40] = cores + HOST_MAX_ENTRIES;
+	char (*cores)[40] = calloc(2 * HOST_MAX_ENTRIES, sizeof(*cores)); /* and behind them the packages */
 	uint32_t core_count = 0, package_count = 0;
 	struct host_names names;
 
@@ -61,7 +61,7 @@ int host_read_cpu(struct host *host)
 		int dir_fd = number_behind(names.each[i], "cpu") ? host_open_dir(host->sys_fd, path) : -ENOENT;
 		if (dir_fd < 0)
 			continue;
-		put_throttles(host, dir_fd, cores, &core_count, packages, &package_count);
+		put_throttles(host, dir_fd, cores, &core_count, cores + HOST_MAX_ENTRIES, &package_count);
 		close(dir_fd);
 	}
 	host_names_free(&names);

@@ -175,7 +175,8 @@ void metrics_print_reference(FILE *out)
 	fputs("# Metrics\n\n"
 	      "Made from the metric tables in `agent/publish`; a test keeps this page equal to them. Names that begin with `node_` are\n"
 	      "node_exporter's, with its labels, types and meaning. The last column is the name for `/metrics?collect[]=NAME`. A number\n"
-	      "that is unknown on this host, or whose source has not answered for three intervals, is absent.\n\n"
+	      "that is unknown on this host, or whose source has not answered for three intervals, is absent. The families of node_exporter that\n"
+	      "are named as they are read (each line of /proc/meminfo, each sensor) stand in [node_exporter.md](node_exporter.md).\n\n"
 	      "| name | type | unit | what | collector |\n|---|---|---|---|---|\n",
 	      out);
 	for (const struct metric_table *const *table = metric_tables; *table; table++) {

@@ -6,6 +6,8 @@
 #include "collect_bench.h"
 
 #include <math.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include "collect/host.h"
 #include "publish/metric_series.h"
@@ -158,6 +160,40 @@ static void the_worker_adds_the_slow_ones(void **given)
 	text_free(&out);
 }
 
+/* The only child: the worker. */
+static pid_t worker_of_ours(void)
+{
+	char text[64];
+	bench_read("/proc/thread-self/children", text, sizeof(text));
+	return (pid_t)strtol(text, NULL, 10);
+}
+
+static void a_reader_that_hangs_is_set_aside(void **given)
+{
+	struct bench *bench = *given;
+	bench_say(bench, "sys/class/thermal/thermal_zone3/type", "acpi\n");
+	bench_say(bench, "sys/class/thermal/thermal_zone3/temp", "1000\n");
+	assert_int_equal(bench_open(bench, &collector_host), 0);
+	assert_int_equal(bench_tick(bench, 0, true), 0);
+	pid_t first = worker_of_ours();
+	assert_true(first > 0);
+	assert_int_equal(kill(first, SIGSTOP), 0);
+
+	/* It is given five seconds; the time is the test's, so nobody waits. It may have answered once before it was stopped. */
+	assert_int_equal(bench_tick(bench, 11 * NSEC_PER_SEC, true), 0);
+	assert_int_equal(bench_tick(bench, 11 * NSEC_PER_SEC, true), 0);
+	assert_int_equal(bench->status.state, COLLECTOR_DEGRADED);
+	assert_non_null(strstr(bench->status.why, "did not answer within 5 s"));
+	pid_t second = 0;
+	for (int i = 0; i < 1000 && (second == 0 || second == first); i++) {
+		usleep(1000);
+		assert_int_equal(bench_tick(bench, 11 * NSEC_PER_SEC, true), 0);
+		(void)waitpid(first, NULL, WNOHANG);
+		second = worker_of_ours();
+	}
+	assert_true(second > 0 && second != first);
+}
+
 static int print(const char *root, const char *textfiles)
 {
 	struct snapshot *snap = calloc(1, sizeof(*snap));
@@ -188,6 +224,7 @@ int main(int count, char **words)
 		cmocka_unit_test_setup_teardown(bytes_that_lie_about_their_size_end_the_walk, bench_make, bench_drop),
 		cmocka_unit_test_setup_teardown(what_finds_no_room_is_counted, bench_make, bench_drop),
 		cmocka_unit_test_setup_teardown(the_worker_adds_the_slow_ones, bench_make, bench_drop),
+		cmocka_unit_test_setup_teardown(a_reader_that_hangs_is_set_aside, bench_make, bench_drop),
 	};
 	if (count >= 3 && strcmp(words[1], "print") == 0)
 		return print(words[2], count > 3 ? words[3] : "");

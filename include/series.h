@@ -52,7 +52,7 @@ struct series_block {
 	uint32_t size;               /* of the block, with this head */
 	uint32_t source;
 	uint64_t measured_ns, fresh_for_ns, took_ns;
-	bool success;                /* node_scrape_collector_success */
+	uint8_t success;             /* node_scrape_collector_success; no bool: the bytes may be anything */
 };
 
 /* Followed by name and help, each with its NUL. */

@@ -218,7 +218,7 @@ static void emit_readings(const struct metric *metric, const struct metric_conte
 		if (!is_selected(block->source))
 			continue;
 		if (of_success)
-			sink_sample(sink, &label, 1, block->success && is_fresh(context->snap, block), 0);
+			sink_sample(sink, &label, 1, block->success == 1 && is_fresh(context->snap, block), 0);
 		else
 			sink_sample(sink, &label, 1, block->took_ns, 9);
 	}

@@ -208,6 +208,10 @@ def beside(bench):
     unanswered = [name for name in ASKED_FOR if name not in ours.types and name in after.types and not is_otherwise((name, frozenset()), OTHERWISE)]
     bench.ok("rules and dashboards find what they ask for", not unanswered, unanswered)
 
+    body = agent.get("/metrics", {"Accept": "application/openmetrics-text; version=1.0.0"})[2].decode()
+    types = re.findall(r"^# TYPE (\S+) (\S+)$", body, re.M)
+    bench.ok("OpenMetrics has each family once, and all of them", len({name for name, _ in types}) == len(types) >= len(families), len(types))
+
     # As a job that names collectors asks both.
     for names in (["meminfo", "netdev"], ["loadavg", "stat", "time"], ["diskstats", "filesystem", "cpu", "pressure"], ["textfile", "netclass"]):
         query = "/metrics?" + "&".join(f"collect[]={name}" for name in names)

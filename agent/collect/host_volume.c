@@ -236,10 +236,13 @@ static void put_allocation(struct host *host, int dir_fd, const char *uuid, cons
 	host_names_free(&names);
 }
 
-static void format_uuid(const uint8_t *bytes, char ret[33])
+enum { UUID_LEN = 37 };
+
+static void format_uuid(const uint8_t *bytes, char ret[UUID_LEN])
 {
+	char *at = ret;
 	for (int i = 0; i < 16; i++)
-		snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+		at += snprintf(at, 4, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", bytes[i]);
 }
 
 static void put_btrfs_device(struct host *host, int fd, const char *uuid, const struct btrfs_ioctl_dev_info_args *info)
@@ -249,7 +252,7 @@ static void put_btrfs_device(struct host *host, int fd, const char *uuid, const 
 		{ BTRFS_DEV_STAT_CORRUPTION_ERRS, "corruption" }, { BTRFS_DEV_STAT_GENERATION_ERRS, "generation" },
 	};
 	struct btrfs_ioctl_get_dev_stats stats = { .devid = info->devid, .nr_items = BTRFS_DEV_STAT_VALUES_MAX };
-	char device_uuid[33], path[BTRFS_DEVICE_PATH_NAME_MAX + 1];
+	char device_uuid[UUID_LEN], path[BTRFS_DEVICE_PATH_NAME_MAX + 1];
 
 	format_uuid(info->uuid, device_uuid);
 	snprintf(path, sizeof(path), "%s", (const char *)info->path);
@@ -264,17 +267,12 @@ static void put_btrfs_device(struct host *host, int fd, const char *uuid, const 
 			HOST_LABELS({ "btrfs_dev_uuid", device_uuid }, { "device", device }, { "type", errors[i].type }, { "uuid", uuid }));
 }
 
-/* Where the filesystem is mounted it says more by ioctl than sysfs does. Its UUID in the ioctl's form: without dashes. */
+/* Where the filesystem is mounted it says more by ioctl than sysfs does. */
 static bool put_by_ioctl(struct host *host, const char *uuid)
 {
 	struct span text, line;
-	char plain[40], found[33];
-	size_t length = 0;
+	char found[UUID_LEN];
 
-	for (const char *at = uuid; *at && length + 1 < sizeof(plain); at++)
-		if (*at != '-')
-			plain[length++] = *at;
-	plain[length] = '\0';
 	if (host_lines(host, host->proc_fd, "1/mountinfo", &text) < 0)
 		return false;
 	while (span_line(&text, &line)) {
@@ -285,7 +283,7 @@ static bool put_by_ioctl(struct host *host, const char *uuid)
 		int fd = openat(host->root_fd, mount.mountpoint[1] ? mount.mountpoint + 1 : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		bool ours = fd >= 0 && ioctl(fd, BTRFS_IOC_FS_INFO, &about) == 0;
 		format_uuid(about.fsid, found);
-		ours = ours && strcmp(found, plain) == 0;
+		ours = ours && strcmp(found, uuid) == 0;
 		for (uint64_t id = 0, seen = 0; ours && id <= about.max_id && id < 4096 && seen < about.num_devices; id++) {
 			struct btrfs_ioctl_dev_info_args info = { .devid = id };
 			if (ioctl(fd, BTRFS_IOC_DEV_INFO, &info) < 0)

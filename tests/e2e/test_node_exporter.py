@@ -5,6 +5,7 @@ served here, too, with the same names, labels, types and values. What differs st
 docs/node_exporter.md holds the same lists.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -255,6 +256,40 @@ def tree(bench):
             bench.ok(f"the made-up host has {name}", False)
 
 
+def btrfs(bench):
+    """A real one, mounted: both ask it by ioctl for its devices."""
+    if missing_peer(bench):
+        return
+    if not shutil.which("mkfs.btrfs"):
+        bench.skip("a mounted Btrfs", "btrfs-progs is not installed")
+        return
+    root, image = Path(bench.dir, "root"), Path(bench.dir, "image")
+    (root / "proc/1").mkdir(parents=True)
+    (root / "sys").symlink_to("/sys")
+    (root / "place").mkdir()
+    image.touch()
+    os.truncate(image, 128 << 20)
+    subprocess.run(["mkfs.btrfs", "-q", image], stdout=subprocess.DEVNULL, check=True)
+    if subprocess.run(["mount", "-o", "loop", image, root / "place"], stderr=subprocess.DEVNULL, check=False).returncode:
+        bench.skip("a mounted Btrfs", "this kernel has none")
+        return
+    bench.stack.callback(subprocess.run, ["umount", "-l", root / "place"], check=False)
+    line = next(line for line in Path("/proc/self/mountinfo").read_text().splitlines() if line.split()[4] == str(root / "place"))
+    device = line.split(" - ")[1].split()[1]
+    (root / "proc/1/mountinfo").write_text(line.replace(str(root / "place"), "/place") + "\n")
+    (root / "proc/1/mounts").write_text(f"{device} /place btrfs rw 0 0\n")
+    peer = Peer(bench, "--collector.disable-defaults", "--collector.btrfs", f"--path.procfs={root}/proc", f"--path.rootfs={root}")
+    theirs = peer.scrape()
+    done = subprocess.run([harness.BUILD / "tests/unit/test_host", "print", root], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60, check=True)
+    ours = Exposition(done.stdout.decode())
+    wanted = {key for key in theirs.values if key[0].startswith("node_btrfs_")}
+    bench.ok("it says errors by device", any(name == "node_btrfs_device_errors_total" for name, _ in wanted), shown(wanted))
+    bench.ok("the same series", wanted == {key for key in ours.values if key[0].startswith("node_btrfs_")},
+             shown(wanted ^ {key for key in ours.values if key[0].startswith("node_btrfs_")}))
+    wrong = [(key[0], dict(key[1]), theirs.values[key], ours.values[key]) for key in wanted & set(ours.values) if not near(theirs.values[key], ours.values[key])]
+    bench.ok("with the same values", not wrong, wrong[:4])
+
+
 def host_tree_sources():
     return {"arp", "bcache", "bonding", "btrfs", "conntrack", "cpu", "cpufreq", "diskstats", "dmi", "edac", "entropy", "fibrechannel", "filefd", "hwmon", "infiniband",
             "ipvs", "mdadm", "meminfo", "netclass", "netdev", "netstat", "nfs", "nfsd", "nvme", "os", "powersupplyclass", "rapl", "schedstat", "sockstat", "softnet",
@@ -322,4 +357,4 @@ def textfiles(bench):
 
 
 if __name__ == "__main__":
-    harness.main(beside, tree, textfiles)
+    harness.main(beside, tree, btrfs, textfiles)

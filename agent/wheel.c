@@ -131,6 +131,8 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 	for (size_t i = 0; i < sizeof(sharing) / sizeof(sharing[0]); i++)
 		reopen_together(again, sharing[i]);
 
+	again[COLLECTOR_HOST] |= strcmp(old->textfile_directory, new->textfile_directory) != 0;
+
 	agent->env.config = new;
 	for (enum collector_id id = COLLECTOR_COUNT; id-- > 0;)
 		if (again[id])

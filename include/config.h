@@ -40,8 +40,10 @@ enum collector_id {
 	COLLECTOR_SCHED,
 	COLLECTOR_IRQ,
 	COLLECTOR_UNIT,
+	COLLECTOR_HOST,
 	COLLECTOR_COUNT,
 };
+#define TEXTFILE_DEFAULT "/var/lib/prometheus/node-exporter" /* where Debian's node_exporter looks */
 extern const char *const collector_names[COLLECTOR_COUNT];
 
 /* How the HTTP side is reached, in the shape and the words of Prometheus' web configuration. */
@@ -85,6 +87,7 @@ struct config {
 	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */
 	char publisher_user[NAME_LEN];     /* "nodemend"; falls back to nobody where it does not exist */
 	uint32_t max_processes_shown;      /* per-process series in the outputs */
+	char textfile_directory[PATH_LEN]; /* "" = none */
 	struct protection protect;
 	uint32_t policy_count;
 	struct policy policies[MAX_POLICIES];

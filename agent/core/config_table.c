@@ -67,9 +67,17 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_SCHED, "sched", "where the time of threads goes, waits for a CPU, who preempted whom (BPF)"),
 	COLLECTOR(COLLECTOR_IRQ, "irq", "time in soft interrupts and in device handlers (BPF)"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name"),
+	COLLECTOR(COLLECTOR_HOST, "host", "what else node_exporter serves, under its names"),
 };
 const struct section collectors_section = SECTION("collectors",
 	"What is measured; false switches one off, and with it every condition that reads it.", collector_settings);
+
+static const struct setting textfile_settings[] = {
+	{ .name = "directory", .type = VALUE_PATH, MEMBER(struct config, textfile_directory), .initial = TEXTFILE_DEFAULT,
+	  .help = "whose files are taken, where it exists; \"\": none" },
+};
+const struct section textfile_section = SECTION("textfile",
+	"Files *.prom in the Prometheus text format whose series are served with the agent's own.", textfile_settings);
 
 #define PROTECTED(member_, count_) \
 	.type = VALUE_LIST, .offset = offsetof(struct config, protect.member_), .size = sizeof(((struct config *)0)->protect.member_[0]), \
@@ -97,6 +105,7 @@ static const struct setting config_settings[] = {
 	{ .name = "budget", .type = VALUE_SECTION, .section = &budget_section, .help = "what the agent may cost" },
 	{ .name = "usage_record", .type = VALUE_SECTION, .section = &usage_record_section, .help = "when a living process is told of" },
 	{ .name = "collectors", .type = VALUE_SECTION, .section = &collectors_section, .help = "what is measured" },
+	{ .name = "textfile", .type = VALUE_SECTION, .section = &textfile_section, .help = "series out of files" },
 	{ .name = "protect", .type = VALUE_SECTION, .section = &protect_section, .help = "what is never touched" },
 	{ .name = "host_root", .type = VALUE_PATH, MEMBER(struct config, host_root), .initial = "/",
 	  .help = "where the node's files are seen from here, such as /host in a container: the runtimes' state is looked for below it" },

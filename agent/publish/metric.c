@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "collector.h"
+#include "publish/metric_series.h"
 
 /* clang-format off */
 const struct metric_table *const metric_tables[] = {
@@ -28,6 +29,7 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_cost,
 	&metrics_of_agent,
 	&metrics_of_outputs,
+	&metrics_of_series,
 	NULL,
 };
 /* clang-format on */
@@ -87,6 +89,14 @@ void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t 
 	sink->exemplar = NULL;
 }
 
+void sink_real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+{
+	if (!sink->writer->real || (!isfinite(value) && !sink->writer->takes_infinite))
+		return;
+	begin_family_once(sink);
+	sink->writer->real(sink, labels, count, value);
+}
+
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
 {
 	begin_family_once(sink);
@@ -141,16 +151,33 @@ void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HIS
 	ret_below[HISTOGRAM_CLASSIC] = below;
 }
 
+const struct metric *metric_by_name(const char *name)
+{
+	for (const struct metric_table *const *table = metric_tables; *table; table++)
+		for (size_t i = 0; i < (*table)->count; i++)
+			if (strcmp((*table)->each[i].name, name) == 0)
+				return &(*table)->each[i];
+	return NULL;
+}
+
 void metrics_write(const struct metric_writer *writer, const struct metric_context *context, uint32_t sources, struct text *out)
 {
-	struct metric_sink sink = { .writer = writer, .out = out, .context = context };
+	const struct metric_selection selection = { .sources = sources };
+	metrics_write_selected(writer, context, &selection, out);
+}
+
+void metrics_write_selected(const struct metric_writer *writer, const struct metric_context *context,
+	const struct metric_selection *selection, struct text *out)
+{
+	struct metric_sink sink = { .writer = writer, .out = out, .context = context, .suffix = "" };
 	format_bounds(&sink);
+	series_index(context, selection);
 
 	writer->begin(&sink, context);
 	for (const struct metric_table *const *table = metric_tables; *table; table++) {
 		for (size_t i = 0; i < (*table)->count; i++) {
 			const struct metric *metric = &(*table)->each[i];
-			if (sources && !(sources & 1u << metric->source))
+			if (!series_selects(selection, metric) || series_write_instead(metric, &sink))
 				continue;
 			sink.metric = metric;
 			sink.samples = 0;
@@ -159,6 +186,7 @@ void metrics_write(const struct metric_writer *writer, const struct metric_conte
 				writer->end_family(&sink);
 		}
 	}
+	series_write_rest(&sink);
 	writer->end(&sink);
 	text_free(&sink.scratch);
 }
@@ -167,13 +195,14 @@ void metrics_print_reference(FILE *out)
 {
 	static const char *const types[] = {
 		[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram", [METRIC_INFO] = "info",
-		[METRIC_UNTYPED] = "untyped",
+		[METRIC_UNTYPED] = "untyped", [METRIC_SUMMARY] = "summary",
 	};
 
 	fputs("# Metrics\n\n"
 	      "Made from the metric tables in `agent/publish`; a test keeps this page equal to them. Names that begin with `node_` are\n"
 	      "node_exporter's, with its labels, types and meaning. The last column is the name for `/metrics?collect[]=NAME`. A number\n"
-	      "that is unknown on this host, or whose source has not answered for three intervals, is absent.\n\n"
+	      "that is unknown on this host, or whose source has not answered for three intervals, is absent. The families of node_exporter that\n"
+	      "are named as they are read (each line of /proc/meminfo, each sensor) stand in [node_exporter.md](node_exporter.md).\n\n"
 	      "| name | type | unit | what | collector |\n|---|---|---|---|---|\n",
 	      out);
 	for (const struct metric_table *const *table = metric_tables; *table; table++) {

@@ -9,7 +9,8 @@
 #include "publish/text.h"
 #include "publisher.h"
 
-enum { MAX_PARAMETERS = 16 };
+/* A job may name every collector of node_exporter, 45 of them. */
+enum { MAX_PARAMETERS = 64 };
 
 struct publisher {
 	const struct ring *ring;

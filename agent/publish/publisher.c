@@ -77,7 +77,7 @@ int publisher_refresh(struct publisher *publisher, uint64_t now_ns)
 
 	shown_choose(publisher->shown, publisher->snap, publisher->max_shown);
 	page_release(publisher->feed);
-	publisher->feed = metrics_page(publisher, EXPOSITION_JSON, 0, now_ns);
+	publisher->feed = metrics_page(publisher, EXPOSITION_JSON, &(struct metric_selection){ 0 }, now_ns);
 	return 1;
 }
 

@@ -2,6 +2,8 @@
 /* See text.h. */
 #include "publish/text.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
@@ -61,6 +63,29 @@ void text_decimal(struct text *text, uint64_t value, unsigned int decimals)
 	text_append(text, start, (size_t)(end - start) - decimals);
 	text_append(text, ".", 1);
 	text_append(text, end - decimals, decimals);
+}
+
+void text_real(struct text *text, double value)
+{
+	const double exact = 1ULL << 53; /* whole numbers below are themselves */
+	char buffer[32];
+
+	if (!isfinite(value)) {
+		text_string(text, isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+		return;
+	}
+	if (value == trunc(value) && fabs(value) < exact) {
+		if (value < 0)
+			text_append(text, "-", 1);
+		text_u64(text, (uint64_t)fabs(value));
+		return;
+	}
+	for (int digits = 15; digits <= 17; digits++) { /* 17 hold any double */
+		snprintf(buffer, sizeof(buffer), "%.*g", digits, value);
+		if (strtod(buffer, NULL) == value)
+			break;
+	}
+	text_string(text, buffer);
 }
 
 /* How many bytes the well-formed UTF-8 character at `at` has (RFC 3629: no surrogates, nothing overlong); 0 = it is none. */

@@ -188,7 +188,11 @@ static void what_is_wrong_is_refused(void **state)
 	expect(fixture, "GET", "/v1/incidents?since=yesterday", 400, NULL);
 	expect(fixture, "GET", "/v1/incidents?state=fine", 400, NULL);
 	expect(fixture, "GET", "/v1/actions?limit=0", 400, NULL);
-	expect(fixture, "GET", "/?1&2&3&4&5&6&7&8&9&10&11&12&13&14&15&16&17", 400, NULL);
+	/* One more than there is room for. */
+	expect(fixture, "GET",
+		"/?1&2&3&4&5&6&7&8&9&10&11&12&13&14&15&16&17&18&19&20&21&22&23&24&25&26&27&28&29&30&31&32&33&34&35&36&3"
+		"7&38&39&40&41&42&43&44&45&46&47&48&49&50&51&52&53&54&55&56&57&58&59&60&61&62&63&64&65",
+		400, NULL);
 	assert_int_equal(fixture->publisher.counters.rejected, 10);
 }
 

@@ -49,7 +49,7 @@ policies := $(sort $(wildcard remedies/policy.d/*.yaml))
 
 # --- flags ------------------------------------------------------------------------------------------------------------
 
-packages := libelf zlib libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libcjson yaml-0.1 libsystemd libmicrohttpd libcap libseccomp nettle libprotobuf-c
+packages := libelf zlib libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libcjson yaml-0.1 libsystemd libmicrohttpd libcap libseccomp nettle libprotobuf-c libpcre2-8
 includes := -iquote include -iquote agent -iquote . -iquote $(O)/gen
 # Debian keeps libnl's headers in a folder of their own.
 package-cflags := $(shell $(PKG_CONFIG) --cflags $(packages))

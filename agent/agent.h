@@ -7,6 +7,8 @@
 #ifndef NODEMEND_AGENT_H
 #define NODEMEND_AGENT_H
 
+#include <sys/un.h>
+
 #include "collector.h"
 #include "config.h"
 #include "core/worker.h"
@@ -74,6 +76,8 @@ struct agent {
 	struct control *control;
 	struct ring_writer ring;
 	int publisher_pid, publisher_fd, feed_fd;
+	int statsd_fd;                           /* -1 = none */
+	char statsd_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct sd_event_source *publisher_timer;
 	uint64_t publisher_started_ns, publisher_restarts, records_dropped;
 	uint32_t publisher_quick_deaths;         /* in a row */
@@ -120,6 +124,11 @@ int act_open(struct agent *agent);
 void act_close(struct agent *agent);
 void act_take_changes(struct agent *agent);              /* tells, keeps and dispatches what agent->changes holds, and empties it */
 void act_pump(struct agent *agent);                      /* sends what is ready, gives up what overstays */
+
+/* input.c: the StatsD socket; one that cannot be made is said and done without. */
+void input_open(struct agent *agent);
+void input_close(struct agent *agent);
+bool input_reopen(struct agent *agent, const struct config *old); /* true: the publisher's descriptor or bounds are not what they were */
 
 /* tell.c */
 int tell_open(struct agent *agent);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -50,6 +51,17 @@ static int open_feed(struct agent *agent)
 	return 0;
 }
 
+/* Before the publisher is there to read it: what it must hide, it knows before it shows anything. */
+static void tell_config(const struct config *config, int fd)
+{
+	struct publisher_message message = { .type = PUBLISHER_CONFIG };
+	memcpy(message.config.listen, config->listen, sizeof(message.config.listen));
+	memcpy(message.config.node, config->node, sizeof(message.config.node));
+	message.config.max_processes_shown = config->max_processes_shown;
+	message.config.mask = config->mask;
+	(void)send(fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL); /* the first into an empty queue */
+}
+
 static int spawn_publisher(struct agent *agent)
 {
 	int pair[2];
@@ -61,20 +73,32 @@ static int spawn_publisher(struct agent *agent)
 		(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* then what does not fit is sent a tick later */
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 
-	char shown[16];
-	snprintf(shown, sizeof(shown), "%u", agent->config->max_processes_shown);
+	tell_config(agent->config, pair[0]);
+
+	const struct config *config = agent->config;
+	char shown[16], format[16], level[16], series[16], age[24];
+	snprintf(shown, sizeof(shown), "%u", config->max_processes_shown);
+	snprintf(format, sizeof(format), "%d", config->log_format);
+	snprintf(level, sizeof(level), "%u", config->log_level);
+	snprintf(series, sizeof(series), "%u", config->statsd.max_series);
+	snprintf(age, sizeof(age), "%" PRIu64, config->statsd.max_age_ns);
 	char *const argv[] = { "nodemend", "publish", "--ring-fd", "3", "--event-fd", "4", "--feed-fd", "5", "--listen", agent->config->listen, "--node",
-			       agent->config->node, "--user", agent->config->publisher_user, "--processes", shown, NULL };
+			       agent->config->node, "--user", agent->config->publisher_user, "--processes", shown, "--log-format", format, "--log-level", level,
+			       "--statsd-series", series, "--statsd-age", age, agent->statsd_fd < 0 ? NULL : "--statsd-fd", "6", NULL };
+	int count = agent->statsd_fd < 0 ? 3 : 4;
 
 	/* Copies above the numbers that are to be filled, so that no dup2 overwrites a source. */
-	int from[3] = { fcntl(agent->ring.fd, F_DUPFD_CLOEXEC, 64), fcntl(pair[1], F_DUPFD_CLOEXEC, 64), fcntl(agent->feed_fd, F_DUPFD_CLOEXEC, 64) };
+	const int ours[4] = { agent->ring.fd, pair[1], agent->feed_fd, agent->statsd_fd };
+	int from[4];
+	for (int i = 0; i < count; i++)
+		from[i] = fcntl(ours[i], F_DUPFD_CLOEXEC, 64);
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < count; i++)
 		posix_spawn_file_actions_adddup2(&actions, from[i], 3 + i);
-	posix_spawn_file_actions_addclosefrom_np(&actions, 6);
+	posix_spawn_file_actions_addclosefrom_np(&actions, 3 + count);
 	sigset_t none, all;
 	sigemptyset(&none);
 	sigfillset(&all);
@@ -85,7 +109,7 @@ static int spawn_publisher(struct agent *agent)
 	int error = -posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < count; i++)
 		close(from[i]);
 	close(pair[1]);
 	if (error < 0) {
@@ -183,12 +207,14 @@ static void tell_message(struct agent *agent, const struct publisher_message *me
 void tell_incident(struct agent *agent, const struct incident *incident)
 {
 	struct publisher_message message = { .type = PUBLISHER_INCIDENT, .incident = *incident };
+	incident_mask(&message.incident);
 	tell_message(agent, &message);
 }
 
 void tell_action(struct agent *agent, const struct action *action)
 {
 	struct publisher_message message = { .type = PUBLISHER_ACTION, .action = *action };
+	action_mask(&message.action);
 	tell_message(agent, &message);
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "mask.h"
 #include "policy.h"
 
 /* By name, as doctor lists them; the same order as agent/collect/collect.c. */
@@ -29,6 +30,17 @@ enum collector_id {
 };
 extern const char *const collector_names[COLLECTOR_COUNT];
 
+/* StatsD lines over a unix datagram socket. */
+struct statsd_settings {
+	char socket[108];                  /* "" = none; as long as a unix socket's path may be */
+	char group[NAME_LEN];              /* "" = root's */
+	uint32_t mode, max_series;
+	uint64_t max_age_ns;
+};
+
+/* In the order of the words for them. */
+enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT_JOURNALD, LOG_FORMAT_COUNT };
+
 struct config {
 	char node[NAME_LEN];               /* never empty: the host's name where the file says nothing */
 	uint64_t interval_ns;
@@ -41,6 +53,10 @@ struct config {
 	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */
 	char publisher_user[NAME_LEN];     /* "nodemend"; falls back to nobody where it does not exist */
 	uint32_t max_processes_shown;      /* per-process series in the outputs */
+	struct statsd_settings statsd;
+	enum log_format log_format;
+	uint32_t log_level;                /* as syslog counts: 3 error, 4 warning, 6 info, 7 debug */
+	struct mask_rules mask;
 	struct protection protect;
 	uint32_t policy_count;
 	struct policy policies[MAX_POLICIES];

@@ -9,6 +9,8 @@
 
 #include <stdatomic.h>
 
+#include "config.h"
+#include "mask.h"
 #include "record.h"
 #include "snapshot.h"
 
@@ -43,7 +45,7 @@ struct publisher_message {
 	union {
 		struct incident incident;
 		struct action action;
-		struct { char listen[NAME_LEN], node[NAME_LEN]; uint32_t max_processes_shown; } config;
+		struct { char listen[NAME_LEN], node[NAME_LEN]; uint32_t max_processes_shown; struct mask_rules mask; } config;
 	};
 };
 
@@ -55,6 +57,11 @@ struct publisher_args {
 	const char *node;
 	const char *user;           /* to become; then no capabilities and a seccomp filter */
 	uint32_t max_processes_shown;
+	enum log_format log_format;
+	uint32_t log_level;
+	int statsd_fd;              /* the bound datagram socket; -1 = none */
+	uint32_t statsd_max_series;
+	uint64_t statsd_max_age_ns;
 };
 int publisher_run(const struct publisher_args *args);
 

@@ -6,7 +6,7 @@
 #include "core/value.h"
 
 extern const struct section config_section;                                              /* into struct config */
-extern const struct section http_section, budget_section, collectors_section, protect_section; /* likewise */
+extern const struct section http_section, budget_section, collectors_section, inputs_section, log_section, mask_section, protect_section, statsd_section; /* likewise */
 
 /* config.c: the reader that `policies` names. */
 void config_read_policies(struct reader *reader, const struct yaml_item *item, void *config);

@@ -104,24 +104,37 @@ void mark_hidden(struct marked *marked, size_t from, size_t to)
 		memset(marked->hidden + from, 1, to - from);
 }
 
-size_t word_end(const struct marked *marked, size_t from)
+static bool is_quote_at(const struct marked *marked, size_t at)
+{
+	return at < marked->length && (marked->text[at] == '"' || marked->text[at] == '\'');
+}
+
+size_t find_word(const struct marked *marked, size_t from, size_t *ret_start, size_t *ret_end)
 {
 	const char *text = marked->text;
-	size_t at = from;
-	char quote = '\0';
+	/* \" opens inside of a text that is quoted itself, and its like closes. */
+	size_t slash = from < marked->length && text[from] == '\\' && is_quote_at(marked, from + 1);
+	char quote = is_quote_at(marked, from + slash) ? text[from + slash] : '\0';
+	size_t at = quote ? from + slash + 1 : from;
 
-	if (at < marked->length && text[at] == '\\' && at + 1 < marked->length && (text[at + 1] == '"' || text[at + 1] == '\''))
-		at++; /* a quote inside of a quoted text: it is closed by its like */
-	bool escaped = at > from;
-	if (at < marked->length && (text[at] == '"' || text[at] == '\''))
-		quote = text[at++];
+	*ret_start = at;
 	for (; at < marked->length; at++) {
-		if (text[at] == '\\' && !escaped && quote && at + 1 < marked->length)
+		if (quote && text[at] == '\\' && at + 1 < marked->length) {
+			if (slash && text[at + 1] == quote)
+				break;
 			at++;
-		else if (quote ? text[at] == quote : (unsigned char)text[at] <= ' ')
+		} else if (quote ? text[at] == quote : (unsigned char)text[at] <= ' ') {
 			break;
+		}
 	}
-	return at < marked->length && quote ? at + 1 : at;
+	*ret_end = at < marked->length ? at : marked->length;
+	return at < marked->length && quote ? at + 1 + slash : *ret_end;
+}
+
+size_t word_end(const struct marked *marked, size_t from)
+{
+	size_t start, end;
+	return find_word(marked, from, &start, &end);
 }
 
 /* A secret that hides in nothing at all: no separator, nothing long. Most names are so, and cost one look. */

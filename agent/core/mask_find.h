@@ -12,7 +12,8 @@ struct marked {
 };
 
 void mark_hidden(struct marked *marked, size_t from, size_t to);
-/* Where the word at `from` ends: at a blank, or a quote that closes it. */
+/* The word at `from`: up to a blank, or what its quotes hold. Returns where it ends as a whole. */
+size_t find_word(const struct marked *marked, size_t from, size_t *ret_start, size_t *ret_end);
 size_t word_end(const struct marked *marked, size_t from);
 
 /* How sure a name makes it that its value is secret: weak ones ("key", "pass") only count before = or as an option. */

@@ -44,50 +44,69 @@ static size_t end_of_scheme(const struct marked *marked, size_t from, size_t end
 	return end;
 }
 
-static bool ends_with_cookie(const char *name, size_t length)
+/* The name before a separator. */
+struct name {
+	size_t from, to;
+	bool in_query;      /* ?name= or &name=: its value ends at the next & */
+	char quote;         /* 'name: value': one that stands before the name and closes behind the value; 0 = none */
+};
+
+static struct name name_before(const struct marked *marked, size_t separator)
 {
-	return length >= 6 && strncasecmp(name + length - 6, "cookie", 6) == 0;
+	const char *text = marked->text;
+	struct name name = { .to = separator };
+	while (text[separator] == ':' && name.to && text[name.to - 1] == ' ')
+		name.to--;
+	bool quoted = false;
+	for (; name.to && is_quote(text[name.to - 1]); name.to--)
+		quoted = true;
+	for (name.from = name.to; name.from && is_name_byte(text[name.from - 1]);)
+		name.from--;
+	char before = name.from ? text[name.from - 1] : '\0';
+	name.in_query = before == '?' || before == '&';
+	name.quote = !quoted && (before == '"' || before == '\'') ? before : '\0';
+	while (name.from < name.to && text[name.from] == '-')
+		name.from++;
+	return name;
 }
 
-/* A value of a query ends at its &; elsewhere a password may hold one. */
-static size_t value_end(const struct marked *marked, size_t from, bool in_query)
+static bool is_cookie(const struct marked *marked, const struct name *name)
 {
-	size_t end = word_end(marked, from);
-	for (size_t i = from; in_query && i < end; i++)
-		if (marked->text[i] == '&' || marked->text[i] == '#')
+	return name->to - name->from >= 6 && strncasecmp(marked->text + name->to - 6, "cookie", 6) == 0;
+}
+
+/* Up to where the value is hidden; `start` moves behind its quote. */
+static size_t value_end(const struct marked *marked, const struct name *name, size_t *start)
+{
+	const char *text = marked->text, *close;
+	size_t from = *start, end;
+	if (name->quote && (close = memchr(text + from, name->quote, marked->length - from)))
+		return (size_t)(close - text);
+	if (is_cookie(marked, name))
+		return marked->length;
+	(void)find_word(marked, from, start, &end);
+	/* A value of a query ends at its &; elsewhere a password may hold one. */
+	for (size_t i = from; name->in_query && i < end; i++)
+		if (text[i] == '&' || text[i] == '#')
 			return i;
-	return end;
+	return end_of_scheme(marked, *start, end);
 }
 
 static void look_at_separator(struct marked *marked, size_t separator)
 {
 	const char *text = marked->text;
 	bool colon = text[separator] == ':';
-	size_t name_end = separator, from = separator + 1;
-
-	while (colon && name_end && text[name_end - 1] == ' ')
-		name_end--;
-	while (name_end && is_quote(text[name_end - 1]))
-		name_end--;
-	size_t name = name_end;
-	while (name && is_name_byte(text[name - 1]))
-		name--;
-	bool in_query = name && (text[name - 1] == '?' || text[name - 1] == '&');
-	while (name < name_end && text[name] == '-')
-		name++;
-	enum secrecy secrecy = name_secrecy(text + name, name_end - name);
+	struct name name = name_before(marked, separator);
+	enum secrecy secrecy = name_secrecy(text + name.from, name.to - name.from);
 	if (secrecy == NOT_SECRET || (secrecy == WEAK_SECRET && colon))
 		return;
 
-	if (colon)
-		from = skip_blanks(marked, from);
+	size_t from = colon ? skip_blanks(marked, separator + 1) : separator + 1;
 	/* A key that is a path names where it lies. */
-	if (secrecy == WEAK_SECRET && from < marked->length && (text[from] == '/' || text[from] == '.'))
+	if (from >= marked->length || (secrecy == WEAK_SECRET && (text[from] == '/' || text[from] == '.')))
 		return;
-	size_t end = value_end(marked, from, in_query);
-	if (ends_with_cookie(text + name, name_end - name))
-		end = marked->length;
-	mark_hidden(marked, from, end_of_scheme(marked, from, end));
+	size_t end = value_end(marked, &name, &from);
+	mark_hidden(marked, from, end);
 }
 
 void find_values(struct marked *marked)
@@ -142,7 +161,7 @@ static void look_for_tool_option(struct marked *marked, const struct tool_option
 	if (end - word > size && option->attached)
 		hide_after(marked, word + size, end, option->after);
 	else if (end - word == size && option->next && next < marked->length)
-		hide_after(marked, next, word_end(marked, next), option->after);
+		hide_after(marked, next + is_quote(marked->text[next]), word_end(marked, next), option->after);
 }
 
 static bool is_tool(const struct marked *marked, size_t from, size_t end, const char *tool)
@@ -183,18 +202,23 @@ static void look_for_option(struct marked *marked, size_t word, size_t end)
 	for (size_t i = name; i < end; i++)
 		if (!is_name_byte(marked->text[i]))
 			return;
-	enum secrecy secrecy = name_secrecy(marked->text + name, end - name);
-	if (secrecy == SECRET || (secrecy == WEAK_SECRET && marked->text[next] != '/' && marked->text[next] != '.'))
-		mark_hidden(marked, next, word_end(marked, next));
+	/* `sort --key 2`, `tool --key file`: a key of its own is only one with =. */
+	if (is_word(marked, name, end, "key") || name_secrecy(marked->text + name, end - name) == NOT_SECRET)
+		return;
+	size_t from, to;
+	(void)find_word(marked, next, &from, &to);
+	mark_hidden(marked, from, to);
 }
 
 /* "bearer abcdefgh" without a name before it. */
 static void look_for_bearer(struct marked *marked, size_t word, size_t end)
 {
 	enum { SHORTEST_TOKEN = 8 }; /* "the bearer of news" */
-	size_t next = skip_blanks(marked, end);
-	if (is_word(marked, word, end, "bearer") && word_end(marked, next) - next >= SHORTEST_TOKEN)
-		mark_hidden(marked, next, word_end(marked, next));
+	size_t next = skip_blanks(marked, end), stop = next;
+	while (stop < marked->length && (unsigned char)marked->text[stop] > ' ' && !is_quote(marked->text[stop]))
+		stop++;
+	if (is_word(marked, word, end, "bearer") && stop - next >= SHORTEST_TOKEN)
+		mark_hidden(marked, next, stop);
 }
 
 void find_options(struct marked *marked)

@@ -49,8 +49,10 @@ static void print_section(const struct section *section, const char *title, FILE
 static void print_sections_in(const struct section *section, FILE *out)
 {
 	for (uint32_t i = 0; i < section->count; i++)
-		if (section->settings[i].type == VALUE_SECTION)
-			print_section(section->settings[i].section, section->settings[i].name, out);
+		if (section->settings[i].type == VALUE_SECTION) {
+			print_section(section->settings[i].section, section->settings[i].section->name, out);
+			print_sections_in(section->settings[i].section, out);
+		}
 }
 
 void config_print_reference(FILE *out)

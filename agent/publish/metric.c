@@ -5,18 +5,27 @@
 #include <errno.h>
 #include <math.h>
 
+#include "mask.h"
+
 /* clang-format off */
 const struct metric_table *const metric_tables[] = {
 	&metrics_of_host,
 	&metrics_of_kernel,
 	&metrics_of_agent,
+	&metrics_of_statsd,
+	NULL,
+};
+
+extern const struct metric_provider statsd_provider;
+const struct metric_provider *const metric_providers[] = {
+	&statsd_provider,
 	NULL,
 };
 /* clang-format on */
 
 const char *metric_source_name(uint32_t source)
 {
-	return source < COLLECTOR_COUNT ? collector_names[source] : "agent";
+	return source < COLLECTOR_COUNT ? collector_names[source] : source == METRIC_OF_AGENT ? "agent" : "statsd";
 }
 
 int metric_source_by_name(const char *name)
@@ -54,16 +63,68 @@ static void begin_family_once(struct metric_sink *sink)
 	sink->families++;
 }
 
+void sink_family(struct metric_sink *sink, const struct metric *family)
+{
+	sink->metric = family;
+	sink->samples = 0;
+}
+
+void sink_family_end(struct metric_sink *sink)
+{
+	if (sink->samples)
+		sink->writer->end_family(sink);
+}
+
+void sink_number(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+{
+	if (!isfinite(value))
+		return;
+	begin_family_once(sink);
+	sink->writer->number(sink, labels, count, value);
+}
+
+/* Labels with a secret in a value, copied. */
+struct hidden_labels {
+	struct label each[16];
+	uint32_t used;
+	char text[4][256];
+};
+
+/* Names of processes, units, devices and mounts are whoever's who chose them. Only with one of these marks can they say a secret. */
+static const struct label *hide_secrets(const struct label *labels, uint32_t count, struct hidden_labels *room)
+{
+	const struct label *shown = labels;
+	room->used = 0;
+	for (uint32_t i = 0; i < count && count <= 16; i++) {
+		if (!strpbrk(labels[i].value, "=@:"))
+			continue;
+		if (shown == labels) {
+			memcpy(room->each, labels, count * sizeof(*labels));
+			shown = room->each;
+		}
+		if (room->used == 4) {
+			room->each[i].value = "***";
+			continue;
+		}
+		char *text = room->text[room->used++];
+		mask_text(text, sizeof(room->text[0]), labels[i].value);
+		room->each[i].value = text;
+	}
+	return shown;
+}
+
 void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
 {
+	struct hidden_labels room;
 	begin_family_once(sink);
-	sink->writer->sample(sink, labels, count, value, decimals);
+	sink->writer->sample(sink, hide_secrets(labels, count, &room), count, value, decimals);
 }
 
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
 {
+	struct hidden_labels room;
 	begin_family_once(sink);
-	sink->writer->histogram(sink, labels, count, histogram);
+	sink->writer->histogram(sink, hide_secrets(labels, count, &room), count, histogram);
 }
 
 void sink_field(struct metric_sink *sink, const struct metric *metric, const struct label *labels, uint32_t count, const void *row)
@@ -125,13 +186,14 @@ void metrics_write(const struct metric_writer *writer, const struct metric_conte
 			const struct metric *metric = &(*table)->each[i];
 			if (sources && !(sources & 1u << metric->source))
 				continue;
-			sink.metric = metric;
-			sink.samples = 0;
+			sink_family(&sink, metric);
 			metric->emit(metric, context, &sink);
-			if (sink.samples)
-				writer->end_family(&sink);
+			sink_family_end(&sink);
 		}
 	}
+	for (const struct metric_provider *const *provider = metric_providers; *provider; provider++)
+		if (!sources || sources & 1u << (*provider)->source)
+			(*provider)->emit(context, &sink);
 	writer->end(&sink);
 	text_free(&sink.scratch);
 }

@@ -14,11 +14,12 @@
 #include "snapshot.h"
 
 struct records;
+struct statsd;
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_UNTYPED };
 
-/* `collect[]` names of doctor, and one more for what the agent says of itself. */
-enum { METRIC_OF_AGENT = COLLECTOR_COUNT, METRIC_SOURCES };
+/* `collect[]` names of doctor, one for what the agent says of itself, and one for what came in as StatsD. */
+enum { METRIC_OF_AGENT = COLLECTOR_COUNT, METRIC_OF_STATSD, METRIC_SOURCES };
 const char *metric_source_name(uint32_t source);
 int metric_source_by_name(const char *name); /* -ENOENT */
 
@@ -47,6 +48,7 @@ struct metric_context {
 	const struct shown *shown;
 	const struct records *records;
 	const struct publisher_counters *counters;
+	const struct statsd *statsd; /* NULL: not configured */
 };
 
 struct label {
@@ -61,6 +63,8 @@ struct metric_writer {
 	void (*begin_family)(struct metric_sink *sink);
 	/* value / 10^decimals */
 	void (*sample)(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
+	/* The same for a number that somebody else measured, finite and of either sign. */
+	void (*number)(struct metric_sink *sink, const struct label *labels, uint32_t count, double value);
 	void (*histogram)(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);
 	void (*end_family)(struct metric_sink *sink);
 	void (*end)(struct metric_sink *sink);
@@ -97,9 +101,25 @@ struct metric_table {
 	const struct metric *each;
 	size_t count;
 };
-extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_agent;
+extern const struct metric_table metrics_of_host, metrics_of_kernel, metrics_of_agent, metrics_of_statsd;
 /* All of them, in the order of the outputs; NULL ends the list. */
 extern const struct metric_table *const metric_tables[];
+
+/*
+ * Families whose names are known only when they are written: what applications send. A provider comes after the tables: for each
+ * family it calls sink_family with a row of its own (no emitter; name, unit and help stay until the family's end), then hands out
+ * the samples as any emitter does, and sink_family_end. The names are the provider's to keep valid and apart from each other's and
+ * the tables' (a counter's ends in _total); what it hands out as text may be hostile.
+ */
+struct metric_provider {
+	uint32_t source;
+	void (*emit)(const struct metric_context *context, struct metric_sink *sink);
+};
+extern const struct metric_provider *const metric_providers[]; /* NULL ends the list */
+void sink_family(struct metric_sink *sink, const struct metric *family);
+void sink_family_end(struct metric_sink *sink);
+/* What is not finite is left out. */
+void sink_number(struct metric_sink *sink, const struct label *labels, uint32_t count, double value);
 
 /* For emitters. */
 bool context_fresh(const struct metric_context *context, uint64_t measured_ns);

@@ -62,15 +62,26 @@ static void append_labels(struct text *out, const struct label *labels, uint32_t
 	}
 }
 
+static void begin_sample(struct metric_sink *sink, const struct label *labels, uint32_t count)
+{
+	text_string(sink->out, sink->metric->name);
+	append_labels(sink->out, labels, count);
+	text_append(sink->out, "} ", count ? 2 : 0);
+	text_append(sink->out, " ", count ? 0 : 1);
+}
+
 static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
 {
-	struct text *out = sink->out;
-	text_string(out, sink->metric->name);
-	append_labels(out, labels, count);
-	text_append(out, "} ", count ? 2 : 0);
-	text_append(out, " ", count ? 0 : 1);
-	text_decimal(out, value, decimals);
-	text_append(out, "\n", 1);
+	begin_sample(sink, labels, count);
+	text_decimal(sink->out, value, decimals);
+	text_append(sink->out, "\n", 1);
+}
+
+static void number(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+{
+	begin_sample(sink, labels, count);
+	text_number(sink->out, value);
+	text_append(sink->out, "\n", 1);
 }
 
 /* Repeats the `size` bytes at `from`, which lie in the same buffer: a reserve may move it. */
@@ -137,6 +148,7 @@ const struct metric_writer prometheus_writer = {
 	.begin = begin,
 	.begin_family = begin_family_prometheus,
 	.sample = sample,
+	.number = number,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end,
@@ -146,6 +158,7 @@ const struct metric_writer openmetrics_writer = {
 	.begin = begin,
 	.begin_family = begin_family_openmetrics,
 	.sample = sample,
+	.number = number,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end_openmetrics,

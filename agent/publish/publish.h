@@ -18,6 +18,7 @@ struct publisher {
 	struct records *records;
 	struct publisher_counters counters;
 	uint32_t max_shown;
+	struct statsd *statsd;             /* NULL: not configured */
 	struct text feed;                  /* the JSON feed of snap */
 	struct text page;                  /* the answer being made, reused */
 };

@@ -21,6 +21,7 @@
 #include "core/log.h"
 #include "publish/http.h"
 #include "publish/sandbox.h"
+#include "publish/statsd_input.h"
 
 #define RETRY_NS NSEC_PER_SEC             /* for a listening address that is taken */
 #define LOOK_FIRST_NS (2 * NSEC_PER_MSEC) /* a tick is published about so long after its boot_ns */
@@ -36,6 +37,8 @@ struct loop {
 	struct http *http;
 	bool listen_failed;               /* said already */
 	uint64_t retry_ns, look_ns, expected_ns;
+	struct statsd_input statsd;
+	uint64_t statsd_ns;               /* when the StatsD socket has its next turn; UINT64_MAX: there is none */
 	int epoll_fd;
 	struct publisher_message message;
 };
@@ -50,6 +53,7 @@ void publisher_context(const struct publisher *publisher, uint64_t now_ns, struc
 		.shown = publisher->shown,
 		.records = publisher->records,
 		.counters = &publisher->counters,
+		.statsd = publisher->statsd,
 	};
 }
 
@@ -162,6 +166,7 @@ static void take_config(struct loop *loop)
 {
 	char listen[NAME_LEN];
 	snprintf(listen, sizeof(listen), "%.*s", NAME_LEN - 1, loop->message.config.listen);
+	mask_use(&loop->message.config.mask);
 	loop->publisher.max_shown = loop->message.config.max_processes_shown;
 	if (strcmp(listen, loop->listen) == 0)
 		return;
@@ -250,7 +255,7 @@ static int milliseconds_until(uint64_t next_ns, uint64_t now_ns)
 
 static uint64_t wake_ns(const struct loop *loop, uint64_t now_ns)
 {
-	uint64_t next = loop->look_ns;
+	uint64_t next = loop->look_ns < loop->statsd_ns ? loop->look_ns : loop->statsd_ns;
 	if (!loop->http && *loop->listen && loop->retry_ns < next)
 		next = loop->retry_ns;
 	if (loop->http) {
@@ -270,6 +275,8 @@ static int run(struct loop *loop)
 		told = loop->publisher.seq ? loop->publisher.seq : told;
 		if (loop->http)
 			http_run(loop->http, now_ns);
+		if (loop->statsd.statsd)
+			loop->statsd_ns = statsd_input_run(&loop->statsd, clock_boot_ns());
 
 		struct epoll_event events[4];
 		int count = epoll_wait(loop->epoll_fd, events, 4, milliseconds_until(wake_ns(loop, now_ns), now_ns));
@@ -278,6 +285,8 @@ static int run(struct loop *loop)
 		for (int i = 0; i < count; i++)
 			if (events[i].data.fd == loop->args->event_fd && take_messages(loop))
 				return 0;
+			else if (loop->statsd.statsd && events[i].data.fd == loop->statsd.fd)
+				statsd_input_ready(&loop->statsd);
 	}
 }
 
@@ -304,7 +313,14 @@ static int open_loop(struct loop *loop)
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = loop->args->event_fd };
 	if (loop->epoll_fd < 0 || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->args->event_fd, &event) < 0)
 		return -errno;
-	return 0;
+
+	const struct publisher_args *args = loop->args;
+	loop->statsd_ns = UINT64_MAX;
+	if (args->statsd_fd < 0)
+		return 0;
+	error = statsd_input_open(&loop->statsd, args->statsd_fd, loop->epoll_fd, args->statsd_max_series, args->statsd_max_age_ns);
+	publisher->statsd = loop->statsd.statsd;
+	return error;
 }
 
 /* A terminal's ^C goes to the whole group, but it is the agent who says when it is over. */
@@ -345,7 +361,8 @@ int publisher_run(const struct publisher_args *args)
 	prctl(PR_SET_NAME, "nm-publisher");
 	settle_signals();
 	umask(022);
-	sandbox_close_others((const int[]){ args->ring_fd, args->event_fd, args->feed_dir_fd }, 3);
+	log_open(args->log_format, args->log_level); /* no socket is opened behind the wall */
+	sandbox_close_others((const int[]){ args->ring_fd, args->event_fd, args->feed_dir_fd, args->statsd_fd, log_fd() }, 5);
 
 	loop->args = args;
 	int error = open_loop(loop);
@@ -353,6 +370,8 @@ int publisher_run(const struct publisher_args *args)
 		log_error("publisher: cannot open what the agent gave it: %s", strerror(-error));
 		return 1;
 	}
+	if (take_messages(loop)) /* what is to be hidden waits there */
+		return 0;
 	serve(loop, clock_boot_ns()); /* a port below 1024 needs what is given up next */
 	if (go_behind_the_wall(args) < 0)
 		return 1;

@@ -31,6 +31,8 @@ void mask_use(const struct mask_rules *rules);
 size_t mask_text(char *out, size_t size, const char *in);
 /* The same in place. */
 void mask_in_place(char *text, size_t size);
+/* Whether the user has patterns: then any text may hold a secret, and no quick look can tell that it does not. */
+bool mask_has_patterns(void);
 /* Whether the value of something called this is a secret. */
 bool mask_is_secret_name(const char *name);
 

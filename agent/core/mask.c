@@ -195,6 +195,11 @@ void mask_in_place(char *text, size_t size)
 	mask_text(text, size, copy);
 }
 
+bool mask_has_patterns(void)
+{
+	return user.rules.pattern_count > 0;
+}
+
 bool mask_is_secret_name(const char *name)
 {
 	return name_secrecy(name, strlen(name)) != NOT_SECRET;

@@ -83,32 +83,33 @@ void sink_number(struct metric_sink *sink, const struct label *labels, uint32_t 
 	sink->writer->number(sink, labels, count, value);
 }
 
-/* Labels with a secret in a value, copied. */
+/* Labels with a secret in a value, copied. More than two in one sample have never been seen. */
+enum { HIDDEN_MAX = 4 };
 struct hidden_labels {
 	struct label each[16];
 	uint32_t used;
-	char text[4][256];
+	char text[HIDDEN_MAX + 1][PATH_LEN]; /* the last one is for trying */
 };
 
 /* Names of processes, units, devices and mounts are whoever's who chose them. Only with one of these marks can they say a secret. */
 static const struct label *hide_secrets(const struct label *labels, uint32_t count, struct hidden_labels *room)
 {
 	const struct label *shown = labels;
+	bool any = mask_has_patterns();
 	room->used = 0;
 	for (uint32_t i = 0; i < count && count <= 16; i++) {
-		if (!strpbrk(labels[i].value, "=@:"))
+		char *text = room->text[room->used];
+		if (!strpbrk(labels[i].value, "=@:") && !any)
+			continue;
+		mask_text(text, sizeof(room->text[0]), labels[i].value);
+		if (strcmp(text, labels[i].value) == 0)
 			continue;
 		if (shown == labels) {
 			memcpy(room->each, labels, count * sizeof(*labels));
 			shown = room->each;
 		}
-		if (room->used == 4) {
-			room->each[i].value = "***";
-			continue;
-		}
-		char *text = room->text[room->used++];
-		mask_text(text, sizeof(room->text[0]), labels[i].value);
-		room->each[i].value = text;
+		room->each[i].value = room->used < HIDDEN_MAX ? text : "***";
+		room->used += room->used < HIDDEN_MAX;
 	}
 	return shown;
 }

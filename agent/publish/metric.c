@@ -75,12 +75,12 @@ void sink_family_end(struct metric_sink *sink)
 		sink->writer->end_family(sink);
 }
 
-void sink_number(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+void sink_real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
 {
 	if (!isfinite(value))
 		return;
 	begin_family_once(sink);
-	sink->writer->number(sink, labels, count, value);
+	sink->writer->real(sink, labels, count, value);
 }
 
 /* Labels with a secret in a value, copied. More than two in one sample have never been seen. */

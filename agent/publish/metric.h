@@ -64,7 +64,7 @@ struct metric_writer {
 	/* value / 10^decimals */
 	void (*sample)(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
 	/* The same for a number that somebody else measured, finite and of either sign. */
-	void (*number)(struct metric_sink *sink, const struct label *labels, uint32_t count, double value);
+	void (*real)(struct metric_sink *sink, const struct label *labels, uint32_t count, double value);
 	void (*histogram)(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);
 	void (*end_family)(struct metric_sink *sink);
 	void (*end)(struct metric_sink *sink);
@@ -119,7 +119,7 @@ extern const struct metric_provider *const metric_providers[]; /* NULL ends the 
 void sink_family(struct metric_sink *sink, const struct metric *family);
 void sink_family_end(struct metric_sink *sink);
 /* What is not finite is left out. */
-void sink_number(struct metric_sink *sink, const struct label *labels, uint32_t count, double value);
+void sink_real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value);
 
 /* For emitters. */
 bool context_fresh(const struct metric_context *context, uint64_t measured_ns);

@@ -49,7 +49,7 @@ static void emit_series(const struct statsd *statsd, enum statsd_type type, cons
 	if (type == STATSD_TIMER)
 		sink_histogram(sink, labels, count, statsd_histogram(statsd, series));
 	else
-		sink_number(sink, labels, count, type == STATSD_SET ? statsd_distinct(statsd, series) : series->value);
+		sink_real(sink, labels, count, type == STATSD_SET ? statsd_distinct(statsd, series) : series->value);
 }
 
 static void emit_statsd(const struct metric_context *context, struct metric_sink *sink)

@@ -77,10 +77,10 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 	text_append(sink->out, "\n", 1);
 }
 
-static void number(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+static void real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
 {
 	begin_sample(sink, labels, count);
-	text_number(sink->out, value);
+	text_real(sink->out, value);
 	text_append(sink->out, "\n", 1);
 }
 
@@ -148,7 +148,7 @@ const struct metric_writer prometheus_writer = {
 	.begin = begin,
 	.begin_family = begin_family_prometheus,
 	.sample = sample,
-	.number = number,
+	.real = real,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end,
@@ -158,7 +158,7 @@ const struct metric_writer openmetrics_writer = {
 	.begin = begin,
 	.begin_family = begin_family_openmetrics,
 	.sample = sample,
-	.number = number,
+	.real = real,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end_openmetrics,

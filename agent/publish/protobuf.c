@@ -107,7 +107,7 @@ static void append_metric(struct metric_sink *sink, const struct label *labels, 
 	append_packed(sink->out, &metric->base);
 }
 
-static void number(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+static void real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
 {
 	Exposition__Metric metric = EXPOSITION__METRIC__INIT;
 	Exposition__Number message = EXPOSITION__NUMBER__INIT;
@@ -125,7 +125,7 @@ static void number(struct metric_sink *sink, const struct label *labels, uint32_
 static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
 {
 	static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
-	number(sink, labels, count, (double)value / powers[decimals]);
+	real(sink, labels, count, (double)value / powers[decimals]);
 }
 
 /* Runs of buckets that are not empty; each count as the difference to the one before. */
@@ -207,7 +207,7 @@ const struct metric_writer protobuf_writer = {
 	.begin = begin,
 	.begin_family = begin_family,
 	.sample = sample,
-	.number = number,
+	.real = real,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end,

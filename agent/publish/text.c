@@ -66,7 +66,7 @@ void text_decimal(struct text *text, uint64_t value, unsigned int decimals)
 	text_append(text, end - decimals, decimals);
 }
 
-void text_number(struct text *text, double value)
+void text_real(struct text *text, double value)
 {
 	char buffer[32];
 	int length = snprintf(buffer, sizeof(buffer), "%.15g", value);

@@ -177,8 +177,8 @@ def journal_has_fields(bench, container, agent):
     found = container.run("journalctl", "--no-pager", "-o", "cat", f"NODEMEND_INCIDENT={action['incident']}")[1]
     bench.ok("journalctl finds an incident by its id", action["incident"] in found and "mending" in found, found[:300])
     container.run("systemctl", "restart", "systemd-journald.service")
-    container.run("/opt/nodemend", "pause", "after journald")
-    container.run("/opt/nodemend", "resume")
+    container.run("env", "LD_LIBRARY_PATH=/opt/lib", "/opt/nodemend", "pause", "after journald")
+    container.run("env", "LD_LIBRARY_PATH=/opt/lib", "/opt/nodemend", "resume")
     bench.ok("journald may start anew", wait_for("the line", lambda: [row for row in journal_entries(container) if "after journald" in row["MESSAGE"]
                                                                       and row.get("_TRANSPORT") == "journal"], 20))
 

@@ -15,11 +15,12 @@
 
 struct output_page;
 struct records;
+struct statsd;
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INFO, METRIC_UNTYPED, METRIC_SUMMARY };
 
-/* `collect[]` names of doctor, and one more for what the agent says of itself. */
-enum { METRIC_OF_AGENT = COLLECTOR_COUNT, METRIC_SOURCES };
+/* `collect[]` names of doctor, one for what the agent says of itself, and one for what came in as StatsD. */
+enum { METRIC_OF_AGENT = COLLECTOR_COUNT, METRIC_OF_STATSD, METRIC_SOURCES };
 const char *metric_source_name(uint32_t source);
 int metric_source_by_name(const char *name); /* -ENOENT */
 
@@ -52,6 +53,7 @@ struct metric_context {
 	const struct records *records;
 	const struct publisher_counters *counters; /* NULL: not in this process */
 	const struct output_page *outputs;         /* NULL: none */
+	const struct statsd *statsd;               /* NULL: not configured, or not in this process */
 };
 
 struct label {
@@ -135,9 +137,24 @@ extern const struct metric_table metrics_of_cost;
 extern const struct metric_table metrics_of_kernel;
 extern const struct metric_table metrics_of_outputs;
 extern const struct metric_table metrics_of_series;
+extern const struct metric_table metrics_of_statsd;
 extern const struct metric_table metrics_of_agent;
 /* All of them, in the order of the outputs; NULL ends the list. */
 extern const struct metric_table *const metric_tables[];
+
+/*
+ * Families whose names are known only when they are written: what applications send. A provider comes after the tables: for each
+ * family it calls sink_family with a row of its own (no emitter; name, unit and help stay until the family's end), then hands out
+ * the samples as any emitter does, and sink_family_end. The names are the provider's to keep valid and apart from each other's and
+ * the tables' (a counter's ends in _total); what it hands out as text may be hostile.
+ */
+struct metric_provider {
+	uint32_t source;
+	void (*emit)(const struct metric_context *context, struct metric_sink *sink);
+};
+extern const struct metric_provider *const metric_providers[]; /* NULL ends the list */
+void sink_family(struct metric_sink *sink, const struct metric *family);
+void sink_family_end(struct metric_sink *sink);
 
 /* For emitters. */
 bool context_fresh(const struct metric_context *context, uint64_t measured_ns);

@@ -145,6 +145,12 @@ bool series_write_instead(const struct metric *metric, struct metric_sink *sink)
 	return true;
 }
 
+bool series_has(const char *name)
+{
+	uint32_t slot;
+	return find(name, &slot);
+}
+
 static bool is_selected(uint32_t source)
 {
 	const struct metric_selection *selection = indexed.selection;

@@ -27,6 +27,7 @@ void series_index(const struct metric_context *context, const struct metric_sele
 bool series_selects(const struct metric_selection *selection, const struct metric *metric);
 bool series_write_instead(const struct metric *metric, struct metric_sink *sink); /* false: the snapshot has no such family */
 void series_write_rest(struct metric_sink *sink);
+bool series_has(const char *name); /* whether this writing's snapshot has a family of that name */
 
 void metrics_write_selected(const struct metric_writer *writer, const struct metric_context *context,
 	const struct metric_selection *selection, struct text *out);

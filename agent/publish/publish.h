@@ -21,6 +21,7 @@ struct publisher {
 	struct publisher_counters counters;
 	struct output_page *outputs;       /* only read; NULL = none */
 	uint32_t max_shown;
+	struct statsd *statsd;             /* NULL: not configured */
 	struct pages pages;                /* all bytes that answers and streams hold */
 	struct renderings renderings;
 	struct page *feed;                 /* the JSON feed of snap; NULL: none yet, or there was no memory */

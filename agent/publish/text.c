@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/utf8.h"
+
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 void text_free(struct text *text)
@@ -86,32 +88,6 @@ void text_real(struct text *text, double value)
 			break;
 	}
 	text_string(text, buffer);
-}
-
-/* How many bytes the well-formed UTF-8 character at `at` has (RFC 3629: no surrogates, nothing overlong); 0 = it is none. */
-static size_t utf8_length(const unsigned char *at)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	size_t more;
-
-	if (at[0] >= 0xc2 && at[0] <= 0xdf) {
-		more = 1;
-	} else if ((at[0] & 0xf0) == 0xe0) {
-		more = 2;
-		low = at[0] == 0xe0 ? 0xa0 : low;
-		high = at[0] == 0xed ? 0x9f : high;
-	} else if (at[0] >= 0xf0 && at[0] <= 0xf4) {
-		more = 3;
-		low = at[0] == 0xf0 ? 0x90 : low;
-		high = at[0] == 0xf4 ? 0x8f : high;
-	} else {
-		return 0;
-	}
-
-	for (size_t i = 1; i <= more; i++, low = 0x80, high = 0xbf)
-		if (at[i] < low || at[i] > high) /* the closing NUL is below */
-			return 0;
-	return more + 1;
 }
 
 static bool is_plain(unsigned char byte)

@@ -176,11 +176,8 @@ static __always_inline void issue(const struct request *rq)
 		return;
 	bump(counts->queued, 1);
 	bump(counts->queue_ns, now - arrived_ns);
-	__u32 bucket = histogram_bucket_of(now - arrived_ns);
-	if (keeps_histograms() && bucket < HISTOGRAM_BUCKETS) {
-		bump(counts->queue.buckets[bucket], 1);
-		bump(counts->queue.sum_ns, now - arrived_ns);
-	}
+	if (keeps_histograms())
+		histogram_add(&counts->queue, now - arrived_ns);
 }
 
 /* A part of a request may complete before the rest: bytes as they come, the operation and its time with the last of them. */
@@ -207,7 +204,7 @@ static __always_inline void complete(const struct request *rq, int status, __u32
 	if (!counts)
 		return;
 	__u64 ns = ends && now > request.issued_ns ? now - request.issued_ns : 0;
-	__u32 bucket = histogram_bucket_of(ns), error = block_error_of(status);
+	__u32 error = block_error_of(status);
 	bump(counts->bytes, bytes);
 	add_to_group(&request, bytes, ends, ns);
 	if (error < BLOCK_ERROR_COUNT)
@@ -216,10 +213,8 @@ static __always_inline void complete(const struct request *rq, int status, __u32
 		return;
 	bump(counts->ops, 1);
 	bump(counts->device_ns, ns);
-	if (keeps_histograms() && bucket < HISTOGRAM_BUCKETS) {
-		bump(counts->latency.buckets[bucket], 1);
-		bump(counts->latency.sum_ns, ns);
-	}
+	if (keeps_histograms())
+		histogram_add(&counts->latency, ns);
 }
 
 /* Back to the queue: it will be issued again, and keeps whose it is. */

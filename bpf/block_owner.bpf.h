@@ -65,13 +65,11 @@ static __always_inline void own_by_current(struct block_request *request)
 static __always_inline const struct inode *bio_inode(const struct bio *bio)
 {
 	const struct page *page = BPF_CORE_READ(bio, bi_io_vec, bv_page);
-	__u64 head = page ? BPF_CORE_READ(page, compound_head) : 0, mapping;
 
 	if (!page)
 		return NULL;
-	if (head & TAIL_BIT)
-		page = (const void *)(head - TAIL_BIT);
-	mapping = (__u64)BPF_CORE_READ(page, mapping);
+	page = page_head(page);
+	__u64 mapping = (__u64)BPF_CORE_READ(page, mapping);
 	/* The lowest two bits: anonymous, movable, or KSM. */
 	return mapping && !(mapping & 3) ? BPF_CORE_READ((const struct address_space *)mapping, host) : NULL;
 }

@@ -41,7 +41,7 @@ static __always_inline void close_windows(struct burst *burst, struct histogram 
 		burst->max_ns = busy_ns;
 	if (!histogram)
 		return;
-	__u32 bucket = histogram_bucket_of(busy_ns);
+	__u64 bucket = histogram_bucket_of(busy_ns);
 	if (bucket < HISTOGRAM_BUCKETS)
 		histogram->buckets[bucket] += count;
 	histogram->sum_ns += busy_ns * count;

@@ -69,13 +69,11 @@ static __always_inline void note(enum dns_note what)
 
 static __always_inline void observe(__u64 ns)
 {
-	__u32 zero = 0, bucket = histogram_bucket_of(ns);
+	__u32 zero = 0;
 	struct histogram *histogram = keeps_histograms() ? bpf_map_lookup_elem(&dns_latency, &zero) : NULL;
 
-	if (histogram && bucket < HISTOGRAM_BUCKETS) {
-		bump(histogram->sum_ns, ns);
-		bump(histogram->buckets[bucket], 1);
-	}
+	if (histogram)
+		histogram_add(histogram, ns);
 }
 
 static __always_inline void add(struct dns_counts *counts, __u64 ns)

@@ -69,7 +69,6 @@ static __always_inline void add_to_filesystem_op(const struct fsop_call *call, e
 {
 	struct fsop_key key = { .dev = call->dev, .op = op };
 	struct fsop_counts *counts = bpf_map_lookup_elem(&fsops, &key);
-	__u32 bucket = histogram_bucket_of(ns);
 
 	if (!counts) {
 		bpf_map_update_elem(&fsops, &key, &no_fsop_counts, BPF_NOEXIST);
@@ -80,12 +79,11 @@ static __always_inline void add_to_filesystem_op(const struct fsop_call *call, e
 		return;
 	}
 	bump(counts->count, 1);
-	bump(counts->errors, failed);
+	if (failed) /* a constant 0 would become an atomic "or", which came with v5.12 */
+		bump(counts->errors, 1);
 	bump(counts->total_ns, ns);
-	if (keeps_histograms() && bucket < HISTOGRAM_BUCKETS) {
-		bump(counts->latency.buckets[bucket], 1);
-		bump(counts->latency.sum_ns, ns);
-	}
+	if (keeps_histograms())
+		histogram_add(&counts->latency, ns);
 }
 
 static __always_inline void add_to_group_op(__u64 cgroup_id, enum fsop op, __u64 ns)

@@ -15,4 +15,19 @@ __noinline __u64 histogram_bucket_of(__u64 ns)
 	return histogram_bucket(ns);
 }
 
+/*
+ * For histograms that several CPUs add to. The bucket is held below its bound where it is used: kept on the stack meanwhile, its bound
+ * would be forgotten by verifiers as late as 6.1's.
+ */
+static __always_inline void histogram_add(struct histogram *histogram, __u64 ns)
+{
+	__u64 bucket = histogram_bucket_of(ns);
+
+	barrier_var(bucket);
+	if (bucket >= HISTOGRAM_BUCKETS)
+		return;
+	bump(histogram->buckets[bucket], 1);
+	bump(histogram->sum_ns, ns);
+}
+
 #endif

@@ -86,10 +86,7 @@ static __always_inline void end(const enum stall_kind kind, __u64 pages)
 		return;
 	__u64 took = now > *since ? now - *since : 0;
 	add(&node->sums, took, pages);
-	bump(node->latency.sum_ns, took);
-	__u32 bucket = histogram_bucket_of(took);
-	if (bucket < HISTOGRAM_BUCKETS)
-		bump(node->latency.buckets[bucket], 1);
+	histogram_add(&node->latency, took);
 	add_to_cgroup(kind, took, pages);
 	bpf_map_delete_elem(&stall_starts, &thread);
 }

@@ -36,7 +36,7 @@ const volatile __u8 short_buckets[SHORT_NS] = {};
 /* Only under the lock of this CPU's run queue, so plain additions lose nothing. */
 static __always_inline void observe(struct histogram *histogram, __u64 ns)
 {
-	__u32 bucket = ns < SHORT_NS ? short_buckets[ns] : histogram_bucket_of(ns);
+	__u64 bucket = ns < SHORT_NS ? short_buckets[ns] : histogram_bucket_of(ns);
 
 	if (bucket < HISTOGRAM_BUCKETS)
 		histogram->buckets[bucket]++;
@@ -50,7 +50,7 @@ static __always_inline void observe(struct histogram *histogram, __u64 ns)
 __noinline int observe_deeply(__u64 cgroup_id, __u64 wait_ns)
 {
 	struct histogram *histogram = keeps_threads ? bpf_map_lookup_elem(&deep_waits, &cgroup_id) : NULL; /* without, there is no such map */
-	__u32 bucket = histogram_bucket_of(wait_ns);
+	__u64 bucket = histogram_bucket_of(wait_ns);
 
 	if (!histogram || bucket >= HISTOGRAM_BUCKETS)
 		return 0;

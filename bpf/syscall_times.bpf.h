@@ -42,7 +42,7 @@ __noinline int look_deeper(__u64 cgroup_id, __u32 number, __u64 ns)
 			count(mine->deep_lost, 1);
 		return 0;
 	}
-	__u32 bucket = histogram_bucket_of(ns);
+	__u64 bucket = histogram_bucket_of(ns);
 	if (bucket < HISTOGRAM_BUCKETS)
 		bump(times->buckets[bucket], 1);
 	bump(times->sum_ns, ns);

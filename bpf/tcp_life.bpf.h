@@ -33,12 +33,9 @@ struct {
 static __always_inline void observe(__u32 which, __u64 ns)
 {
 	struct histogram *histogram = keeps_histograms() ? bpf_map_lookup_elem(&tcp_histograms, &which) : NULL;
-	__u32 bucket = histogram_bucket_of(ns);
 
-	if (histogram && bucket < HISTOGRAM_BUCKETS) {
-		bump(histogram->sum_ns, ns);
-		bump(histogram->buckets[bucket], 1);
-	}
+	if (histogram)
+		histogram_add(histogram, ns);
 }
 
 /* --- records ---------------------------------------------------------------------------------------------------------- */

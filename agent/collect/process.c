@@ -68,8 +68,9 @@ static bool share_with_task(struct process_bpf *skel)
 		int fd = object_shared_map(bpf_map__name(maps[i]));
 		shared = fd >= 0 && !bpf_map__reuse_fd(maps[i], fd);
 	}
-	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && !shared; i++)
-		bpf_map__set_autocreate(maps[i], false);
+	/* Its functions are looked at all the same on older kernels, and want their maps; a ring, however short, is memory at once. */
+	if (!shared)
+		(void)bpf_map__set_max_entries(maps[0], (uint32_t)sysconf(_SC_PAGESIZE)); /* refused once it is another's: then it is not made */
 	return shared;
 }
 

@@ -208,6 +208,20 @@ static void collect_filters(void **state)
 	free(answer);
 }
 
+/* Both are no bits of `sources`: a page remembered by these alone would be the first one's for both. */
+static void filters_by_their_names_have_pages_of_their_own(void **state)
+{
+	struct fixture *fixture = *state;
+	publish(fixture, 1);
+	char *disks = get(fixture, "GET", "/metrics?collect[]=diskstats", ""), *pressure = get(fixture, "GET", "/metrics?collect[]=pressure", "");
+	assert_non_null(strstr(disks, "node_disk_io_now"));
+	assert_null(strstr(disks, "node_pressure_"));
+	assert_non_null(strstr(pressure, "node_pressure_"));
+	assert_null(strstr(pressure, "node_disk_io_now"));
+	free(disks);
+	free(pressure);
+}
+
 static void the_feed_is_filtered_too(void **state)
 {
 	struct fixture *fixture = *state;
@@ -531,6 +545,7 @@ int main(void)
 		TEST(a_scrape_takes_the_newest),
 		TEST(what_is_wrong_is_refused),
 		TEST(collect_filters),
+		TEST(filters_by_their_names_have_pages_of_their_own),
 		TEST(the_feed_is_filtered_too),
 		TEST(gzip_is_for_who_asks),
 		TEST(readiness_is_the_collectors),

@@ -181,8 +181,10 @@ static void keep_intent(struct agent *agent, uint32_t slot)
 	tell_action(agent, &order->action);
 	if (order->dry_run)
 		return;
+	struct action kept = order->action;
+	action_mask(&kept);
 	dispatch->written_by_ns = clock_boot_ns() + written_within_ns[remedies[order->remedy]->lane];
-	if (scribe_action(agent->scribe, &order->action, &dispatch->ticket) < 0)
+	if (scribe_action(agent->scribe, &kept, &dispatch->ticket) < 0)
 		dispatch->ticket = UINT64_MAX; /* its queue is full: wait for the deadline, then act and be counted as late */
 }
 
@@ -208,13 +210,23 @@ static void log_incident(struct agent *agent, const struct incident *incident)
 		return;
 	const struct cause *cause = incident->cause_count ? &incident->causes[0] : NULL;
 	const char *why = incident->history_count ? incident->history[incident->history_count - 1].why : "";
+	const struct log_fields fields = { .incident = incident->id, .policy = incident->policy };
 	if (cause && cause->pid)
-		log_info("incident %s: %s of %s: %s: %s (cause: %s, pid %d, share %u.%u %%)", incident->id, incident_kind_names[incident->kind],
+		log_with(LOG_LEVEL_INFO, &fields, "incident %s: %s of %s: %s: %s (cause: %s, pid %d, share %u.%u %%)", incident->id, incident_kind_names[incident->kind],
 			 incident->resource.name, incident_state_names[incident->state], why, cause->comm, cause->pid, cause->share_permille / 10,
 			 cause->share_permille % 10);
 	else
-		log_info("incident %s: %s of %s: %s: %s", incident->id, incident_kind_names[incident->kind], incident->resource.name,
+		log_with(LOG_LEVEL_INFO, &fields, "incident %s: %s of %s: %s: %s", incident->id, incident_kind_names[incident->kind], incident->resource.name,
 			 incident_state_names[incident->state], why);
+}
+
+static void log_action(const struct action *action)
+{
+	const char *outcome = action->outcome == OUTCOME_NONE ? "planned" : outcome_names[action->outcome];
+	const struct log_fields fields = { .incident = action->incident, .action = action->id, .policy = action->policy, .remedy = action->remedy,
+					   .outcome = outcome };
+	log_with(LOG_LEVEL_INFO, &fields, "action %s: %s on %s (%s): %s%s%s", action->id, action->remedy, action->target.name,
+		 mode_names[action->mode], outcome, action->refused_by[0] ? " by " : "", action->refused_by);
 }
 
 void act_take_changes(struct agent *agent)
@@ -225,13 +237,13 @@ void act_take_changes(struct agent *agent)
 		log_incident(agent, &changes->incidents[i]);
 	}
 	for (uint32_t i = 0; i < changes->action_count; i++) {
-		const struct action *action = &changes->actions[i];
+		struct action *action = &changes->actions[i];
 		uint64_t ticket;
+		action_mask(action);
 		tell_action(agent, action);
 		if (!action->dry_run && scribe_action(agent->scribe, action, &ticket) < 0)
 			log_error("journal: the result of %s is lost: its queue is full", action->id);
-		log_info("action %s: %s on %s (%s): %s%s%s", action->id, action->remedy, action->target.name, mode_names[action->mode],
-			 action->outcome == OUTCOME_NONE ? "planned" : outcome_names[action->outcome], action->refused_by[0] ? " by " : "", action->refused_by);
+		log_action(action);
 	}
 	for (uint32_t i = 0; i < changes->order_count; i++)
 		keep_intent(agent, changes->orders[i]);

@@ -276,12 +276,17 @@ int agent_reload(struct agent *agent, struct config_faults *faults)
 	}
 	free(own);
 
-	bool publish = strcmp(config->listen, agent->config->listen) != 0 || strcmp(config->node, agent->config->node) != 0;
+	bool publish = strcmp(config->listen, agent->config->listen) != 0 || strcmp(config->node, agent->config->node) != 0 ||
+		       config->log_format != agent->config->log_format || config->log_level != agent->config->log_level ||
+		       memcmp(&config->mask, &agent->config->mask, sizeof(config->mask)) != 0;
 	bool outputs = !outputs_equal(&config->outputs, &agent->config->outputs);
 	struct config *old = agent->config;
 	agent->config = config;
+	mask_use(&config->mask);
+	log_open(config->log_format, config->log_level);
 	wheel_reopen_collectors(agent, old);
 	web_reload(agent, old);
+	publish |= input_reopen(agent, old);
 	free(old);
 	snprintf(agent->snap->node, sizeof(agent->snap->node), "%s", config->node);
 	agent->snap->interval_ns = config->interval_ns;
@@ -439,6 +444,7 @@ static int open_all(struct agent *agent)
 		log_error("hands: cannot be started: %s", strerror(-error));
 		return error;
 	}
+	input_open(agent);
 	error = tell_open(agent);
 	if (error < 0) {
 		log_error("publisher: cannot be started: %s", strerror(-error));
@@ -467,6 +473,7 @@ static void close_all(struct agent *agent)
 	act_close(agent);
 	if (agent->event)
 		tell_close(agent);
+	input_close(agent);
 	scribe_stop(agent->scribe);
 	sd_event_unref(agent->event);
 	for (int status; waitpid(-1, &status, 0) > 0;)
@@ -509,7 +516,7 @@ int agent_run(const struct agent_options *options)
 	agent->mode_override = options->mode;
 	agent->listen_override = options->listen;
 	agent->started_boot_ns = clock_boot_ns();
-	agent->publisher.fd = agent->sender.fd = agent->ring.fd = -1;
+	agent->publisher.fd = agent->sender.fd = agent->ring.fd = agent->statsd_fd = -1;
 	agent->sender_page = agent->publisher_page = (struct share){ -1, -1 };
 	snprintf(agent->run_dir, sizeof(agent->run_dir), "%s", options->run_dir);
 	snprintf(agent->state_dir, sizeof(agent->state_dir), "%s", options->state_dir);
@@ -526,6 +533,8 @@ int agent_run(const struct agent_options *options)
 		code = agent_once(agent);
 		goto out;
 	}
+	mask_use(&agent->config->mask);
+	log_open(agent->config->log_format, agent->config->log_level);
 	error = make_dir(agent->run_dir, 0755, "run");
 	if (error == 0)
 		error = make_dir(agent->state_dir, 0750, "state");

@@ -7,6 +7,8 @@
 #ifndef NODEMEND_AGENT_H
 #define NODEMEND_AGENT_H
 
+#include <sys/un.h>
+
 #include "child.h"
 #include "collector.h"
 #include "config.h"
@@ -84,6 +86,8 @@ struct agent {
 	struct share sender_page, publisher_page; /* what each of them counts, for the other to read */
 	struct output_page *page;                /* the sender's */
 	int feed_fd;
+	int statsd_fd;                           /* -1 = none */
+	char statsd_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	uint64_t records_dropped;
 	bool reload_pending;
 	uint64_t web_fingerprint, web_look_ns;   /* of the files that say whom the HTTP side answers */
@@ -135,6 +139,11 @@ int act_open(struct agent *agent);
 void act_close(struct agent *agent);
 void act_take_changes(struct agent *agent);              /* tells, keeps and dispatches what agent->changes holds, and empties it */
 void act_pump(struct agent *agent);                      /* sends what is ready, gives up what overstays */
+
+/* input.c: the StatsD socket; one that cannot be made is said and done without. */
+void input_open(struct agent *agent);
+void input_close(struct agent *agent);
+bool input_reopen(struct agent *agent, const struct config *old); /* true: the publisher's descriptor or bounds are not what they were */
 
 /* tell.c */
 int tell_open(struct agent *agent);

@@ -61,6 +61,8 @@ int child_spawn(struct child *child, const struct child_start *start)
 	if (setsockopt(pair[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
 		(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* then what does not fit is lost, and counted */
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	if (start->first)
+		(void)send(pair[0], start->first, sizeof(*start->first), MSG_DONTWAIT | MSG_NOSIGNAL); /* into an empty queue */
 
 	pid_t pid = 0;
 	int error = spawn(start, pair[1], &pid);

@@ -21,6 +21,7 @@ struct child_start {
 	char *const *argv;
 	int fds[CHILD_MAX_FDS];
 	int fd_count;
+	const struct publisher_message *first; /* waits for it when it begins; NULL: none */
 };
 
 struct child {

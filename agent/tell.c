@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/memfd.h>
 #include <stdio.h>
@@ -56,16 +57,24 @@ static int open_feed(struct agent *agent)
 
 static int start_publisher(struct agent *agent)
 {
-	char shown[16];
-	snprintf(shown, sizeof(shown), "%u", agent->config->max_processes_shown);
+	const struct config *config = agent->config;
+	char shown[16], format[16], level[16], series[16], age[24];
+	snprintf(shown, sizeof(shown), "%u", config->max_processes_shown);
+	snprintf(format, sizeof(format), "%d", config->log_format);
+	snprintf(level, sizeof(level), "%u", config->log_level);
+	snprintf(series, sizeof(series), "%u", config->statsd.max_series);
+	snprintf(age, sizeof(age), "%" PRIu64, config->statsd.max_age_ns);
 	char *const argv[] = { "nodemend", "publish", "--ring-fd", "3", "--event-fd", "4", "--feed-fd", "5", "--outputs-fd", "6", "--counters-fd", "7",
 			       "--listen", agent->config->listen, "--node", agent->config->node, "--user", agent->config->publisher_user,
-			       "--processes", shown, NULL };
+			       "--processes", shown, "--log-format", format, "--log-level", level, "--statsd-series", series, "--statsd-age", age,
+			       agent->statsd_fd < 0 ? NULL : "--statsd-fd", "8", NULL };
+	const struct publisher_message mask = { .type = PUBLISHER_MASK, .mask = config->mask };
 	const struct child_start start = {
 		.program = "/proc/self/exe",
 		.argv = argv,
-		.fds = { agent->ring.fd, -1, agent->feed_fd, agent->sender_page.read_fd, agent->publisher_page.write_fd },
-		.fd_count = 5,
+		.fds = { agent->ring.fd, -1, agent->feed_fd, agent->sender_page.read_fd, agent->publisher_page.write_fd, agent->statsd_fd },
+		.fd_count = agent->statsd_fd < 0 ? 5 : 6,
+		.first = &mask,
 	};
 	return child_spawn(&agent->publisher, &start);
 }
@@ -255,24 +264,28 @@ static void tell_message(struct agent *agent, const struct publisher_message *me
 void tell_incident(struct agent *agent, const struct incident *incident)
 {
 	struct publisher_message message = { .type = PUBLISHER_INCIDENT, .incident = *incident };
+	incident_mask(&message.incident);
 	tell_message(agent, &message);
 }
 
 void tell_action(struct agent *agent, const struct action *action)
 {
 	struct publisher_message message = { .type = PUBLISHER_ACTION, .action = *action };
+	action_mask(&message.action);
 	tell_message(agent, &message);
 }
 
 static void tell_one_action(struct child *child, const struct action *action)
 {
 	struct publisher_message message = { .type = PUBLISHER_ACTION, .action = *action };
+	action_mask(&message.action);
 	child_tell(child, &message);
 }
 
 static void tell_one_incident(struct child *child, const struct incident *incident)
 {
 	struct publisher_message message = { .type = PUBLISHER_INCIDENT, .incident = *incident };
+	incident_mask(&message.incident);
 	child_tell(child, &message);
 }
 

@@ -13,6 +13,7 @@
 #include "govern/governor.h"
 #include "keep/document.h"
 #include "keep/scribe.h"
+#include "mask.h"
 
 static const char *const collector_states[COLLECTOR_STATE_COUNT] = {
 	[COLLECTOR_OFF] = "off", [COLLECTOR_UP] = "up", [COLLECTOR_DEGRADED] = "degraded", [COLLECTOR_DOWN] = "down",
@@ -33,6 +34,7 @@ void view_add_text(cJSON *object, const char *name, const char *text)
 {
 	char clean[3 * PATH_LEN + 1];
 	text_clean(text, PATH_LEN, clean);
+	mask_in_place(clean, sizeof(clean));
 	cJSON_AddStringToObject(object, name, clean);
 }
 

@@ -74,6 +74,7 @@ static void open_collector(struct agent *agent, enum collector_id id)
 		return;
 
 	status->state = COLLECTOR_UP;
+	const struct log_fields fields = { .collector = status->name };
 	status->adjustable = collectors[id]->set_depth != NULL;
 	status->depth = DEPTH_HISTOGRAMS;
 	object_owner(id);
@@ -82,9 +83,9 @@ static void open_collector(struct agent *agent, enum collector_id id)
 		status->state = COLLECTOR_DOWN;
 		status->adjustable = false;
 		agent->collector_state[id] = NULL;
-		log_warning("%s: unavailable, continuing without it: %s", status->name, status->why[0] ? status->why : strerror(-error));
+		log_with(LOG_LEVEL_WARNING, &fields, "%s: unavailable, continuing without it: %s", status->name, status->why[0] ? status->why : strerror(-error));
 	} else if (status->state == COLLECTOR_DEGRADED) {
-		log_info("%s: degraded to %s: %s", status->name, status->source, status->why);
+		log_with(LOG_LEVEL_INFO, &fields, "%s: degraded to %s: %s", status->name, status->source, status->why);
 	}
 }
 
@@ -130,6 +131,8 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 	again[COLLECTOR_IDENTITY] |= strcmp(old->host_root, new->host_root) != 0;
 	for (size_t i = 0; i < sizeof(sharing) / sizeof(sharing[0]); i++)
 		reopen_together(again, sharing[i]);
+
+	again[COLLECTOR_HOST] |= strcmp(old->textfile_directory, new->textfile_directory) != 0;
 
 	agent->env.config = new;
 	for (enum collector_id id = COLLECTOR_COUNT; id-- > 0;)

@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+#include "log_format.h"
+#include "mask.h"
 #include "output.h"
 #include "policy.h"
 
@@ -40,8 +42,10 @@ enum collector_id {
 	COLLECTOR_SCHED,
 	COLLECTOR_IRQ,
 	COLLECTOR_UNIT,
+	COLLECTOR_HOST,
 	COLLECTOR_COUNT,
 };
+#define TEXTFILE_DEFAULT "/var/lib/prometheus/node-exporter" /* where Debian's node_exporter looks */
 extern const char *const collector_names[COLLECTOR_COUNT];
 
 /* How the HTTP side is reached, in the shape and the words of Prometheus' web configuration. */
@@ -66,6 +70,13 @@ struct http_auth {
 	struct http_user users[MAX_HTTP_USERS];
 	enum http_unprotected unprotected;        /* of /healthz and /readyz, who is answered without being asked who he is */
 };
+/* StatsD lines over a unix datagram socket. */
+struct statsd_settings {
+	char socket[108];                  /* "" = none; as long as a unix socket's path may be */
+	char group[NAME_LEN];              /* "" = root's */
+	uint32_t mode, max_series;
+	uint64_t max_age_ns;
+};
 
 struct config {
 	char node[NAME_LEN];               /* never empty: the host's name where the file says nothing */
@@ -85,6 +96,11 @@ struct config {
 	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */
 	char publisher_user[NAME_LEN];     /* "nodemend"; falls back to nobody where it does not exist */
 	uint32_t max_processes_shown;      /* per-process series in the outputs */
+	char textfile_directory[PATH_LEN]; /* "" = none */
+	struct statsd_settings statsd;
+	enum log_format log_format;
+	uint32_t log_level;                /* as syslog counts: 3 error, 4 warning, 6 info, 7 debug */
+	struct mask_rules mask;
 	struct protection protect;
 	uint32_t policy_count;
 	struct policy policies[MAX_POLICIES];

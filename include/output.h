@@ -7,6 +7,8 @@
 #ifndef NODEMEND_OUTPUT_H
 #define NODEMEND_OUTPUT_H
 
+#include "log_format.h"
+#include "mask.h"
 #include "record.h"
 
 enum {
@@ -87,6 +89,9 @@ struct route {
 struct outputs {
 	char node[NAME_LEN], listen[NAME_LEN]; /* listen: of the HTTP side, for links; "" = none */
 	uint32_t label_count, output_count, route_count, max_processes_shown;
+	enum log_format log_format;        /* how the sender logs, and what it hides */
+	uint32_t log_level;
+	struct mask_rules mask;
 	struct output_field labels[MAX_EXTERNAL_LABELS]; /* external labels, sorted by name; `instance` and `job` always among them */
 	struct route routes[MAX_ROUTES];
 	struct output each[MAX_OUTPUTS];

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "config.h"
+#include "mask.h"
 #include "record.h"
 #include "snapshot.h"
 
@@ -38,12 +39,14 @@ int ring_open(int fd, const struct ring **ret);
 /* Copies the newest into `to`. 1: there is one newer than *seq (which is set); 0: nothing new; -EAGAIN: writer was too fast. */
 int ring_read(const struct ring *ring, struct snapshot *to, uint64_t *seq);
 
-enum publisher_message_type { PUBLISHER_INCIDENT, PUBLISHER_ACTION, PUBLISHER_CONFIG };
+/* PUBLISHER_MASK is there before its reader is: what is to be hidden is known before anything is shown. */
+enum publisher_message_type { PUBLISHER_INCIDENT, PUBLISHER_ACTION, PUBLISHER_MASK, PUBLISHER_CONFIG };
 struct publisher_message {
 	enum publisher_message_type type;
 	union {
 		struct incident incident;
 		struct action action;
+		struct mask_rules mask;
 	};
 };
 
@@ -80,6 +83,11 @@ struct publisher_args {
 	const char *node;
 	const char *user;           /* to become; then no capabilities and a seccomp filter */
 	uint32_t max_processes_shown;
+	enum log_format log_format;
+	uint32_t log_level;
+	int statsd_fd;              /* the bound datagram socket; -1 = none */
+	uint32_t statsd_max_series;
+	uint64_t statsd_max_age_ns;
 };
 int publisher_run(const struct publisher_args *args);
 

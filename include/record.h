@@ -130,6 +130,10 @@ extern const char *const target_type_names[TARGET_TYPE_COUNT];
 
 void effect_clear(struct effect *effect); /* every member UNKNOWN */
 
+/* Hides secrets in every text (mask.h): for a copy that another process gets. */
+void incident_mask(struct incident *incident);
+void action_mask(struct action *action);
+
 struct cJSON;
 /* Owned by the caller (cJSON_Delete); NULL when out of memory. `actions` are those in memory; the ids not among them are left out. */
 struct cJSON *incident_to_json(const struct incident *incident, const struct action *actions, size_t action_count);

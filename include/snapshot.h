@@ -15,6 +15,7 @@
 
 #include "event.h"
 #include "identity.h"
+#include "series.h"
 #include "signals/block.h"
 #include "signals/deleted.h"
 #include "signals/dns.h"
@@ -380,6 +381,7 @@ struct snapshot {
 	struct identity_section identities;
 	struct cgroup_section cgroups;
 	struct process_section processes;
+	struct series_section series;
 };
 
 _Static_assert((int)COST_ROWS == (int)MAX_COLLECTORS, "a row of cost for each collector");

@@ -29,6 +29,7 @@ extern const struct collector collector_pagecache;
 extern const struct collector collector_sched;
 extern const struct collector collector_irq;
 extern const struct collector collector_unit;
+extern const struct collector collector_host;
 
 const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_CPU] = &collector_cpu,
@@ -57,5 +58,6 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_SCHED] = &collector_sched,
 	[COLLECTOR_IRQ] = &collector_irq,
 	[COLLECTOR_UNIT] = &collector_unit,
+	[COLLECTOR_HOST] = &collector_host,
 };
 /* clang-format on */

@@ -52,6 +52,7 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 	[COLLECTOR_SCHED] = "sched",
 	[COLLECTOR_IRQ] = "irq",
 	[COLLECTOR_UNIT] = "unit",
+	[COLLECTOR_HOST] = "host",
 };
 /* clang-format on */
 

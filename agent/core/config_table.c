@@ -67,9 +67,56 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_SCHED, "sched", "where the time of threads goes, waits for a CPU, who preempted whom (BPF)"),
 	COLLECTOR(COLLECTOR_IRQ, "irq", "time in soft interrupts and in device handlers (BPF)"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name"),
+	COLLECTOR(COLLECTOR_HOST, "host", "what else node_exporter serves, under its names"),
 };
 const struct section collectors_section = SECTION("collectors",
 	"What is measured; false switches one off, and with it every condition that reads it.", collector_settings);
+
+static const struct setting textfile_settings[] = {
+	{ .name = "directory", .type = VALUE_PATH, MEMBER(struct config, textfile_directory), .initial = TEXTFILE_DEFAULT,
+	  .help = "whose files are taken, where it exists; \"\": none" },
+};
+const struct section textfile_section = SECTION("textfile",
+	"Files *.prom in the Prometheus text format whose series are served with the agent's own.", textfile_settings);
+static const struct setting statsd_settings[] = {
+	{ .name = "socket", .type = VALUE_PATH, MEMBER(struct config, statsd.socket), .initial = "",
+	  .help = "where applications send StatsD or DogStatsD datagrams, such as /run/nodemend/statsd.sock; \"\": nowhere" },
+	{ .name = "mode", .type = VALUE_MODE, MEMBER(struct config, statsd.mode), .initial = "0660", .help = "who may send: the socket's permissions" },
+	{ .name = "group", .type = VALUE_STRING, MEMBER(struct config, statsd.group), .initial = "", .help = "the socket's group; \"\": root's" },
+	{ .name = "max_series", .type = VALUE_COUNT, MEMBER(struct config, statsd.max_series), .min = 1, .max = 10000, .initial = "1000",
+	  .help = "beyond them new names and tags are left out and counted" },
+	{ .name = "max_age", .type = VALUE_DURATION, MEMBER(struct config, statsd.max_age_ns), .min = NSEC_PER_SEC, .max = 86400.0 * NSEC_PER_SEC,
+	  .initial = "5m", .help = "a series that nobody sends for so long is forgotten" },
+};
+const struct section statsd_section = SECTION("inputs: statsd", "StatsD and DogStatsD lines; see docs/inputs.md.", statsd_settings);
+
+static const struct setting input_settings[] = {
+	{ .name = "statsd", .type = VALUE_SECTION, .section = &statsd_section, .help = "StatsD and DogStatsD lines" },
+};
+const struct section inputs_section = SECTION("inputs", "What others may send to the agent.", input_settings);
+
+static const char *const format_choices[] = {
+	[LOG_FORMAT_AUTO] = "auto", [LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json", [LOG_FORMAT_JOURNALD] = "journald",
+};
+static const char *const level_choices[] = { "error", "warning", "info", "debug" };
+static const uint32_t level_values[] = { 3, 4, 6, 7 };
+static const struct setting log_settings[] = {
+	{ .name = "format", .type = VALUE_CHOICE, MEMBER(struct config, log_format), CHOICES(format_choices), .initial = "auto",
+	  .help = "auto: fields to journald where stderr is its, text on a terminal, JSON lines otherwise" },
+	{ .name = "level", .type = VALUE_CHOICE, MEMBER(struct config, log_level), CHOICES(level_choices), .choice_values = level_values, .initial = "info",
+	  .help = "the least of what is said" },
+};
+const struct section log_section = SECTION("log", "The agent's own log; see docs/logging.md.", log_settings);
+
+static const struct setting mask_settings[] = {
+	{ .name = "keys", .type = VALUE_LIST, .offset = offsetof(struct config, mask.keys), .size = MASK_KEY_LEN, .room = MASK_MAX_KEYS,
+	  .count_offset = offsetof(struct config, mask.key_count), .help = "globs on names whose values are secret, such as *_dsn" },
+	{ .name = "patterns", .type = VALUE_PATTERNS, .offset = offsetof(struct config, mask.patterns), .size = MASK_PATTERN_LEN, .room = MASK_MAX_PATTERNS,
+	  .count_offset = offsetof(struct config, mask.pattern_count),
+	  .help = "PCRE2; what its first group holds is hidden, or all it matches where it has none" },
+};
+const struct section mask_section = SECTION("mask",
+	"What is hidden as *** wherever it would leave the agent, beside the built-in rules of docs/privacy.md.", mask_settings);
 
 #define PROTECTED(member_, count_) \
 	.type = VALUE_LIST, .offset = offsetof(struct config, protect.member_), .size = sizeof(((struct config *)0)->protect.member_[0]), \
@@ -97,6 +144,10 @@ static const struct setting config_settings[] = {
 	{ .name = "budget", .type = VALUE_SECTION, .section = &budget_section, .help = "what the agent may cost" },
 	{ .name = "usage_record", .type = VALUE_SECTION, .section = &usage_record_section, .help = "when a living process is told of" },
 	{ .name = "collectors", .type = VALUE_SECTION, .section = &collectors_section, .help = "what is measured" },
+	{ .name = "textfile", .type = VALUE_SECTION, .section = &textfile_section, .help = "series out of files" },
+	{ .name = "inputs", .type = VALUE_SECTION, .section = &inputs_section, .help = "what others may send" },
+	{ .name = "log", .type = VALUE_SECTION, .section = &log_section, .help = "the agent's own log" },
+	{ .name = "mask", .type = VALUE_SECTION, .section = &mask_section, .help = "secrets that are hidden" },
 	{ .name = "protect", .type = VALUE_SECTION, .section = &protect_section, .help = "what is never touched" },
 	{ .name = "host_root", .type = VALUE_PATH, MEMBER(struct config, host_root), .initial = "/",
 	  .help = "where the node's files are seen from here, such as /host in a container: the runtimes' state is looked for below it" },

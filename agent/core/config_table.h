@@ -7,7 +7,7 @@
 
 extern const struct section config_section;                                              /* into struct config */
 extern const struct section http_section, http_tls_section, http_auth_section, budget_section, usage_record_section, collectors_section,
-	protect_section; /* likewise */
+	inputs_section, log_section, mask_section, protect_section, statsd_section, textfile_section; /* likewise */
 
 /* config.c: the reader that `policies` names. */
 void config_read_policies(struct reader *reader, const struct yaml_item *item, void *config);

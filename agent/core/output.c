@@ -278,6 +278,9 @@ void outputs_finish(struct config *config)
 	memset(outputs->node, 0, sizeof(outputs->node));
 	snprintf(outputs->node, sizeof(outputs->node), "%s", config->node);
 	outputs_set_listen(outputs, config->listen);
+	outputs->log_format = config->log_format;
+	outputs->log_level = config->log_level;
+	outputs->mask = config->mask;
 	outputs->max_processes_shown = config->max_processes_shown;
 	add_label(outputs, "instance", config->node);
 	add_label(outputs, "job", "nodemend");

@@ -182,6 +182,7 @@ static void read_setting(struct reader *reader, const struct setting *setting, c
 		section_read(reader, setting->section, item, (char *)base + setting->offset);
 		break;
 	case VALUE_LIST:
+	case VALUE_PATTERNS:
 	case VALUE_CHOICES:
 		read_listed(reader, setting, item, base);
 		break;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mask.h"
 #include "policy.h"
 
 /* --- numbers ----------------------------------------------------------------------------------------------------------- */
@@ -286,6 +287,24 @@ static int set_listed(const struct setting *setting, const char *text, void *bas
 	return err;
 }
 
+static int set_pattern(const struct setting *setting, const char *text, void *base, char why[VALUE_WHY_LEN])
+{
+	char shown[CONFIG_SHOWN_LEN], problem[96];
+	if (!mask_pattern_ok(text, problem, sizeof(problem)))
+		return why_not(why, "%s is no regular expression: %.80s", config_shown(shown, text), problem);
+	return set_listed(setting, text, base, why);
+}
+
+static int set_mode(const char *text, uint32_t *ret, char why[VALUE_WHY_LEN])
+{
+	char shown[CONFIG_SHOWN_LEN];
+	size_t length = strlen(text);
+	if (length < 3 || length > 4 || strspn(text, "01234567") != length || (length == 4 && text[0] != '0'))
+		return why_not(why, "%s is no permissions in octal, such as 0660", config_shown(shown, text));
+	*ret = (uint32_t)strtoul(text, NULL, 8);
+	return 0;
+}
+
 static int set_rate(const struct setting *setting, const char *text, struct budget *ret, char why[VALUE_WHY_LEN])
 {
 	char shown[CONFIG_SHOWN_LEN], part[VALUE_TEXT_LEN];
@@ -392,6 +411,10 @@ int value_set_text(const struct setting *setting, const char *text, void *base, 
 		return set_choice(setting, text, member, why);
 	case VALUE_LIST:
 		return set_listed(setting, text, base, why);
+	case VALUE_PATTERNS:
+		return set_pattern(setting, text, base, why);
+	case VALUE_MODE:
+		return set_mode(text, member, why);
 	case VALUE_RATE:
 		return set_rate(setting, text, member, why);
 	case VALUE_WINDOW:
@@ -409,6 +432,7 @@ void value_describe(const struct setting *setting, char *buffer, size_t size)
 		[VALUE_STRING] = "text",       [VALUE_PATH] = "absolute path",
 		[VALUE_ADDRESS] = "host:port", [VALUE_URL] = "http://host:port/path",
 		[VALUE_BOOL] = "true, false",  [VALUE_WINDOW] = "\"HH:MM-HH:MM\"",
+		[VALUE_MODE] = "octal, such as 0660",
 		[VALUE_SECTION] = "mapping",   [VALUE_CUSTOM] = "see below",
 	};
 	enum value_type type = setting->type == VALUE_THRESHOLD ? setting->unit : setting->type;
@@ -416,7 +440,7 @@ void value_describe(const struct setting *setting, char *buffer, size_t size)
 
 	if (type == VALUE_CHOICE || type == VALUE_CHOICES) {
 		join_choices(setting, buffer, size);
-	} else if (type == VALUE_LIST) {
+	} else if (type == VALUE_LIST || type == VALUE_PATTERNS) {
 		snprintf(buffer, size, "list, up to %u", setting->room);
 	} else if (type == VALUE_RATE) {
 		snprintf(buffer, size, "COUNT/TIME, %.0f to %.0f in 1s to 30d", setting->min, setting->max);

@@ -20,7 +20,9 @@ enum value_type {
 	VALUE_PERCENT,    /* double */
 	VALUE_CHOICE,     /* one of `choices`, by index; "" is no choice */
 	VALUE_CHOICES,    /* one or a list of them: a bit mask */
+	VALUE_MODE,       /* 0660: uint32_t, permissions in octal */
 	VALUE_LIST,       /* strings; appended to what is there */
+	VALUE_PATTERNS,   /* the same, each a PCRE2 that compiles */
 	VALUE_RATE,       /* 3/1h: struct budget */
 	VALUE_WINDOW,     /* 02:00-04:00: struct day_window */
 	VALUE_THRESHOLD,  /* {above: 90, clear: 85}, or 90: struct threshold in `unit` */

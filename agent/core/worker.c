@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/log.h"
+
 /* The largest message is a remedy request of 20 KiB; two must fit so that a send to an idle worker never blocks. */
 enum { SOCKET_BUFFER = 1 << 18 };
 
@@ -52,6 +54,7 @@ static _Noreturn void child_main(const struct worker *worker, int fd, pid_t pare
 
 	reset_signals();
 	fd = keep_only(fd);
+	log_reopen();
 	_exit(fd < 0 ? 1 : worker->serve(fd));
 }
 

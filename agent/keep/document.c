@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "mask.h"
 #include "snapshot.h"
 
 /* The longest text of any record is PATH_LEN; each byte of it may become the three of U+FFFD. */
@@ -179,6 +180,14 @@ static bool is_unknown(const struct field *field, const void *at)
 	}
 }
 
+/* Its bytes in hex would say what the text does not. */
+static bool is_masked(const char *text)
+{
+	char masked[CLEAN_MAX];
+	mask_text(masked, sizeof(masked), text);
+	return strcmp(masked, text) != 0;
+}
+
 static cJSON *text_value(const struct field *field, const void *at)
 {
 	char clean[CLEAN_MAX], text[32];
@@ -193,8 +202,12 @@ static cJSON *text_value(const struct field *field, const void *at)
 	case FIELD_I64:
 		snprintf(text, sizeof(text), "%" PRId64, (int64_t)load_u64(at));
 		return cJSON_CreateString(text);
+	case FIELD_ID:
+		(void)text_clean(at, field->size < TEXT_MAX ? field->size : TEXT_MAX, clean);
+		return cJSON_CreateString(clean);
 	default:
 		(void)text_clean(at, field->size < TEXT_MAX ? field->size : TEXT_MAX, clean);
+		mask_in_place(clean, sizeof(clean)); /* every document of a record passes here: the last place before it leaves */
 		return cJSON_CreateString(clean);
 	}
 }
@@ -279,7 +292,7 @@ static int write_field(const struct field *field, const void *from, cJSON *objec
 	}
 
 	char clean[CLEAN_MAX];
-	if (field->type == FIELD_EXACT && text_clean(at, field->size, clean))
+	if (field->type == FIELD_EXACT && text_clean(at, field->size, clean) && !is_masked(clean))
 		return put_bytes(object, field->name, at, field->size);
 	return 0;
 }

@@ -98,6 +98,7 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(processes);
 	size_t tail = offsetof(struct process_section, lives);
 	memcpy((char *)&to->processes + tail, (const char *)&from->processes + tail, sizeof(to->processes) - tail);
+	COPY_SECTION(series);
 }
 
 static int compare_pid(const void *key, const void *row)

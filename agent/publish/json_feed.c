@@ -65,6 +65,14 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 	text_append(sink->out, "}", 1);
 }
 
+static void real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+{
+	begin_sample(sink, labels, count);
+	text_string(sink->out, "},\"value\":");
+	text_real(sink->out, value);
+	text_append(sink->out, "}", 1);
+}
+
 static void append_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
 {
 	struct text *out = sink->out;
@@ -101,6 +109,7 @@ const struct metric_writer json_writer = {
 	.begin = begin,
 	.begin_family = begin_family,
 	.sample = sample,
+	.real = real,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end,

@@ -15,11 +15,12 @@
 
 struct output_page;
 struct records;
+struct statsd;
 
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INFO, METRIC_UNTYPED };
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INFO, METRIC_UNTYPED, METRIC_SUMMARY };
 
-/* `collect[]` names of doctor, and one more for what the agent says of itself. */
-enum { METRIC_OF_AGENT = COLLECTOR_COUNT, METRIC_SOURCES };
+/* `collect[]` names of doctor, one for what the agent says of itself, and one for what came in as StatsD. */
+enum { METRIC_OF_AGENT = COLLECTOR_COUNT, METRIC_OF_STATSD, METRIC_SOURCES };
 const char *metric_source_name(uint32_t source);
 int metric_source_by_name(const char *name); /* -ENOENT */
 
@@ -52,6 +53,7 @@ struct metric_context {
 	const struct records *records;
 	const struct publisher_counters *counters; /* NULL: not in this process */
 	const struct output_page *outputs;         /* NULL: none */
+	const struct statsd *statsd;               /* NULL: not configured, or not in this process */
 };
 
 struct label {
@@ -73,9 +75,13 @@ struct metric_writer {
 	void (*begin_family)(struct metric_sink *sink);
 	/* value / 10^decimals */
 	void (*sample)(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
+	/* Where value is no whole number of such; NULL: none of this kind are written. */
+	void (*real)(struct metric_sink *sink, const struct label *labels, uint32_t count, double value);
 	void (*histogram)(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);
 	void (*end_family)(struct metric_sink *sink);
 	void (*end)(struct metric_sink *sink);
+	bool takes_parts;             /* a histogram sample by sample, and summaries */
+	bool takes_infinite;          /* infinity and NaN */
 };
 
 struct metric_sink {
@@ -84,6 +90,7 @@ struct metric_sink {
 	const struct metric_context *context;
 	const struct metric *metric;  /* the family being written */
 	const struct exemplar *exemplar; /* of the sample being written; NULL: none */
+	const char *suffix;           /* of the sample's name, where the writer takes_parts */
 	uint32_t samples;             /* of this family, so far */
 	uint32_t families;            /* begun so far */
 	size_t family_at;             /* for a writer that has to go back to a family's beginning */
@@ -129,9 +136,25 @@ extern const struct metric_table metrics_of_processes;
 extern const struct metric_table metrics_of_cost;
 extern const struct metric_table metrics_of_kernel;
 extern const struct metric_table metrics_of_outputs;
+extern const struct metric_table metrics_of_series;
+extern const struct metric_table metrics_of_statsd;
 extern const struct metric_table metrics_of_agent;
 /* All of them, in the order of the outputs; NULL ends the list. */
 extern const struct metric_table *const metric_tables[];
+
+/*
+ * Families whose names are known only when they are written: what applications send. A provider comes after the tables: for each
+ * family it calls sink_family with a row of its own (no emitter; name, unit and help stay until the family's end), then hands out
+ * the samples as any emitter does, and sink_family_end. The names are the provider's to keep valid and apart from each other's and
+ * the tables' (a counter's ends in _total); what it hands out as text may be hostile.
+ */
+struct metric_provider {
+	uint32_t source;
+	void (*emit)(const struct metric_context *context, struct metric_sink *sink);
+};
+extern const struct metric_provider *const metric_providers[]; /* NULL ends the list */
+void sink_family(struct metric_sink *sink, const struct metric *family);
+void sink_family_end(struct metric_sink *sink);
 
 /* For emitters. */
 bool context_fresh(const struct metric_context *context, uint64_t measured_ns);
@@ -140,6 +163,7 @@ bool context_collecting(const struct metric_context *context, enum collector_id 
 /* "" for one without a row. */
 const char *context_cgroup_path(const struct metric_context *context, uint64_t id);
 void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
+void sink_real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value);
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);
 /* The number at `row` + metric->field in the way metric->value says; UNKNOWN is left out. */
 void sink_field(struct metric_sink *sink, const struct metric *metric, const struct label *labels, uint32_t count, const void *row);
@@ -150,6 +174,9 @@ uint32_t cgroup_labels(const struct snapshot *snap, const struct cgroup *cgroup,
 
 /* Cumulative counts of the classic buckets; the last is +Inf, which is the count of all. */
 void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HISTOGRAM_CLASSIC + 1]);
+
+/* The row of that name; NULL. */
+const struct metric *metric_by_name(const char *name);
 
 /* All families, or those whose source's bit is set in `sources` (0 = all). */
 void metrics_write(const struct metric_writer *writer, const struct metric_context *context, uint32_t sources, struct text *out);

@@ -9,11 +9,11 @@
 
 static const char *const type_words[] = {
 	[METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram", [METRIC_INFO] = "gauge",
-	[METRIC_UNTYPED] = "untyped",
+	[METRIC_UNTYPED] = "untyped", [METRIC_SUMMARY] = "summary",
 };
 static const struct { const char *word, *suffix; } openmetrics_types[] = {
 	[METRIC_COUNTER] = { "counter", "_total" }, [METRIC_GAUGE] = { "gauge", "" },	  [METRIC_HISTOGRAM] = { "histogram", "" },
-	[METRIC_INFO] = { "info", "_info" },	    [METRIC_UNTYPED] = { "unknown", "" },
+	[METRIC_INFO] = { "info", "_info" },	    [METRIC_UNTYPED] = { "unknown", "" }, [METRIC_SUMMARY] = { "summary", "" },
 };
 
 static void begin(struct metric_sink *sink, const struct metric_context *context)
@@ -24,15 +24,27 @@ static void end(struct metric_sink *sink)
 {
 }
 
-/* HELP's text is ours: it holds nothing that needs an escape. */
-static void family_line(struct text *out, const char *keyword, const char *family, size_t length, const char *rest)
+/* Our own HELP needs no escape, a text file's may. OpenMetrics has one more. */
+static void append_help(struct text *out, const char *help, bool quotes)
+{
+	for (const char *at = help; *at; at++) {
+		size_t plain = strcspn(at, quotes ? "\\\n\"" : "\\\n");
+		text_append(out, at, plain);
+		at += plain;
+		if (!*at)
+			return;
+		text_string(out, *at == '\n' ? "\\n" : *at == '"' ? "\\\"" : "\\\\");
+	}
+}
+
+static void family_line(struct text *out, const char *keyword, const char *family, size_t length, const char *rest, bool quotes)
 {
 	text_append(out, "# ", 2);
 	text_string(out, keyword);
 	text_append(out, " ", 1);
 	text_append(out, family, length);
 	text_append(out, " ", 1);
-	text_string(out, rest);
+	append_help(out, rest, quotes);
 	text_append(out, "\n", 1);
 }
 
@@ -40,21 +52,30 @@ static void begin_family_prometheus(struct metric_sink *sink)
 {
 	const struct metric *metric = sink->metric;
 	size_t length = strlen(metric->name);
-	family_line(sink->out, "HELP", metric->name, length, metric->help);
-	family_line(sink->out, "TYPE", metric->name, length, type_words[metric->type]);
+	family_line(sink->out, "HELP", metric->name, length, metric->help, false);
+	family_line(sink->out, "TYPE", metric->name, length, type_words[metric->type], false);
+}
+
+static bool is_total(const char *name, size_t length)
+{
+	size_t end = strlen("_total");
+	return length > end && strcmp(name + length - end, "_total") == 0;
 }
 
 static void begin_family_openmetrics(struct metric_sink *sink)
 {
 	const struct metric *metric = sink->metric;
 	size_t length = strlen(metric->name), unit = strlen(metric->unit);
-	length -= strlen(openmetrics_types[metric->type].suffix);
+	enum metric_type type = metric->type;
+	if (type == METRIC_COUNTER && !is_total(metric->name, length))
+		type = METRIC_UNTYPED; /* a text file's: OpenMetrics knows no counter of such a name, and the name matters more */
+	length -= strlen(openmetrics_types[type].suffix);
 
-	family_line(sink->out, "TYPE", metric->name, length, openmetrics_types[metric->type].word);
+	family_line(sink->out, "TYPE", metric->name, length, openmetrics_types[type].word, false);
 	if (unit && length > unit && metric->name[length - unit - 1] == '_' && memcmp(metric->name + length - unit, metric->unit,
 		unit) == 0)
-		family_line(sink->out, "UNIT", metric->name, length, metric->unit);
-	family_line(sink->out, "HELP", metric->name, length, metric->help);
+		family_line(sink->out, "UNIT", metric->name, length, metric->unit, false);
+	family_line(sink->out, "HELP", metric->name, length, metric->help, true);
 }
 
 static void append_labels(struct text *out, const struct label *labels, uint32_t count)
@@ -68,19 +89,20 @@ static void append_labels(struct text *out, const struct label *labels, uint32_t
 	}
 }
 
-static void append_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
+static void begin_sample(struct metric_sink *sink, const struct label *labels, uint32_t count)
 {
 	struct text *out = sink->out;
 	text_string(out, sink->metric->name);
+	text_string(out, sink->suffix);
 	append_labels(out, labels, count);
 	text_append(out, "} ", count ? 2 : 0);
 	text_append(out, " ", count ? 0 : 1);
-	text_decimal(out, value, decimals);
 }
 
 static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
 {
-	append_sample(sink, labels, count, value, decimals);
+	begin_sample(sink, labels, count);
+	text_decimal(sink->out, value, decimals);
 	text_append(sink->out, "\n", 1);
 }
 
@@ -89,7 +111,8 @@ static void sample_openmetrics(struct metric_sink *sink, const struct label *lab
 {
 	const struct exemplar *exemplar = sink->exemplar;
 	struct text *out = sink->out;
-	append_sample(sink, labels, count, value, decimals);
+	begin_sample(sink, labels, count);
+	text_decimal(out, value, decimals);
 	if (exemplar) {
 		text_string(out, " # {incident=\"");
 		text_label_value(out, exemplar->incident);
@@ -99,6 +122,13 @@ static void sample_openmetrics(struct metric_sink *sink, const struct label *lab
 		text_decimal(out, (uint64_t)exemplar->wall_ns / NSEC_PER_MSEC, 3); /* a reader keeps milliseconds */
 	}
 	text_append(out, "\n", 1);
+}
+
+static void real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+{
+	begin_sample(sink, labels, count);
+	text_real(sink->out, value);
+	text_append(sink->out, "\n", 1);
 }
 
 /* Repeats the `size` bytes at `from`, which lie in the same buffer: a reserve may move it. */
@@ -175,16 +205,21 @@ const struct metric_writer prometheus_writer = {
 	.begin = begin,
 	.begin_family = begin_family_prometheus,
 	.sample = sample,
+	.real = real,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end,
+	.takes_parts = true,
+	.takes_infinite = true,
 };
 
 const struct metric_writer openmetrics_writer = {
 	.begin = begin_openmetrics,
 	.begin_family = begin_family_openmetrics,
 	.sample = sample_openmetrics,
+	.real = real,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end_openmetrics,
+	.takes_infinite = true,
 };

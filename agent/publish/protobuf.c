@@ -14,7 +14,7 @@
 #include "exposition.pb-c.c" // NOLINT(bugprone-suspicious-include)
 
 enum {
-	MAX_LABELS = 16,
+	MAX_LABELS = SERIES_MAX_LABELS,
 	TAG_METRIC = 4 << 3 | 2,
 	VARINT_MAX = 10,
 };
@@ -129,18 +129,13 @@ static void fill_exemplar(struct exemplar_message *ret, const struct exemplar *e
 	ret->message.timestamp = &ret->timestamp;
 }
 
-static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
+static void append_number(struct metric_sink *sink, const struct label *labels, uint32_t count, double value, Exposition__Exemplar *exemplar)
 {
-	static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
 	Exposition__Metric metric = EXPOSITION__METRIC__INIT;
 	Exposition__Number number = EXPOSITION__NUMBER__INIT;
-	struct exemplar_message exemplar;
 
-	number.value = (double)value / powers[decimals];
-	if (sink->exemplar) {
-		fill_exemplar(&exemplar, sink->exemplar, (double)sink->exemplar->value / powers[decimals]);
-		number.exemplar = &exemplar.message;
-	}
+	number.value = value;
+	number.exemplar = exemplar;
 	if (sink->metric->type == METRIC_COUNTER)
 		metric.counter = &number;
 	else if (sink->metric->type == METRIC_GAUGE || sink->metric->type == METRIC_INFO)
@@ -148,6 +143,21 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 	else
 		metric.untyped = &number;
 	append_metric(sink, labels, count, &metric);
+}
+
+static void real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+{
+	append_number(sink, labels, count, value, NULL);
+}
+
+static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
+{
+	static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
+	struct exemplar_message exemplar;
+
+	if (sink->exemplar)
+		fill_exemplar(&exemplar, sink->exemplar, (double)sink->exemplar->value / powers[decimals]);
+	append_number(sink, labels, count, (double)value / powers[decimals], sink->exemplar ? &exemplar.message : NULL);
 }
 
 /* `spans` and `list` have NATIVE_MAX_SPANS. */
@@ -202,7 +212,9 @@ const struct metric_writer protobuf_writer = {
 	.begin = begin,
 	.begin_family = begin_family,
 	.sample = sample,
+	.real = real,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end,
+	.takes_infinite = true,
 };

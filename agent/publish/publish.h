@@ -9,7 +9,8 @@
 #include "publish/text.h"
 #include "publisher.h"
 
-enum { MAX_PARAMETERS = 16 };
+/* A job may name every collector of node_exporter, 45 of them. */
+enum { MAX_PARAMETERS = 64 };
 
 struct publisher {
 	const struct ring *ring;
@@ -20,6 +21,7 @@ struct publisher {
 	struct publisher_counters counters;
 	struct output_page *outputs;       /* only read; NULL = none */
 	uint32_t max_shown;
+	struct statsd *statsd;             /* NULL: not configured */
 	struct pages pages;                /* all bytes that answers and streams hold */
 	struct renderings renderings;
 	struct page *feed;                 /* the JSON feed of snap; NULL: none yet, or there was no memory */

@@ -22,6 +22,7 @@
 #include "core/log.h"
 #include "publish/http.h"
 #include "publish/sandbox.h"
+#include "publish/statsd_input.h"
 #include "push/share.h"
 
 #define RETRY_NS NSEC_PER_SEC             /* for a listening address that is taken */
@@ -40,6 +41,8 @@ struct loop {
 	bool listen_failed, open_failed;  /* said already */
 	uint64_t bind_ns, open_ns,        /* not to be tried again before */
 		 look_ns, expected_ns;
+	struct statsd_input statsd;
+	uint64_t statsd_ns;               /* when the StatsD socket has its next turn; UINT64_MAX: there is none */
 	int epoll_fd;
 	struct publisher_page *numbers;   /* NULL = nowhere to */
 	union {
@@ -60,6 +63,7 @@ void publisher_context(const struct publisher *publisher, uint64_t now_ns, struc
 		.records = publisher->records,
 		.counters = &publisher->counters,
 		.outputs = publisher->outputs,
+		.statsd = publisher->statsd,
 	};
 }
 
@@ -77,7 +81,7 @@ int publisher_refresh(struct publisher *publisher, uint64_t now_ns)
 
 	shown_choose(publisher->shown, publisher->snap, publisher->max_shown);
 	page_release(publisher->feed);
-	publisher->feed = metrics_page(publisher, EXPOSITION_JSON, 0, now_ns);
+	publisher->feed = metrics_page(publisher, EXPOSITION_JSON, &(struct metric_selection){ 0 }, now_ns);
 	return 1;
 }
 
@@ -286,6 +290,8 @@ static int take_messages(struct loop *loop)
 			take_incident(loop);
 		else if (size == sizeof(loop->message) && loop->type == PUBLISHER_ACTION)
 			take_action(loop);
+		else if (size == sizeof(loop->message) && loop->type == PUBLISHER_MASK)
+			mask_use(&loop->message.mask);
 		else
 			loop->publisher.counters.messages_bad++;
 	}
@@ -302,7 +308,7 @@ static int milliseconds_until(uint64_t next_ns, uint64_t now_ns)
 
 static uint64_t wake_ns(const struct loop *loop, uint64_t now_ns)
 {
-	uint64_t next = loop->look_ns;
+	uint64_t next = loop->look_ns < loop->statsd_ns ? loop->look_ns : loop->statsd_ns;
 	if (loop->listener < 0 && loop->args->listen && *loop->args->listen && loop->bind_ns < next)
 		next = loop->bind_ns;
 	if (loop->listener >= 0 && loop->rules && loop->open_ns < next)
@@ -324,6 +330,8 @@ static int run(struct loop *loop)
 		told = loop->publisher.seq ? loop->publisher.seq : told;
 		if (loop->http)
 			http_run(loop->http, now_ns);
+		if (loop->statsd.statsd)
+			loop->statsd_ns = statsd_input_run(&loop->statsd, clock_boot_ns());
 
 		struct epoll_event events[4];
 		int count = epoll_wait(loop->epoll_fd, events, 4, milliseconds_until(wake_ns(loop, now_ns), now_ns));
@@ -332,6 +340,8 @@ static int run(struct loop *loop)
 		for (int i = 0; i < count; i++)
 			if (events[i].data.fd == loop->args->event_fd && take_messages(loop))
 				return 0;
+			else if (loop->statsd.statsd && events[i].data.fd == loop->statsd.fd)
+				statsd_input_ready(&loop->statsd);
 	}
 }
 
@@ -364,7 +374,14 @@ static int open_loop(struct loop *loop)
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = loop->args->event_fd };
 	if (loop->epoll_fd < 0 || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->args->event_fd, &event) < 0)
 		return -errno;
-	return 0;
+
+	const struct publisher_args *args = loop->args;
+	loop->statsd_ns = UINT64_MAX;
+	if (args->statsd_fd < 0)
+		return 0;
+	error = statsd_input_open(&loop->statsd, args->statsd_fd, loop->epoll_fd, args->statsd_max_series, args->statsd_max_age_ns);
+	publisher->statsd = loop->statsd.statsd;
+	return error;
 }
 
 /* A terminal's ^C goes to the whole group, but it is the agent who says when it is over. */
@@ -407,7 +424,8 @@ int publisher_run(const struct publisher_args *args)
 	mallopt(M_MMAP_THRESHOLD, PAGE_MMAP_MIN);
 	settle_signals();
 	umask(022);
-	sandbox_close_others((const int[]){ args->ring_fd, args->event_fd, args->feed_dir_fd, args->outputs_fd, args->counters_fd }, 5);
+	log_open(args->log_format, args->log_level); /* no socket is opened behind the wall */
+	sandbox_close_others((const int[]){ args->ring_fd, args->event_fd, args->feed_dir_fd, args->outputs_fd, args->counters_fd, args->statsd_fd, log_fd() }, 7);
 
 	loop->args = args;
 	int error = open_loop(loop);
@@ -415,6 +433,8 @@ int publisher_run(const struct publisher_args *args)
 		log_error("publisher: cannot open what the agent gave it: %s", strerror(-error));
 		return 1;
 	}
+	if (take_messages(loop)) /* what is to be hidden waits there */
+		return 0;
 	bind_address(loop, clock_boot_ns()); /* a port below 1024 needs what is given up next */
 	if (go_behind_the_wall(args) < 0)
 		return 1;

@@ -39,18 +39,23 @@ static bool is_good(const struct publisher *publisher, const struct rendering *r
 	       now_ns - rendering->made_ns < interval_ns && rendering->fresh == snapshot_fresh(publisher, now_ns);
 }
 
+static bool is_same(const struct metric_selection *one, const struct metric_selection *other)
+{
+	return one->sources == other->sources && one->series == other->series;
+}
+
 /* The place for one more page of this filter: its own, a free one, or that of the oldest. What has had its time makes room first. */
-static struct rendering *place_of(struct publisher *publisher, enum exposition format, uint32_t sources, uint64_t now_ns)
+static struct rendering *place_of(struct publisher *publisher, enum exposition format, const struct metric_selection *selection, uint64_t now_ns)
 {
 	struct rendering *filtered = publisher->renderings.filtered, *place = &filtered[0];
 	size_t bytes = 0;
-	if (!sources)
+	if (selection_is_whole(selection))
 		return &publisher->renderings.whole[format];
 
 	for (int i = 0; i < RENDER_FILTERED; i++) {
 		if (!is_good(publisher, &filtered[i], now_ns))
 			forget(&filtered[i]);
-		else if (filtered[i].format == format && filtered[i].sources == sources)
+		else if (filtered[i].format == format && is_same(&filtered[i].selection, selection))
 			return &filtered[i];
 		else
 			bytes += filtered[i].page->length;
@@ -64,16 +69,16 @@ static struct rendering *place_of(struct publisher *publisher, enum exposition f
 	return place;
 }
 
-struct page *metrics_page(struct publisher *publisher, enum exposition format, uint32_t sources, uint64_t now_ns)
+struct page *metrics_page(struct publisher *publisher, enum exposition format, const struct metric_selection *selection, uint64_t now_ns)
 {
-	struct rendering *place = place_of(publisher, format, sources, now_ns);
-	if (is_good(publisher, place, now_ns) && place->format == format && place->sources == sources)
+	struct rendering *place = place_of(publisher, format, selection, now_ns);
+	if (is_good(publisher, place, now_ns) && place->format == format && is_same(&place->selection, selection))
 		return page_keep(place->page);
 
 	struct metric_context context;
 	struct text text = { 0 };
 	publisher_context(publisher, now_ns, &context);
-	metrics_write(writers[format], &context, sources, &text);
+	metrics_write_selected(writers[format], &context, selection, &text);
 	if (format == EXPOSITION_JSON)
 		text_append(&text, "\n", 1);
 	publisher->counters.renderings++;
@@ -83,7 +88,7 @@ struct page *metrics_page(struct publisher *publisher, enum exposition format, u
 	text_free(&text);
 	if (!page)
 		return NULL;
-	*place = (struct rendering){ .format = format, .sources = sources, .seq = publisher->seq, .records = publisher->records->changes,
+	*place = (struct rendering){ .format = format, .selection = *selection, .seq = publisher->seq, .records = publisher->records->changes,
 				     .made_ns = now_ns, .fresh = snapshot_fresh(publisher, now_ns), .page = page };
 	return page_keep(page);
 }

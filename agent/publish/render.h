@@ -6,6 +6,7 @@
 #ifndef NODEMEND_PUBLISH_RENDER_H
 #define NODEMEND_PUBLISH_RENDER_H
 
+#include "publish/metric_series.h"
 #include "publish/page.h"
 
 struct publisher;
@@ -19,7 +20,7 @@ enum {
 
 struct rendering {
 	enum exposition format;
-	uint32_t sources;                    /* 0: no filter */
+	struct metric_selection selection;
 	uint64_t seq, records, made_ns;      /* what it shows, and since when */
 	bool fresh;                          /* whether the snapshot was, then */
 	struct page *page;
@@ -29,8 +30,8 @@ struct renderings {
 	struct rendering whole[EXPOSITION_COUNT], filtered[RENDER_FILTERED];
 };
 
-/* A page with one owner more, the caller; NULL: no memory. `sources` as in metrics_write. */
-struct page *metrics_page(struct publisher *publisher, enum exposition format, uint32_t sources, uint64_t now_ns);
+/* A page with one owner more, the caller; NULL: no memory. */
+struct page *metrics_page(struct publisher *publisher, enum exposition format, const struct metric_selection *selection, uint64_t now_ns);
 void renderings_free(struct renderings *renderings);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "core/clock.h"
 #include "publish/event_json.h"
+#include "publish/metric_series.h"
 #include "publish/publish.h"
 
 #define TEXT_TYPE "text/plain; charset=utf-8"
@@ -87,29 +88,26 @@ enum exposition accept_exposition(const char *accept)
 	return best;
 }
 
-static int collect_filter(const struct request *request, uint32_t *ret_sources, const char **ret_unknown)
+static int collect_filter(const struct request *request, struct metric_selection *ret, const char **ret_unknown)
 {
-	uint32_t sources = 0;
+	*ret = (struct metric_selection){ 0 };
 	for (uint32_t i = 0; i < request->parameter_count; i++) {
 		if (strcmp(request->parameters[i].name, "collect[]") != 0)
 			continue;
-		int source = metric_source_by_name(request->parameters[i].value);
-		if (source < 0) {
+		if (metric_select(ret, request->parameters[i].value) < 0) {
 			*ret_unknown = request->parameters[i].value;
-			return source;
+			return -ENOENT;
 		}
-		sources |= 1u << source;
 	}
-	*ret_sources = sources;
 	return 0;
 }
 
 static void answer_metrics(struct publisher *publisher, const struct request *request, enum exposition format, uint64_t now_ns,
 	struct reply *reply)
 {
-	uint32_t sources;
+	struct metric_selection selection;
 	const char *unknown;
-	if (collect_filter(request, &sources, &unknown) < 0) {
+	if (collect_filter(request, &selection, &unknown) < 0) {
 		refuse(reply, 400, "no such collector", unknown);
 		return;
 	}
@@ -120,9 +118,9 @@ static void answer_metrics(struct publisher *publisher, const struct request *re
 	}
 
 	/* The feed as it was written to metrics.json and sent to the streams. */
-	bool is_feed = format == EXPOSITION_JSON && !sources && publisher->feed;
-	reply->page = is_feed ? page_keep(publisher->feed) : metrics_page(publisher, format, sources, now_ns);
-	reply->whole = !sources;
+	reply->whole = selection_is_whole(&selection);
+	bool is_feed = format == EXPOSITION_JSON && reply->whole && publisher->feed;
+	reply->page = is_feed ? page_keep(publisher->feed) : metrics_page(publisher, format, &selection, now_ns);
 	reply->content_type = expositions[format].content_type;
 	if (!reply->page)
 		refuse(reply, 503, "no memory for this", NULL);

@@ -2,7 +2,11 @@
 /* See text.h. */
 #include "publish/text.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "core/utf8.h"
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
@@ -63,30 +67,27 @@ void text_decimal(struct text *text, uint64_t value, unsigned int decimals)
 	text_append(text, end - decimals, decimals);
 }
 
-/* How many bytes the well-formed UTF-8 character at `at` has (RFC 3629: no surrogates, nothing overlong); 0 = it is none. */
-static size_t utf8_length(const unsigned char *at)
+void text_real(struct text *text, double value)
 {
-	unsigned char low = 0x80, high = 0xbf;
-	size_t more;
+	const double exact = 1ULL << 53; /* whole numbers below are themselves */
+	char buffer[32];
 
-	if (at[0] >= 0xc2 && at[0] <= 0xdf) {
-		more = 1;
-	} else if ((at[0] & 0xf0) == 0xe0) {
-		more = 2;
-		low = at[0] == 0xe0 ? 0xa0 : low;
-		high = at[0] == 0xed ? 0x9f : high;
-	} else if (at[0] >= 0xf0 && at[0] <= 0xf4) {
-		more = 3;
-		low = at[0] == 0xf0 ? 0x90 : low;
-		high = at[0] == 0xf4 ? 0x8f : high;
-	} else {
-		return 0;
+	if (!isfinite(value)) {
+		text_string(text, isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
+		return;
 	}
-
-	for (size_t i = 1; i <= more; i++, low = 0x80, high = 0xbf)
-		if (at[i] < low || at[i] > high) /* the closing NUL is below */
-			return 0;
-	return more + 1;
+	if (value == trunc(value) && fabs(value) < exact) {
+		if (value < 0)
+			text_append(text, "-", 1);
+		text_u64(text, (uint64_t)fabs(value));
+		return;
+	}
+	for (int digits = 15; digits <= 17; digits++) { /* 17 hold any double */
+		snprintf(buffer, sizeof(buffer), "%.*g", digits, value);
+		if (strtod(buffer, NULL) == value)
+			break;
+	}
+	text_string(text, buffer);
 }
 
 static bool is_plain(unsigned char byte)

@@ -51,6 +51,9 @@ void text_u64(struct text *text, uint64_t value);
 /* value / 10^decimals, exactly, without trailing zeros: text_decimal(t, 1500000000, 9) writes 1.5. At most 18 decimals. */
 void text_decimal(struct text *text, uint64_t value, unsigned int decimals);
 
+/* The shortest digits that are read as the same number again; NaN, +Inf and -Inf as Prometheus writes them. */
+void text_real(struct text *text, double value);
+
 /* Inside the quotes: \ " and newline escaped, other control characters and what is not UTF-8 as U+FFFD. */
 void text_label_value(struct text *text, const char *value);
 /* The same care without escapes, for formats that know lengths. */

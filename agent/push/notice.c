@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "keep/document.h"
+#include "mask.h"
 
 void notice_take(char *to, size_t size, const char *from)
 {
@@ -14,6 +15,8 @@ void notice_take(char *to, size_t size, const char *from)
 	for (size_t i = 0; !clean.failed && i < clean.length; i++)
 		if (clean.data[i] == '\n')
 			clean.data[i] = ' ';
+	if (!clean.failed)
+		mask_in_place(clean.data, clean.length); /* a deed's words are no record's, and a template may show any */
 	text_copy(to, size, clean.failed ? "" : clean.data);
 	text_free(&clean);
 }

@@ -22,25 +22,19 @@ enum {
 };
 
 const enum otlp_since otlp_since_of[METRIC_SOURCES] = {
-	[COLLECTOR_CPU] = OTLP_SINCE_BOOT,     [COLLECTOR_MEMORY] = OTLP_SINCE_BOOT,    [COLLECTOR_PSI] = OTLP_SINCE_BOOT,
-	[COLLECTOR_FILESYSTEM] = OTLP_SINCE_BOOT, [COLLECTOR_DISK] = OTLP_SINCE_BOOT,   [COLLECTOR_INTERFACE] = OTLP_SINCE_BOOT,
-	[COLLECTOR_SYSCALL] = OTLP_SINCE_AGENT, [COLLECTOR_TASK] = OTLP_SINCE_AGENT,    [COLLECTOR_FSWRITE] = OTLP_SINCE_AGENT,
-	[COLLECTOR_PROCESS] = OTLP_SINCE_BOOT, [COLLECTOR_CGROUP] = OTLP_SINCE_BOOT,    [COLLECTOR_UNIT] = OTLP_SINCE_BOOT,
-	[COLLECTOR_TCP] = OTLP_SINCE_AGENT,
-	[COLLECTOR_SOCKET] = OTLP_SINCE_AGENT,
-	[COLLECTOR_DROP] = OTLP_SINCE_AGENT,
-	[COLLECTOR_DNS] = OTLP_SINCE_AGENT,
-	[COLLECTOR_OOM] = OTLP_SINCE_AGENT,
-	[COLLECTOR_BLOCK] = OTLP_SINCE_AGENT,
-	[COLLECTOR_FSOP] = OTLP_SINCE_AGENT,
-	[COLLECTOR_DELETED] = OTLP_SINCE_AGENT,
-	[COLLECTOR_KILL] = OTLP_SINCE_AGENT,
-	[COLLECTOR_RECLAIM] = OTLP_SINCE_AGENT,
-	[COLLECTOR_PAGECACHE] = OTLP_SINCE_AGENT,
-	[COLLECTOR_SCHED] = OTLP_SINCE_AGENT,
-	[COLLECTOR_IRQ] = OTLP_SINCE_AGENT,
-	[COLLECTOR_IDENTITY] = OTLP_SINCE_AGENT,
-	[METRIC_OF_AGENT] = OTLP_SINCE_AGENT,
+	/* The kernel counts. */
+	[COLLECTOR_CPU] = OTLP_SINCE_BOOT, [COLLECTOR_MEMORY] = OTLP_SINCE_BOOT, [COLLECTOR_PSI] = OTLP_SINCE_BOOT,
+	[COLLECTOR_FILESYSTEM] = OTLP_SINCE_BOOT, [COLLECTOR_DISK] = OTLP_SINCE_BOOT, [COLLECTOR_INTERFACE] = OTLP_SINCE_BOOT,
+	[COLLECTOR_PROCESS] = OTLP_SINCE_BOOT, [COLLECTOR_CGROUP] = OTLP_SINCE_BOOT, [COLLECTOR_UNIT] = OTLP_SINCE_BOOT,
+	[COLLECTOR_HOST] = OTLP_SINCE_BOOT,
+	/* We do. */
+	[COLLECTOR_SYSCALL] = OTLP_SINCE_AGENT, [COLLECTOR_TASK] = OTLP_SINCE_AGENT, [COLLECTOR_FSWRITE] = OTLP_SINCE_AGENT,
+	[COLLECTOR_TCP] = OTLP_SINCE_AGENT, [COLLECTOR_SOCKET] = OTLP_SINCE_AGENT, [COLLECTOR_DROP] = OTLP_SINCE_AGENT,
+	[COLLECTOR_DNS] = OTLP_SINCE_AGENT, [COLLECTOR_OOM] = OTLP_SINCE_AGENT, [COLLECTOR_BLOCK] = OTLP_SINCE_AGENT,
+	[COLLECTOR_FSOP] = OTLP_SINCE_AGENT, [COLLECTOR_DELETED] = OTLP_SINCE_AGENT, [COLLECTOR_IDENTITY] = OTLP_SINCE_AGENT,
+	[COLLECTOR_KILL] = OTLP_SINCE_AGENT, [COLLECTOR_RECLAIM] = OTLP_SINCE_AGENT, [COLLECTOR_PAGECACHE] = OTLP_SINCE_AGENT,
+	[COLLECTOR_SCHED] = OTLP_SINCE_AGENT, [COLLECTOR_IRQ] = OTLP_SINCE_AGENT,
+	[METRIC_OF_AGENT] = OTLP_SINCE_AGENT, [METRIC_OF_STATSD] = OTLP_SINCE_AGENT,
 };
 
 /* The table's words for units in UCUM's; others are put in braces, which UCUM takes for an annotation. */
@@ -108,8 +102,8 @@ static void open_family(struct otlp_metrics *metrics, const char *name, const ch
 static void enclose_family(struct otlp_metrics *metrics, enum metric_type type)
 {
 	static const uint32_t fields[] = {
-		[METRIC_COUNTER] = METRIC_SUM_FIELD, [METRIC_GAUGE] = METRIC_GAUGE_FIELD, [METRIC_INFO] = METRIC_GAUGE_FIELD, [METRIC_UNTYPED] = METRIC_GAUGE_FIELD,
-		[METRIC_HISTOGRAM] = METRIC_EXPONENTIAL_FIELD,
+		[METRIC_COUNTER] = METRIC_SUM_FIELD, [METRIC_GAUGE] = METRIC_GAUGE_FIELD, [METRIC_UNTYPED] = METRIC_GAUGE_FIELD,
+		[METRIC_INFO] = METRIC_GAUGE_FIELD, [METRIC_HISTOGRAM] = METRIC_EXPONENTIAL_FIELD,
 	};
 	Otlp__Points tail = OTLP__POINTS__INIT;
 
@@ -185,16 +179,25 @@ static void put_attributes(struct otlp_metrics *metrics, struct text *out, uint3
 		otlp_string(&to, labels[i].name, labels[i].value);
 }
 
+static void put_point(struct otlp_metrics *metrics, struct text *out, const struct metric *metric, bool cumulative,
+		      const struct label *labels, uint32_t count, Otlp__NumberDataPoint *point)
+{
+	size_t from = out->length;
+
+	point->time_unix_nano = (uint64_t)metrics->time_wall_ns;
+	if (cumulative)
+		point->start_time_unix_nano = start_of(metrics, metric);
+	otlp_pack(out, &point->base);
+	put_attributes(metrics, out, NUMBER_ATTRIBUTES, labels, count);
+	otlp_enclose(out, DATA_POINT, from);
+}
+
 static void put_number(struct otlp_metrics *metrics, struct text *out, const struct metric *metric, bool cumulative,
 		       const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
 {
 	static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
 	Otlp__NumberDataPoint point = OTLP__NUMBER_DATA_POINT__INIT;
-	size_t from = out->length;
 
-	point.time_unix_nano = (uint64_t)metrics->time_wall_ns;
-	if (cumulative)
-		point.start_time_unix_nano = start_of(metrics, metric);
 	if (decimals || value > INT64_MAX) {
 		point.value_case = OTLP__NUMBER_DATA_POINT__VALUE_AS_DOUBLE;
 		point.as_double = (double)value / powers[decimals];
@@ -202,9 +205,7 @@ static void put_number(struct otlp_metrics *metrics, struct text *out, const str
 		point.value_case = OTLP__NUMBER_DATA_POINT__VALUE_AS_INT;
 		point.as_int = (int64_t)value;
 	}
-	otlp_pack(out, &point.base);
-	put_attributes(metrics, out, NUMBER_ATTRIBUTES, labels, count);
-	otlp_enclose(out, DATA_POINT, from);
+	put_point(metrics, out, metric, cumulative, labels, count, &point);
 }
 
 static void sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
@@ -213,6 +214,18 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 
 	make_room(sink);
 	put_number(metrics, &metrics->out, sink->metric, sink->metric->type == METRIC_COUNTER, labels, count, value, decimals);
+	metrics->points++;
+}
+
+static void real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+{
+	struct otlp_metrics *metrics = of(sink);
+	Otlp__NumberDataPoint point = OTLP__NUMBER_DATA_POINT__INIT;
+
+	make_room(sink);
+	point.value_case = OTLP__NUMBER_DATA_POINT__VALUE_AS_DOUBLE;
+	point.as_double = value;
+	put_point(metrics, &metrics->out, sink->metric, sink->metric->type == METRIC_COUNTER, labels, count, &point);
 	metrics->points++;
 }
 
@@ -268,9 +281,11 @@ static const struct metric_writer otlp_writer = {
 	.begin = begin,
 	.begin_family = begin_family,
 	.sample = sample,
+	.real = real,
 	.histogram = append_histogram,
 	.end_family = end_family,
 	.end = end,
+	.takes_infinite = true,
 };
 
 int otlp_metrics_write(struct otlp_metrics *metrics, const struct metric_context *context)

@@ -48,14 +48,14 @@ static void append_message(struct text *out, uint8_t tag, const ProtobufCMessage
 /* --- 1.0 --------------------------------------------------------------------------------------------------------------- */
 
 struct labels_1 {
-	Remote1__Label each[SERIES_MAX_LABELS], *list[SERIES_MAX_LABELS];
+	Remote1__Label each[REMOTE_MAX_LABELS], *list[REMOTE_MAX_LABELS];
 	uint32_t count;
 };
 
 static void fill_labels_1(struct labels_1 *labels, const char *at, size_t size)
 {
 	labels->count = 0;
-	for (const char *end = at + size; at < end && labels->count < SERIES_MAX_LABELS; labels->count++) {
+	for (const char *end = at + size; at < end && labels->count < REMOTE_MAX_LABELS; labels->count++) {
 		Remote1__Label *label = &labels->each[labels->count];
 		remote1__label__init(label);
 		label->name = (char *)at;
@@ -109,8 +109,8 @@ static uint32_t symbol(struct batch *batch, const char *text)
 static void append_series_2(struct batch *batch, const char *at, size_t size, const struct metric *metric, Remote2__Sample *sample,
 			    Remote2__Histogram *histogram)
 {
-	uint32_t refs[2 * SERIES_MAX_LABELS], count = 0;
-	for (const char *end = at + size; at < end && count < 2 * SERIES_MAX_LABELS; at += strlen(at) + 1)
+	uint32_t refs[2 * REMOTE_MAX_LABELS], count = 0;
+	for (const char *end = at + size; at < end && count < 2 * REMOTE_MAX_LABELS; at += strlen(at) + 1)
 		refs[count++] = symbol(batch, at);
 
 	Remote2__TimeSeries series = REMOTE2__TIME_SERIES__INIT;

@@ -10,7 +10,7 @@
 static void insert_sorted(struct label *list, uint32_t *count, struct label label)
 {
 	uint32_t at = *count;
-	if (*count == SERIES_MAX_LABELS)
+	if (*count == REMOTE_MAX_LABELS)
 		return;
 	for (; at > 0 && strcmp(list[at - 1].name, label.name) > 0; at--)
 		list[at] = list[at - 1];
@@ -29,9 +29,9 @@ static bool is_among(const struct label *labels, uint32_t count, const char *nam
 uint32_t series_labels(struct text *text, const struct metric *metric, const char *suffix, const struct label *labels, uint32_t count, const char *le,
 		       const struct outputs *outputs)
 {
-	struct label list[SERIES_MAX_LABELS];
+	struct label list[REMOTE_MAX_LABELS];
 	uint32_t used = 0, kept = 0;
-	char name[NAME_LEN + 16];
+	char name[320]; /* as long as a text file's may be, with its suffix */
 	snprintf(name, sizeof(name), "%s%s", metric->name, suffix);
 	insert_sorted(list, &used, (struct label){ "__name__", name });
 	if (le)

@@ -9,7 +9,7 @@
 #include "output.h"
 #include "publish/metric.h"
 
-enum { SERIES_MAX_LABELS = 32, SERIES_MAX = 1 << 17 };
+enum { REMOTE_MAX_LABELS = SERIES_MAX_LABELS + 2 + MAX_EXTERNAL_LABELS /* __name__ and le */, SERIES_MAX = 1 << 17 };
 
 /* Appends the labels of one series; `suffix` (_bucket, …) is appended to the name, `le` NULL where there is none. A label of the metric's own
  * goes before an external one of that name. Returns the number of labels. */

@@ -93,6 +93,11 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 	put_sample(sink, "", labels, count, NULL, (double)value / powers[decimals]);
 }
 
+static void real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
+{
+	put_sample(sink, "", labels, count, NULL, value);
+}
+
 static void histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *from)
 {
 	struct remote_write *remote = remote_of(sink);
@@ -131,9 +136,11 @@ static const struct metric_writer remote_writer = {
 	.begin = begin,
 	.begin_family = begin_family,
 	.sample = sample,
+	.real = real,
 	.histogram = histogram,
 	.end_family = end_family,
 	.end = end,
+	.takes_infinite = true,
 };
 
 /* --- rounds ------------------------------------------------------------------------------------------------------------ */

@@ -21,6 +21,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/privilege.h"
+#include "mask.h"
 #include "publish/records.h"
 #include "push/exporter.h"
 #include "push/keys.h"
@@ -219,8 +220,11 @@ static int map_outputs(struct sender *sender)
 	if (fstat(SENDER_OUTPUTS_FD, &status) < 0 || status.st_size != (off_t)sizeof(struct outputs))
 		return -EPROTO;
 	void *outputs = mmap(NULL, sizeof(struct outputs), PROT_READ, MAP_SHARED, SENDER_OUTPUTS_FD, 0);
+	if (outputs == MAP_FAILED)
+		return -errno;
 	sender->outputs = outputs;
-	return outputs == MAP_FAILED ? -errno : 0;
+	log_open(sender->outputs->log_format, sender->outputs->log_level); /* no such socket is opened behind the wall */
+	return 0;
 }
 
 static bool is_directory(int fd)
@@ -304,6 +308,7 @@ int sender_run(const char *user, const char *boot_id)
 		log_error("sender: cannot open what the agent gave it: %s", strerror(-error));
 		return 1;
 	}
+	mask_use(&sender->outputs->mask);
 
 	int spool_fd = is_directory(SENDER_SPOOL_FD) ? SENDER_SPOOL_FD : -1;
 	if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK || go_behind_the_wall(user, spool_fd) < 0)

@@ -4,6 +4,7 @@
 D-Bus, once from outside of the container and once from inside, and knows when to stop and call a human.
 """
 
+import json
 import re
 import shutil
 import signal
@@ -159,6 +160,29 @@ def unit_of_the_agent(port):
     return "\n".join(lines).replace("[Service]\n", "[Service]\nEnvironment=LD_LIBRARY_PATH=/opt/lib\n") + "\n"
 
 
+def journal_entries(container):
+    return [json.loads(line) for line in container.run("journalctl", "--no-pager", "-o", "json", "-u", "nodemend.service")[1].splitlines()
+            if line.startswith("{")]
+
+
+def journal_has_fields(bench, container, agent):
+    """Lines of the agent are entries with fields to search by, from its publisher, too; a journald that starts anew loses none."""
+    action = next(row for row in agent.actions(remedy="restart-unit") if row["outcome"] == "fixed")
+    rows = journal_entries(container)
+    own = [row for row in rows if row.get("NODEMEND_ACTION") == action["id"] and row.get("NODEMEND_OUTCOME") == "fixed"]
+    bench.need("the act is in the journal", own, [row.get("MESSAGE") for row in rows][-20:])
+    got = tuple(own[0].get(name) for name in ("PRIORITY", "SYSLOG_IDENTIFIER", "NODEMEND_INCIDENT", "NODEMEND_REMEDY", "NODEMEND_POLICY", "_TRANSPORT"))
+    bench.equal("with its fields", got, ("6", "nodemend", action["incident"], "restart-unit", action["policy"], "journal"))
+    bench.ok("the publisher speaks so, too", [row for row in rows if row.get("NODEMEND_PROCESS") == "nm-publisher" and row["_TRANSPORT"] == "journal"])
+    found = container.run("journalctl", "--no-pager", "-o", "cat", f"NODEMEND_INCIDENT={action['incident']}")[1]
+    bench.ok("journalctl finds an incident by its id", action["incident"] in found and "mending" in found, found[:300])
+    container.run("systemctl", "restart", "systemd-journald.service")
+    container.run("env", "LD_LIBRARY_PATH=/opt/lib", "/opt/nodemend", "pause", "after journald")
+    container.run("env", "LD_LIBRARY_PATH=/opt/lib", "/opt/nodemend", "resume")
+    bench.ok("journald may start anew", wait_for("the line", lambda: [row for row in journal_entries(container) if "after journald" in row["MESSAGE"]
+                                                                      and row.get("_TRANSPORT") == "journal"], 20))
+
+
 def inside(bench):
     """The agent is a unit of the same systemd, over the system bus, with the container's own view of processes."""
     port, agent_port = harness.free_port(), harness.free_port()
@@ -174,6 +198,7 @@ def inside(bench):
         mended(bench, agent, "hangs.service", "service_hung", lambda: container.signal_main("hangs.service", signal.SIGUSR1), container)
     finally:
         agent.keep_log()
+    journal_has_fields(bench, container, agent)
     container.run("systemctl", "stop", "nodemend.service")
     bench.equal("the unit ends well", container.show("nodemend.service", "Result"), "success")
 

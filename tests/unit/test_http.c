@@ -188,7 +188,11 @@ static void what_is_wrong_is_refused(void **state)
 	expect(fixture, "GET", "/v1/incidents?since=yesterday", 400, NULL);
 	expect(fixture, "GET", "/v1/incidents?state=fine", 400, NULL);
 	expect(fixture, "GET", "/v1/actions?limit=0", 400, NULL);
-	expect(fixture, "GET", "/?1&2&3&4&5&6&7&8&9&10&11&12&13&14&15&16&17", 400, NULL);
+	/* One more than there is room for. */
+	expect(fixture, "GET",
+		"/?1&2&3&4&5&6&7&8&9&10&11&12&13&14&15&16&17&18&19&20&21&22&23&24&25&26&27&28&29&30&31&32&33&34&35&36&3"
+		"7&38&39&40&41&42&43&44&45&46&47&48&49&50&51&52&53&54&55&56&57&58&59&60&61&62&63&64&65",
+		400, NULL);
 	assert_int_equal(fixture->publisher.counters.rejected, 10);
 }
 
@@ -202,6 +206,20 @@ static void collect_filters(void **state)
 	assert_null(strstr(answer, "node_memory_"));
 	assert_null(strstr(answer, "nodemend_build_info"));
 	free(answer);
+}
+
+/* Both are no bits of `sources`: a page remembered by these alone would be the first one's for both. */
+static void filters_by_their_names_have_pages_of_their_own(void **state)
+{
+	struct fixture *fixture = *state;
+	publish(fixture, 1);
+	char *disks = get(fixture, "GET", "/metrics?collect[]=diskstats", ""), *pressure = get(fixture, "GET", "/metrics?collect[]=pressure", "");
+	assert_non_null(strstr(disks, "node_disk_io_now"));
+	assert_null(strstr(disks, "node_pressure_"));
+	assert_non_null(strstr(pressure, "node_pressure_"));
+	assert_null(strstr(pressure, "node_disk_io_now"));
+	free(disks);
+	free(pressure);
 }
 
 static void the_feed_is_filtered_too(void **state)
@@ -527,6 +545,7 @@ int main(void)
 		TEST(a_scrape_takes_the_newest),
 		TEST(what_is_wrong_is_refused),
 		TEST(collect_filters),
+		TEST(filters_by_their_names_have_pages_of_their_own),
 		TEST(the_feed_is_filtered_too),
 		TEST(gzip_is_for_who_asks),
 		TEST(readiness_is_the_collectors),

@@ -53,6 +53,7 @@ static void start(struct fixture *fixture)
 	fixture->pid = fork();
 	if (fixture->pid == 0) {
 		struct publisher_args args = { .ring_fd = fixture->writer.fd, .event_fd = pair[1], .feed_dir_fd = fixture->feed_fd, .outputs_fd = -1, .counters_fd = -1,
+					       .statsd_fd = -1, .log_level = 6, .log_format = LOG_FORMAT_TEXT,
 					       .listen = fixture->listen, .node = "n1", .user = "nobody", .max_processes_shown = 10 };
 		_exit(publisher_run(&args));
 	}

@@ -57,7 +57,9 @@ static char *deflate_all(const char *data, size_t length, size_t *ret_length)
 		return NULL;
 	}
 	char *exact = realloc(packed, *ret_length);
-	return exact ? exact : packed;
+	if (exact)
+		packed = exact;
+	return packed;
 }
 
 bool page_pack(struct page *page)

@@ -140,7 +140,7 @@ static int take_named(struct cut *cut, const struct btf_index *index, const char
 	for (uint32_t id = index->heads[head_of(name, length)]; id; id = index->next[id]) {
 		const char *other = name_of(index->whole, btf__type_by_id(index->whole, id));
 
-		if (essential_length(other) != length || memcmp(other, name, length))
+		if (essential_length(other) != length || memcmp(other, name, length) != 0)
 			continue;
 		int taken = take(cut, id, 0);
 		if (taken < 0)

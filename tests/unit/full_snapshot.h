@@ -146,8 +146,8 @@ static inline void fill_syscall_rows(struct snapshot *snap, uint64_t now)
 static inline void fill_kernel(struct snapshot *snap, uint64_t now, uint32_t syscalls, uint32_t processes)
 {
 	snap->syscalls.measured_ns = now;
-	snap->syscalls.count = syscalls;
-	for (uint32_t i = 0; i < syscalls; i++) {
+	snap->syscalls.count = syscalls < MAX_SYSCALLS ? syscalls : MAX_SYSCALLS;
+	for (uint32_t i = 0; i < snap->syscalls.count; i++) {
 		struct syscall_stat *stat = &snap->syscalls.each[i];
 		*stat = (struct syscall_stat){ .nr = (uint16_t)i, .abi = SYSCALL_ABI_64, .count = 12, .errors = i % 2, .timed = 12,
 						 .latency.sum_ns = 4000000 };

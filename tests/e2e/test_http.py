@@ -87,7 +87,7 @@ def agrees_with_node_exporter(bench, agent):
         bench.skip("beside node_exporter", "prometheus-node-exporter is not installed (scripts/deps.sh test)")
         return
     port = harness.free_port()
-    process = subprocess.Popen([exporter, f"--web.listen-address=127.0.0.1:{port}"], stdin=subprocess.DEVNULL,
+    process = subprocess.Popen([exporter, f"--web.listen-address=127.0.0.1:{port}", "--collector.processes"], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     bench.stack.callback(process.wait)
     bench.stack.callback(process.kill)

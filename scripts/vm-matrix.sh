@@ -17,7 +17,7 @@ whole=1
 case ${1:-} in
 --small)
 	kernels='bullseye trixie-backports'
-	scale=100 cpus=1 limit=360
+	scale=100 cpus=1 limit=600
 	whole=
 	shift
 	;;

@@ -368,7 +368,7 @@ static int collect_devices(struct block_state *state, struct snapshot *snap)
 		if (device)
 			integral.busy_ns[device - devices->each] += stats->each[i].counts.device_ns;
 	}
-	integral.base.now_ns = clock_monotonic_ns();
+	integral.base.now_ns = clock_awake_ns();
 	error = object_walk_map(&state->walk, bpf_map__fd(state->skel->maps.requests), take_request, &integral);
 	if (!error)
 		compare_with_before(state, &integral);

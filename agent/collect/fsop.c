@@ -329,7 +329,7 @@ static void sweep_call(const void *key, const void *value, void *sweep_)
 
 static void sweep_calls(const struct fsop_state *state, bool all)
 {
-	struct sweep sweep = { .fd = bpf_map__fd(state->skel->maps.fsop_calls), .now_ns = clock_monotonic_ns(), .all = all };
+	struct sweep sweep = { .fd = bpf_map__fd(state->skel->maps.fsop_calls), .now_ns = clock_awake_ns(), .all = all };
 
 	(void)object_walk_map(&state->walk, sweep.fd, sweep_call, &sweep); /* the next one comes */
 }

@@ -19,11 +19,6 @@ uint64_t clock_boot_ns(void)
 	return (uint64_t)read_clock(CLOCK_BOOTTIME);
 }
 
-uint64_t clock_monotonic_ns(void)
-{
-	return (uint64_t)read_clock(CLOCK_MONOTONIC);
-}
-
 int64_t clock_wall_ns(void)
 {
 	return read_clock(CLOCK_REALTIME);

@@ -7,10 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-uint64_t clock_boot_ns(void);  /* CLOCK_BOOTTIME */
-uint64_t clock_monotonic_ns(void); /* CLOCK_MONOTONIC: only to compare with stamps that the kernel made so */
-int64_t clock_wall_ns(void);   /* CLOCK_REALTIME */
-/* For what is to be divided by time: CLOCK_MONOTONIC stands still while the host is suspended, as the work does. */
+uint64_t clock_boot_ns(void); /* CLOCK_BOOTTIME */
+int64_t clock_wall_ns(void);  /* CLOCK_REALTIME */
+/* CLOCK_MONOTONIC. For what is to be divided by time, since it stands still while the host is suspended, as the work does; and to compare
+ * with stamps that the kernel made by it. */
 uint64_t clock_awake_ns(void);
 uint64_t clock_thread_ns(void); /* processor time of the calling thread */
 /* "2026-11-23T10:00:00.000Z"; `size` at least 25. Returns `buffer`. */

@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 import harness  # noqa: E402
 import peers  # noqa: E402
+import scale  # noqa: E402
 from harness import wait_for  # noqa: E402
 from peers import cpu_seconds, rollup  # noqa: E402
 
@@ -41,25 +42,56 @@ class Rows:
         return head + "".join("| " + " | ".join(row) + " |\n" for row in self.rows)
 
 
+def table_of(name, *arguments):
+    """What a bench program of ours found: {row: (value, ratio)}, in its order; {} where it came to no end."""
+    with suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run([harness.BUILD / "tests/bench" / name, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=180,
+                              check=False)
+        rows = (line.split("\t") for line in done.stdout.decode().splitlines())
+        return {row[0]: (float(row[1]), row[2]) for row in rows if len(row) == 3 and row[1] != "-"}
+    return {}
+
+
 def getppid(rows):
-    """The kernel side's tax, by its own program: rows of name, ns added, ratio to an empty pair."""
-    program = harness.BUILD / "tests/bench/bench_getppid"
-    if not program.exists():
-        rows.add("added to a getppid", "not built")
-        return
-    done = subprocess.run([program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=180, check=False)
-    found = {}
-    for line in done.stdout.decode().splitlines():
-        fields = line.split("\t")
-        if len(fields) >= 3:
-            found[fields[0]] = (fields[1], fields[2])
-    ours = next((value for name, value in found.items() if name.startswith("nodemend")), None)
-    if not ours:
+    """The kernel side's tax on a system call, at each depth, beside an empty pair on the same hooks and libbpf-tools' syscount."""
+    found = table_of("bench_getppid")
+    if "nodemend syscall" not in found:
         rows.add("added to a getppid", "no answer")
         return
-    beside = "; ".join(f"{name} {ns} ns" for name, (ns, _) in found.items() if not name.startswith("nodemend"))
-    ratio = float(ours[1].rstrip("x"))
-    rows.add("added to a getppid", f"{ours[0]} ns, {ratio:.2f} x", beside, "<= 2.4 x empty", ratio <= 2.4)
+    ours, pair, peer = found["nodemend syscall"][0], found["empty tp_btf pair"][0], found.get("syscount -L", (None,))[0]
+    rows.add("added to a getppid, latency by cgroup", f"{ours:.0f} ns, {ours / pair:.2f} x", f"getppid {found['getppid'][0]:.0f} ns; empty pair {pair:.0f} ns",
+             "<= 2.3 x empty", ours <= 2.3 * pair)
+    if peer:
+        rows.add("the same, as a part of the peer's", f"{ours / peer:.2f} x", f"syscount -L {peer:.0f} ns", "<= 0.7 x", ours <= 0.7 * peer)
+    for depth in ("counts", "deep"):
+        value = found[f"nodemend syscall, {depth}"][0]
+        rows.add(f"the same, {depth}", f"{value:.0f} ns, {value / pair:.2f} x")
+
+
+def scheduler(rows):
+    """The same for the scheduler's hooks, by a ping-pong of which every exchange is two switches and two wake-ups."""
+    found = table_of("bench_pipe")
+    if "nodemend sched" not in found:
+        rows.add("added to a ping-pong over pipes", "no answer")
+        return
+    added = {name: ns / found["pipe ping-pong"][0] - 1 for name, (ns, _) in found.items()}
+    beside = f"{found['pipe ping-pong'][0]:.0f} ns"
+    if "runqlat" in found:
+        beside += f"; runqlat {added['runqlat']:+.1%}"
+    rows.add("added to a ping-pong over pipes", f"{added['nodemend sched']:+.1%}", beside, "<= 15 %", added["nodemend sched"] <= 0.15)
+    rows.add("the same, counts", f"{added['nodemend sched, counts only']:+.1%}")
+    empty = found["an empty program at the switch, by the kernel's count"][0]
+    ours = found["nodemend's"][0]
+    rows.add("a switch, by the kernel's own count", f"{ours:.0f} ns", f"an empty program {empty:.0f} ns", "<= 150 ns", ours <= 150)
+
+
+def walk(rows):
+    """One walk over all tasks, with its table, among 5000 sleepers."""
+    with suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run([harness.BUILD / "tests/bench/bench_walk"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=180, check=False)
+        found = [int(number) for number in re.findall(r"(?:tasks|walk|files) (\d+)", done.stdout.decode())]
+        if len(found) == 3:
+            rows.add(f"a walk over {found[0]} tasks", f"{found[1]} ns a task", f"with counting open files {found[2]} ns", "<= 500 ns a task", found[1] <= 500)
 
 
 def memory(rows, agent, others):
@@ -201,9 +233,20 @@ def starting(bench, rows):
     rows.add("start to the first scrape (median)", f"{ours:.0f} ms", beside, "<= 300 ms", ours <= 300)
 
 
+def growing(bench, rows):
+    """A tick among ever more processes and cgroups."""
+    found = scale.measure(bench, seconds=min(IDLE_SECONDS, 20))
+    for cgroups, processes, cost in found:
+        rows.add(f"a tick, {cgroups} cgroups and {processes} processes more", f"{cost:.2f} ms of processor")
+    linear = scale.grows_no_faster(found)
+    rows.add("grows no faster than their number", "yes" if linear else "no", "", "yes", linear)
+
+
 def costs(bench):
     rows = Rows()
     getppid(rows)
+    scheduler(rows)
+    walk(rows)
     starting(bench, rows)
     agent = bench.agent(CONFIG)
     others, sampling = peers.exporters(bench), peers.samplers(bench)
@@ -215,6 +258,7 @@ def costs(bench):
     scraping(rows, agent, others)
     crowded(bench, rows)
     drop_in(rows, agent, others)
+    growing(bench, rows)
     memory_after = rollup([agent.pid, agent.publisher_pid()], "Rss")
     rows.add("resident after all of that", f"{memory_after / 1e6:.1f} MB", "", "<= 20 MB", memory_after <= 20e6)
     Path(os.environ.get("BENCH_TABLE", harness.BUILD / "bench.md")).write_text(rows.markdown())

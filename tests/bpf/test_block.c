@@ -121,7 +121,7 @@ static uint64_t do_direct(const struct work *work)
 {
 	int fd = open(work->path, O_RDWR | O_DIRECT | O_CLOEXEC);
 	void *bytes = aligned_alloc(4096, work->size);
-	uint64_t began = clock_monotonic_ns();
+	uint64_t began = clock_awake_ns();
 
 	assert_true(fd >= 0 && bytes);
 	memset(bytes, 7, work->size);
@@ -130,7 +130,7 @@ static uint64_t do_direct(const struct work *work)
 		ssize_t size = work->writes ? pwrite(fd, bytes, work->size, at) : pread(fd, bytes, work->size, at);
 		assert_int_equal(size, work->size);
 	}
-	uint64_t took = clock_monotonic_ns() - began;
+	uint64_t took = clock_awake_ns() - began;
 	free(bytes);
 	close(fd);
 	return took;

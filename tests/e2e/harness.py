@@ -74,6 +74,11 @@ def is_alive(pid):
     return state not in "ZX"
 
 
+def own_memory(pid):
+    """Bytes that a process holds in memory beside what it maps from files: how much of a library is mapped is the page cache's affair."""
+    return 1024 * sum(int(kib) for kib in re.findall(r"Rss(?:Anon|Shmem):\s+(\d+)", Path(f"/proc/{pid}/status").read_text()))
+
+
 def children_of(pid):
     """All live descendants, by pid."""
     parents = {}

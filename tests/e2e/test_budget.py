@@ -14,9 +14,11 @@ import harness
 from harness import Program, wait_for
 
 # fswrite brings its own pair of hooks on every system call where the syscall collector is off: what is hot, and what policies read.
+# The others that can step are off, since each would be a step of seconds on the way down and up again.
 CONFIG = """
 interval: 1s
-collectors: {{syscall: false, unit: false}}
+collectors: {{syscall: false, unit: false, fsop: false, sched: false, irq: false, tcp: false, socket: false, dns: false, drop: false,
+             pagecache: false}}
 budget: {{cpu_percent: {budget}, measure_every: 1s, deep_for: {deep}}}
 policies: {policies}
 """

@@ -16,7 +16,8 @@ import harness
 from harness import MiB, Failed, wait_for
 from test_http_access import Authority
 
-CONFIG = "interval: 500ms\npolicies: []\ntop_processes: 60\n"
+# No deeper look under pressure: it would say so in the log, which is to stay still here, and add series.
+CONFIG = "interval: 500ms\npolicies: []\ntop_processes: 20\nbudget: {cpu_percent: 100, deep_for: 0s}\n"
 GET = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
 # Its own few megabytes, all answers under way (4 MiB), full queues of streams (3 MiB), 128 connections of 16 KiB each.
 RESIDENT_LIMIT = 24 * MiB
@@ -109,9 +110,9 @@ def scrape_floods(bench):
         made = after.total("nodemend_publisher_renderings_total") - before.total("nodemend_publisher_renderings_total")
         # One page of text and one feed a tick; reading all this took a tick or two, not a hundred pages.
         bench.ok("a hundred at once: a few renderings", made <= 4 * (after.document["seq"] - before.document["seq"] + 1), made)
-        now = int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{agent.publisher_pid()}/status").read_text())[1]) * 1024
+        now = harness.own_memory(agent.publisher_pid())
         lines = bodies[0].count(b"\n") - bodies[0].count(b"\n#")
-        bench.ok("a hundred at once: 2000 series and more in 12 MiB", lines >= 2000 and now <= 12 * MiB, f"{lines} series, {now / MiB:.1f} MiB")
+        bench.ok("a hundred at once: 2000 series and more in 8 MiB of its own", lines >= 2000 and now <= 8 * MiB, f"{lines} series, {now / MiB:.1f} MiB")
         bench.equal("a hundred at once: nobody is put off", after.total("nodemend_publisher_busy_total"), 0)
 
     with Unharmed(bench, agent, "pipelines"):

@@ -52,6 +52,12 @@ static inline struct harness *harness_new(void)
 	return harness;
 }
 
+/* Of the v2 hierarchy: beside v1's on a hybrid host, the only one elsewhere. */
+static inline const char *cgroup_root(void)
+{
+	return access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
+}
+
 /* Fewer of what there are many of: emulated processors fork 5 to 12 times slower. NODEMEND_TEST_SCALE is the divisor. */
 static inline int test_scale(int n)
 {

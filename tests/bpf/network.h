@@ -30,18 +30,13 @@ static inline void enter_own_network(void)
 	run("ip link set lo up");
 }
 
-static inline const char *cgroup_mount(void)
-{
-	return access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
-}
-
 /* Makes it if need be and moves the calling process there. Returns its id. */
 static inline uint64_t enter_cgroup(const char *name)
 {
 	char path[160];
 	struct stat status;
 
-	snprintf(path, sizeof(path), "%s/test-%s", cgroup_mount(), name);
+	snprintf(path, sizeof(path), "%s/test-%s", cgroup_root(), name);
 	assert_true(!mkdir(path, 0755) || errno == EEXIST);
 	assert_int_equal(stat(path, &status), 0);
 	strncat(path, "/cgroup.procs", sizeof(path) - strlen(path) - 1);
@@ -56,13 +51,13 @@ static inline void leave_cgroup(const char *name)
 {
 	char path[160];
 
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup_mount());
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup_root());
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		(void)!write(fd, "0", 1);
 		close(fd);
 	}
-	snprintf(path, sizeof(path), "%s/test-%s", cgroup_mount(), name);
+	snprintf(path, sizeof(path), "%s/test-%s", cgroup_root(), name);
 	while (rmdir(path) && errno == EBUSY) /* a child that was just reaped may still be leaving */
 		sched_yield();
 }

@@ -18,11 +18,6 @@ struct own_cgroup {
 	char path[128]; /* of the directory */
 };
 
-static inline const char *cgroup_root(void)
-{
-	return access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) == 0 ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup";
-}
-
 static inline struct own_cgroup own_cgroup_make(const char *what, int number)
 {
 	struct own_cgroup cgroup;

@@ -321,6 +321,7 @@ static void ended_cgroups_give_their_places_back(void **state)
 	struct snapshot *snap = &harness->snap;
 	int calls = CHURN_CALLS, made = CHURN_CALLS + CHURN_CALLS / 2;
 
+	harness_needs(harness, &collector_syscall, "tp_btf");
 	assert_true(CHURN_ROUNDS * CHURN_CGROUPS > SYSCALL_CGROUPS);
 	harness_tick(harness, &collector_syscall);
 	uint64_t before = find(snap, SYSCALL_ABI_64, RARE).count, last = before;
@@ -370,9 +371,10 @@ static void depth_changes_keep_counts_exact(void **state)
 	static const enum depth steps[] = { DEPTH_COUNTS, DEPTH_HISTOGRAMS, DEPTH_DEEP, DEPTH_COUNTS, DEPTH_DEEP, DEPTH_HISTOGRAMS };
 	struct harness *harness = *state;
 	void *collector = harness->state[COLLECTOR_SYSCALL];
+
+	harness_needs(harness, &collector_syscall, "tp_btf");
 	struct own_cgroup cgroup = make_cgroup("depth", 1);
 	struct load *load = mmap(NULL, sizeof(*load), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
 	assert_ptr_not_equal(load, MAP_FAILED);
 	pid_t pid = start_in(&cgroup, call_until_stopped, load);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

@@ -262,7 +262,7 @@ static bool root_lists(const char *list, const char *controller)
 {
 	char text[256] = "", path[128];
 
-	snprintf(path, sizeof(path), "%s/%s", cgroup2_root(), list);
+	snprintf(path, sizeof(path), "%s/%s", cgroup_root(), list);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
@@ -285,7 +285,7 @@ static void switch_on_or_skip(const char *controller)
 	}
 	if (root_lists("cgroup.subtree_control", controller))
 		return;
-	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", cgroup2_root());
+	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", cgroup_root());
 	snprintf(text, sizeof(text), "+%s", controller);
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));

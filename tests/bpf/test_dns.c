@@ -204,7 +204,7 @@ static bool is_ours(uint32_t id)
 
 static uint32_t attached(enum bpf_attach_type type, uint32_t ids[64])
 {
-	int fd = open(cgroup_mount(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(cgroup_root(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	uint32_t count = 64, flags;
 
 	assert_int_equal(bpf_prog_query(fd, type, 0, &flags, ids, &count), 0);

@@ -381,7 +381,7 @@ static bool write_text(const char *path, const char *text)
 static void cgroup_kill_names_its_writer(void **state)
 {
 	struct harness *harness = *state;
-	const char *root = access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
+	const char *root = cgroup_root();
 	char group[64], path[96], text[16];
 
 	snprintf(group, sizeof(group), "%s/test-kill-%d", root, getpid());

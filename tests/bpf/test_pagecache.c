@@ -18,7 +18,7 @@ struct scene {
 static int setup(void **state)
 {
 	struct scene *scene = calloc(1, sizeof(*scene));
-	const char *root = access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
+	const char *root = cgroup_root();
 	struct stat inode;
 
 	assert_non_null(scene);

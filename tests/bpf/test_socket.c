@@ -143,6 +143,7 @@ static void off_is_off_and_nothing_falls(void **state)
 {
 	struct harness *harness = *state;
 
+	harness_needs(harness, &collector_socket, NULL);
 	send_datagrams(7);
 	assert_int_equal(collector_socket.set_depth(harness->state[COLLECTOR_SOCKET], DEPTH_OFF), 0);
 	send_datagrams(100);

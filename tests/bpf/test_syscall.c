@@ -16,7 +16,6 @@
 
 enum { PROCESSES = 20000, CALLS = 10, FORKS = 60000, COMPAT_CALLS = 1000, RESULT_FD = 100 };
 
-#define UNIFIED "/sys/fs/cgroup/unified"
 #define RARE "sched_getscheduler" /* hardly anything else on a node makes it */
 
 static bool is_call(uint8_t abi, uint16_t nr, enum syscall_abi wanted, const char *name)
@@ -102,7 +101,7 @@ static struct own_cgroup make_cgroup(const char *name, int number)
 	struct own_cgroup cgroup;
 	struct stat stat_;
 
-	snprintf(cgroup.path, sizeof(cgroup.path), UNIFIED "/test-syscall-%d-%s-%d", getpid(), name, number);
+	snprintf(cgroup.path, sizeof(cgroup.path), "%s/test-syscall-%d-%s-%d", cgroup_root(), getpid(), name, number);
 	assert_int_equal(mkdir(cgroup.path, 0755), 0);
 	assert_int_equal(stat(cgroup.path, &stat_), 0);
 	cgroup.id = stat_.st_ino; /* kernfs ids are inode numbers where those have 64 bits */

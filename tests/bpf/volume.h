@@ -119,17 +119,12 @@ static inline void volume_free(struct volume *volume)
 
 /* --- cgroups ---------------------------------------------------------------------------------------------------------- */
 
-static inline const char *cgroup2_root(void)
-{
-	return access("/sys/fs/cgroup/cgroup.controllers", F_OK) ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup";
-}
-
 /* Its id, and its path in `path`. */
 static inline uint64_t make_cgroup(char path[128], const char *name)
 {
 	struct stat status;
 
-	snprintf(path, 128, "%s/test-disk-%d-%.40s", cgroup2_root(), getpid(), name);
+	snprintf(path, 128, "%s/test-disk-%d-%.40s", cgroup_root(), getpid(), name);
 	assert_int_equal(mkdir(path, 0755), 0);
 	assert_int_equal(stat(path, &status), 0);
 	return status.st_ino;

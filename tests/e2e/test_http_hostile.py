@@ -16,8 +16,8 @@ import harness
 from harness import MiB, Failed, wait_for
 from test_http_access import Authority
 
-# No deeper look under pressure: it would say so in the log, which is to stay still here, and add series.
-CONFIG = "interval: 500ms\npolicies: []\ntop_processes: 20\nbudget: {cpu_percent: 100, deep_for: 0s}\n"
+# No deeper look under pressure, and no end of the budget: each would say so in the log, which is to stay still here, and add series.
+CONFIG = "interval: 500ms\npolicies: []\ntop_processes: 20\nbudget: {cpu_percent: 100, memory: 256MiB, deep_for: 0s}\n"
 GET = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
 # Its own few megabytes, all answers under way (4 MiB), full queues of streams (3 MiB), 128 connections of 16 KiB each.
 RESIDENT_LIMIT = 24 * MiB

@@ -94,7 +94,9 @@ void input_close(struct agent *agent)
 
 bool input_reopen(struct agent *agent, const struct config *old)
 {
-	if (memcmp(&old->statsd, &agent->config->statsd, sizeof(old->statsd)) == 0)
+	const struct statsd_settings *was = &old->statsd, *is = &agent->config->statsd;
+	if (!strcmp(was->socket, is->socket) && !strcmp(was->group, is->group) && was->mode == is->mode && was->max_series == is->max_series &&
+	    was->max_age_ns == is->max_age_ns)
 		return false;
 	input_close(agent);
 	input_open(agent);

@@ -3,9 +3,9 @@
 #include "core/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,10 +35,12 @@ static const struct sockaddr_un journal_address = { .sun_family = AF_UNIX, .sun_
 static bool stderr_is_the_journal(void)
 {
 	const char *text = getenv("JOURNAL_STREAM");
-	uint64_t device, inode;
+	char stream[64];
 	struct stat status;
-	return text && sscanf(text, "%" SCNu64 ":%" SCNu64, &device, &inode) == 2 && fstat(STDERR_FILENO, &status) == 0 &&
-	       status.st_dev == device && status.st_ino == inode;
+	if (!text || fstat(STDERR_FILENO, &status))
+		return false;
+	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+	return strcmp(text, stream) == 0;
 }
 
 static enum log_format choose(enum log_format format)

@@ -136,8 +136,9 @@ size_t log_render_json(const struct log_record *record, char *data, size_t size)
 	}
 	put_text(&out, ",\"message\":");
 	put_json(&out, record->message);
-	memcpy(data + out.used, "}\n", 2);
-	return out.used + 2;
+	data[out.used++] = '}';
+	data[out.used++] = '\n';
+	return out.used;
 }
 
 /* --- journald ---------------------------------------------------------------------------------------------------------- */

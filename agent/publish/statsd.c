@@ -351,8 +351,9 @@ static void take_line(struct statsd *statsd, const char *text, size_t size, uint
 		statsd->counters.malformed++;
 		return;
 	}
-	if (line->type == STATSD_COUNTER && !ends_with(line->name, strlen(line->name), "_total"))
-		strcat(line->name, "_total"); /* statsd_parse left room for it */
+	size_t length = strlen(line->name);
+	if (line->type == STATSD_COUNTER && !ends_with(line->name, length, "_total"))
+		memcpy(line->name + length, "_total", sizeof("_total")); /* statsd_parse left room for it */
 	struct statsd_series *series = find_or_add_series(statsd, line);
 	if (series)
 		apply(statsd, series, line, now_ns);

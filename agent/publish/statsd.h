@@ -44,8 +44,8 @@ struct statsd_line {
 	char storage[STATSD_LABELS_LEN];
 };
 
-/* 0; -EINVAL when this is no line of the protocol, or holds what is over the bounds. `line` is `size` bytes without a newline. */
-int statsd_parse(const char *line, size_t size, struct statsd_line *ret);
+/* 0; -EINVAL when this is no line of the protocol, or holds what is over the bounds. `text` is `size` bytes without a newline. */
+int statsd_parse(const char *text, size_t size, struct statsd_line *line);
 /* Takes one of a line's values off its front. 0; -EINVAL: not a finite number; 1: none left. */
 int statsd_next_number(struct statsd_line *line, double *ret, bool *ret_signed);
 int statsd_next_word(struct statsd_line *line, const char **ret, size_t *ret_size);

@@ -39,7 +39,7 @@ static int read_number(const char *text, size_t size, double *ret)
 	if (!size || size >= sizeof(closed))
 		return -EINVAL;
 	for (size_t i = 0; i < size; i++)
-		if (!isdigit((unsigned char)text[i]) && !memchr("+-.eE", text[i], 5))
+		if (!isdigit((unsigned char)text[i]) && (!text[i] || !strchr("+-.eE", text[i])))
 			return -EINVAL;
 	memcpy(closed, text, size);
 	closed[size] = '\0';

@@ -43,7 +43,7 @@ def tick_cost(agent, seconds):
 def measure(bench, cgroups=CGROUPS, processes=PROCESSES, seconds=SECONDS):
     """[(cgroups, processes, milliseconds of processor a tick), …], from nothing of our own to all of it, with one agent."""
     root, _ = bench.cgroup()
-    agent = bench.agent("interval: 1s\n")
+    agent = bench.agent("interval: 1s\n", name="scale")
     rows, made, born = [], 0, 0
     for share in SHARES:
         if share:

@@ -201,7 +201,7 @@ static void give_up(struct identity_state *state, uint64_t now_ns, struct collec
 	state->retry_ns = now_ns + state->backoff_ns;
 	status->events_lost++;
 	status->state = COLLECTOR_DEGRADED;
-	snprintf(status->why, sizeof(status->why), "%s: new containers stay without names for now", why);
+	snprintf(status->why, sizeof(status->why), "%s: new containers are without names until the worker is back", why);
 }
 
 static int talk(struct identity_state *state, struct snapshot *snap)

@@ -58,7 +58,7 @@ static int prepare(void *context, void *easy, const struct parcel *parcel)
 	return 0;
 }
 
-/* RFC 5321, 4.2.1: 4yz is for now, 5yz for good. But who we are (RFC 4954: 530, 534, 535, 538) is for a person to put right, and then
+/* RFC 5321, 4.2.1: 4yz is transient, 5yz permanent. But who we are (RFC 4954: 530, 534, 535, 538) is for a person to put right, and then
  * the mail should go. */
 static enum verdict judge(void *context, const struct parcel *parcel, const struct answer *answer, struct text *ret, uint32_t *ret_type)
 {

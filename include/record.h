@@ -29,15 +29,20 @@ enum severity { SEVERITY_WARNING, SEVERITY_CRITICAL, SEVERITY_EMERGENCY, SEVERIT
 enum incident_state { INCIDENT_OPEN, INCIDENT_MENDING, INCIDENT_RESOLVED, INCIDENT_NEEDS_HUMAN, INCIDENT_STATE_COUNT };
 enum incident_kind {
 	KIND_DISK_EXHAUSTION, KIND_MEMORY_EXHAUSTION, KIND_CPU_EXHAUSTION, KIND_IO_SATURATION, KIND_PROCESS_CRASH,
-	KIND_SERVICE_DOWN, KIND_SERVICE_HUNG, KIND_COUNT,
+	KIND_SERVICE_DOWN, KIND_SERVICE_HUNG, KIND_PID_EXHAUSTION, KIND_FD_EXHAUSTION, KIND_NETWORK_SATURATION, KIND_OOM_KILL,
+	KIND_KERNEL_FAULT, KIND_LOG_PATTERN, KIND_ANOMALY, KIND_DEPENDENCY_DOWN, KIND_COUNT,
 };
 enum outcome { OUTCOME_NONE, OUTCOME_FIXED, OUTCOME_IMPROVED, OUTCOME_NO_EFFECT, OUTCOME_FAILED, OUTCOME_REFUSED, OUTCOME_ROLLED_BACK, OUTCOME_COUNT };
 
 /* What an incident is about and what a remedy is aimed at. Unused members are zero. */
-enum target_type { TARGET_NODE, TARGET_FILESYSTEM, TARGET_PROCESS, TARGET_CGROUP, TARGET_UNIT, TARGET_TYPE_COUNT };
+enum target_type {
+	TARGET_NODE, TARGET_FILESYSTEM, TARGET_PROCESS, TARGET_CGROUP, TARGET_UNIT, TARGET_INTERFACE, TARGET_DISK, TARGET_PEER, TARGET_LOG,
+	TARGET_TYPE_COUNT,
+};
 struct target {
 	enum target_type type;
-	char name[PATH_LEN];     /* node: "memory", "cpu", "io"; filesystem: mountpoint; process: comm; cgroup: path; unit: its name */
+	char name[PATH_LEN];     /* node: "memory", "cpu", "io"; filesystem: mountpoint; process: comm; cgroup: path; unit: its name;
+	                            interface, disk: as the kernel names it; peer: address and port; log: "kernel", a unit or a path */
 	char device[PATH_LEN];   /* filesystem only */
 	uint32_t dev;            /* filesystem only */
 	int32_t pid;             /* process only, with start_ns */

@@ -20,7 +20,7 @@ static void add(struct shown *to, const char *format, ...)
 
 struct shown show_resource(const cJSON *resource)
 {
-	static const char *const names[] = { "mountpoint", "comm", "cgroup", "unit", "name" };
+	static const char *const names[] = { "mountpoint", "comm", "cgroup", "unit", "interface", "device", "peer", "log", "name" };
 	struct shown shown = { "" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !shown.text[0]; i++)
 		shown = show_text(get_text(resource, names[i]));

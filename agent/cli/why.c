@@ -21,6 +21,14 @@ static const struct {
 	{ "process_crash", "is not running", "was not running" },
 	{ "service_down", "is down", "was down" },
 	{ "service_hung", "does not answer", "did not answer" },
+	{ "pid_exhaustion", "uses up the process ids", "used up the process ids" },
+	{ "fd_exhaustion", "uses up its file descriptors", "used up its file descriptors" },
+	{ "network_saturation", "is saturated", "was saturated" },
+	{ "oom_kill", "was killed for want of memory", "was killed for want of memory" },
+	{ "kernel_fault", "reports trouble", "reported trouble" },
+	{ "log_pattern", "reports trouble", "reported trouble" },
+	{ "anomaly", "does not behave as it used to", "did not behave as it used to" },
+	{ "dependency_down", "fails those who depend on it", "failed those who depend on it" },
 };
 
 static void show_summary(const struct look *look, const cJSON *incident)

@@ -11,7 +11,9 @@ static const char *const severity_choices[] = {
 static const char *const kind_choices[] = {
 	[KIND_DISK_EXHAUSTION] = "disk_exhaustion", [KIND_MEMORY_EXHAUSTION] = "memory_exhaustion", [KIND_CPU_EXHAUSTION] = "cpu_exhaustion",
 	[KIND_IO_SATURATION] = "io_saturation",	    [KIND_PROCESS_CRASH] = "process_crash",	    [KIND_SERVICE_DOWN] = "service_down",
-	[KIND_SERVICE_HUNG] = "service_hung",
+	[KIND_SERVICE_HUNG] = "service_hung",	    [KIND_PID_EXHAUSTION] = "pid_exhaustion",	    [KIND_FD_EXHAUSTION] = "fd_exhaustion",
+	[KIND_NETWORK_SATURATION] = "network_saturation", [KIND_OOM_KILL] = "oom_kill",		    [KIND_KERNEL_FAULT] = "kernel_fault",
+	[KIND_LOG_PATTERN] = "log_pattern",	    [KIND_ANOMALY] = "anomaly",			    [KIND_DEPENDENCY_DOWN] = "dependency_down",
 };
 static const char *const state_choices[] = {
 	[INCIDENT_OPEN] = "open", [INCIDENT_MENDING] = "mending", [INCIDENT_RESOLVED] = "resolved", [INCIDENT_NEEDS_HUMAN] = "needs_human",

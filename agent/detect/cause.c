@@ -231,6 +231,14 @@ uint32_t rank_causes(const struct snapshot *snap, const struct condition *condit
 		rank_unit(&ranking);
 		break;
 	case KIND_PROCESS_CRASH: /* who is missing has no row to rank */
+	case KIND_PID_EXHAUSTION:
+	case KIND_FD_EXHAUSTION:
+	case KIND_NETWORK_SATURATION:
+	case KIND_OOM_KILL:
+	case KIND_KERNEL_FAULT:
+	case KIND_LOG_PATTERN:
+	case KIND_ANOMALY:
+	case KIND_DEPENDENCY_DOWN:
 	case KIND_COUNT:
 		break;
 	}

@@ -14,10 +14,12 @@ const char *const incident_state_names[INCIDENT_STATE_COUNT] = { "open", "mendin
 const char *const incident_kind_names[KIND_COUNT] = {
 	[KIND_DISK_EXHAUSTION] = "disk_exhaustion", [KIND_MEMORY_EXHAUSTION] = "memory_exhaustion", [KIND_CPU_EXHAUSTION] = "cpu_exhaustion",
 	[KIND_IO_SATURATION] = "io_saturation", [KIND_PROCESS_CRASH] = "process_crash", [KIND_SERVICE_DOWN] = "service_down",
-	[KIND_SERVICE_HUNG] = "service_hung",
+	[KIND_SERVICE_HUNG] = "service_hung", [KIND_PID_EXHAUSTION] = "pid_exhaustion", [KIND_FD_EXHAUSTION] = "fd_exhaustion",
+	[KIND_NETWORK_SATURATION] = "network_saturation", [KIND_OOM_KILL] = "oom_kill", [KIND_KERNEL_FAULT] = "kernel_fault",
+	[KIND_LOG_PATTERN] = "log_pattern", [KIND_ANOMALY] = "anomaly", [KIND_DEPENDENCY_DOWN] = "dependency_down",
 };
 const char *const outcome_names[OUTCOME_COUNT] = { "none", "fixed", "improved", "no_effect", "failed", "refused", "rolled_back" };
-const char *const target_type_names[TARGET_TYPE_COUNT] = { "node", "filesystem", "process", "cgroup", "unit" };
+const char *const target_type_names[TARGET_TYPE_COUNT] = { "node", "filesystem", "process", "cgroup", "unit", "interface", "disk", "peer", "log" };
 
 /* Choices are read and written through a uint32_t. */
 _Static_assert(sizeof(enum mode) == sizeof(uint32_t) && offsetof(struct target, type) == 0, "enums are four bytes, a target begins with its type");
@@ -53,9 +55,23 @@ static const struct field cgroup_fields[] = {
 static const struct field unit_fields[] = {
 	{ .name = "unit", .type = FIELD_EXACT, FIELD_AT(target, name) },
 };
+static const struct field interface_fields[] = {
+	{ .name = "interface", .type = FIELD_EXACT, FIELD_AT(target, name) },
+};
+static const struct field disk_fields[] = {
+	{ .name = "device", .type = FIELD_EXACT, FIELD_AT(target, name) },
+};
+static const struct field peer_fields[] = {
+	{ .name = "peer", .type = FIELD_EXACT, FIELD_AT(target, name) },
+};
+static const struct field log_fields[] = {
+	{ .name = "log", .type = FIELD_EXACT, FIELD_AT(target, name) },
+};
 static const struct fields target_by_type[TARGET_TYPE_COUNT] = {
 	[TARGET_NODE] = FIELDS(node_fields), [TARGET_FILESYSTEM] = FIELDS(filesystem_fields), [TARGET_PROCESS] = FIELDS(process_fields),
 	[TARGET_CGROUP] = FIELDS(cgroup_fields), [TARGET_UNIT] = FIELDS(unit_fields),
+	[TARGET_INTERFACE] = FIELDS(interface_fields), [TARGET_DISK] = FIELDS(disk_fields), [TARGET_PEER] = FIELDS(peer_fields),
+	[TARGET_LOG] = FIELDS(log_fields),
 };
 static const struct fields target_rows = { .each = target_type, .count = 1, .by_type = target_by_type, .type_count = TARGET_TYPE_COUNT };
 

@@ -94,7 +94,7 @@ struct part {
 /* The label that names the resource is the one that metrics of such a resource carry. */
 static const char *const resource_labels[TARGET_TYPE_COUNT] = {
 	[TARGET_NODE] = "resource", [TARGET_FILESYSTEM] = "mountpoint", [TARGET_PROCESS] = "comm", [TARGET_CGROUP] = "cgroup",
-	[TARGET_UNIT] = "unit",
+	[TARGET_UNIT] = "unit", [TARGET_INTERFACE] = "interface", [TARGET_DISK] = "device", [TARGET_PEER] = "peer", [TARGET_LOG] = "log",
 };
 
 static const struct part labels[] = {

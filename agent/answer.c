@@ -192,19 +192,18 @@ static const char *find_cgroup(const struct snapshot *snap, const char *path, st
 }
 
 /* Arguments as {"min_age":"10m","match":["*.log"]}. 0; or -EINVAL and why. */
-static int read_args(enum remedy_id remedy, const cJSON *given, union remedy_args *args, bool *ret_min_age, char why[VALUE_WHY_LEN])
+static int read_args(enum remedy_id remedy, const cJSON *given, union remedy_args *args, uint64_t *given_args, char why[VALUE_WHY_LEN])
 {
 	const cJSON *item;
 	cJSON_ArrayForEach(item, given)
 	{
 		const cJSON *value = cJSON_IsArray(item) ? item->child : item;
-		*ret_min_age |= strcmp(item->string, "min_age") == 0;
 		for (; value; value = cJSON_IsArray(item) ? value->next : NULL) {
 			if (!cJSON_IsString(value)) {
 				snprintf(why, VALUE_WHY_LEN, "arguments are strings, or lists of strings");
 				return -EINVAL;
 			}
-			int error = remedy_args_set(remedy, item->string, value->valuestring, args, why);
+			int error = remedy_args_set(remedy, item->string, value->valuestring, args, given_args, why);
 			if (error < 0)
 				return error;
 		}
@@ -212,38 +211,65 @@ static int read_args(enum remedy_id remedy, const cJSON *given, union remedy_arg
 	return 0;
 }
 
-/* What the target says goes into both: what it is aimed at, and the argument that names it. 0; -EINVAL; -ENOENT: not there; and why. */
-static int read_target(const struct agent *agent, enum remedy_id remedy, const cJSON *given, struct target *target, union remedy_args *args,
-		       char why[VALUE_WHY_LEN])
+/* "a process or a cgroup": what the remedy can be aimed at. */
+static void say_targets(const struct remedy *remedy, char why[VALUE_WHY_LEN])
 {
-	static const char *const wanted[REMEDY_COUNT] = {
-		[REMEDY_CLEAN_FILES] = "a path", [REMEDY_RESTART_UNIT] = "a unit", [REMEDY_TERMINATE] = "a process or a cgroup",
+	static const struct {
+		enum applies_to bit;
+		const char *words;
+	} kinds[] = {
+		{ APPLIES_TO_PATH, "a path" }, { APPLIES_TO_UNIT, "a unit" }, { APPLIES_TO_PROCESS, "a process" }, { APPLIES_TO_CGROUP, "a cgroup" },
+		{ APPLIES_TO_NODE, "the node" },
 	};
+	size_t used = (size_t)snprintf(why, VALUE_WHY_LEN, "its target is ");
+	const char *between = "";
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (!(remedy->applies_to & kinds[i].bit))
+			continue;
+		used += (size_t)snprintf(why + used, VALUE_WHY_LEN - used, "%s%s", between, kinds[i].words);
+		between = " or ";
+	}
+}
+
+/* What the target says goes into both: what it is aimed at, and the argument that names it. 0; -EINVAL; -ENOENT: not there; and why. */
+static int read_target(const struct agent *agent, const struct remedy *remedy, const cJSON *given, struct target *target, union remedy_args *args,
+		       uint64_t *given_args, char why[VALUE_WHY_LEN])
+{
 	const char *path = text_of(given, "path"), *unit = text_of(given, "unit"), *cgroup = text_of(given, "cgroup");
 	const cJSON *pid = cJSON_GetObjectItemCaseSensitive(given, "pid");
-	const char *problem = NULL;
-	int error = 0;
+	const char *problem = NULL, *argument = NULL, *text = NULL;
 
-	if (remedy == REMEDY_CLEAN_FILES && path) {
-		error = remedy_args_set(remedy, "root", path, args, why);
-		problem = error == 0 ? find_filesystem(agent->snap, path, target) : NULL;
-	} else if (remedy == REMEDY_RESTART_UNIT && unit) {
-		error = remedy_args_set(remedy, "unit", unit, args, why);
+	if (path && (remedy->applies_to & APPLIES_TO_PATH)) {
+		argument = remedy->target_argument;
+		text = path;
+		problem = find_filesystem(agent->snap, path, target);
+	} else if (unit && (remedy->applies_to & APPLIES_TO_UNIT)) {
+		argument = remedy->target_argument;
+		text = unit;
 		target->type = TARGET_UNIT;
 		snprintf(target->name, sizeof(target->name), "%s", unit);
-	} else if (remedy == REMEDY_TERMINATE && cJSON_IsNumber(pid)) {
-		args->terminate.scope = TERMINATE_PROCESS;
+	} else if (cJSON_IsNumber(pid) && (remedy->applies_to & APPLIES_TO_PROCESS)) {
+		argument = "scope";
+		text = "process";
 		problem = find_process(agent->snap, pid->valuedouble, target);
-	} else if (remedy == REMEDY_TERMINATE && cgroup) {
-		args->terminate.scope = TERMINATE_CGROUP;
+	} else if (cgroup && (remedy->applies_to & APPLIES_TO_CGROUP)) {
+		argument = "scope";
+		text = "cgroup";
 		problem = find_cgroup(agent->snap, cgroup, target);
+	} else if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(given, "node")) && (remedy->applies_to & APPLIES_TO_NODE)) {
+		target->type = TARGET_NODE;
 	} else {
-		snprintf(why, VALUE_WHY_LEN, "its target is %s", wanted[remedy]);
+		say_targets(remedy, why);
 		return -EINVAL;
+	}
+	if (argument && section_find(remedy->arguments, argument)) {
+		int error = remedy_args_set(remedy->id, argument, text, args, given_args, why);
+		if (error < 0)
+			return error;
 	}
 	if (problem)
 		snprintf(why, VALUE_WHY_LEN, "%s", problem);
-	return problem ? -ENOENT : error;
+	return problem ? -ENOENT : 0;
 }
 
 static cJSON *answer_apply(struct agent *agent, const cJSON *request)
@@ -257,13 +283,13 @@ static cJSON *answer_apply(struct agent *agent, const cJSON *request)
 	union remedy_args args;
 	memset(&args, 0, sizeof(args)); /* whole, since it is copied whole */
 	char why[VALUE_WHY_LEN] = "";
-	bool min_age_given = false;
+	uint64_t given = 0;
 	remedy_args_defaults(remedy->id, &args);
-	int error = read_args(remedy->id, cJSON_GetObjectItemCaseSensitive(request, "args"), &args, &min_age_given, why);
+	int error = read_args(remedy->id, cJSON_GetObjectItemCaseSensitive(request, "args"), &args, &given, why);
 	if (error == 0)
-		error = read_target(agent, remedy->id, cJSON_GetObjectItemCaseSensitive(request, "target"), &target, &args, why);
+		error = read_target(agent, remedy, cJSON_GetObjectItemCaseSensitive(request, "target"), &target, &args, &given, why);
 	if (error == 0)
-		error = remedy_args_check(remedy->id, &args, min_age_given, why);
+		error = remedy_args_check(remedy->id, &args, given, why);
 	if (error < 0)
 		return control_error(error == -ENOENT ? EXIT_NO : EXIT_USAGE, "%s: %s", remedy->name, why);
 

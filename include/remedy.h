@@ -25,7 +25,6 @@ struct clean_files_args {
 	uint64_t max_bytes;
 	uint32_t max_files;
 	uint32_t max_depth;               /* 1: the root itself only */
-	bool one_filesystem;              /* always true; kept as a word users look for */
 };
 
 struct restart_unit_args {
@@ -95,13 +94,54 @@ struct remedy_result {
 	struct action_step steps[MAX_ACTION_STEPS];
 };
 
+/* What a step of a policy is aimed at. */
+enum aim {
+	AIM_FOUND,             /* where the trouble is: the finding's own target */
+	AIM_CAUSE,             /* the process or cgroup that causes it: the request carries the candidates, best first */
+	AIM_UNIT,              /* the unit that the argument `target_argument` names */
+};
+
+/* What `nodemend apply` takes as a target, by bit. */
+enum applies_to {
+	APPLIES_TO_PATH = 1 << 0,    /* a directory, and so its filesystem */
+	APPLIES_TO_UNIT = 1 << 1,
+	APPLIES_TO_PROCESS = 1 << 2,
+	APPLIES_TO_CGROUP = 1 << 3,
+	APPLIES_TO_NODE = 1 << 4,
+};
+
+/* The members of struct effect, by bit. */
+enum {
+	EFFECT_FREED = 1 << 0,
+	EFFECT_FILES = 1 << 1,
+	EFFECT_EXITED = 1 << 2,
+	EFFECT_UNIT = 1 << 3,
+	EFFECT_WITHIN = 1 << 4,
+};
+
+struct section;                /* agent/core/value.h */
+/* Says what is wrong with one argument, in a sentence; printf-like. May be called more than once. */
+typedef void argument_fault(void *context, const char *argument, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 struct remedy {
-	const char *name;          /* as in policies and metrics */
+	const char *name;              /* as in policies and metrics */
 	enum remedy_id id;
 	enum lane lane;
-	const char *help;          /* one sentence */
-	const char *undo;          /* how it is undone, or why it cannot be */
+	const char *help;              /* one sentence */
+	const char *undo;              /* how it is undone, or why it cannot be */
 	bool destructive;
+	bool ends_processes;           /* one victim on the node at a time: its memory must be back before the next */
+	enum aim aim;
+	uint32_t applies_to;           /* enum applies_to */
+	const char *target_argument;   /* the argument that the text of a path or a unit sets as well; NULL: none */
+	uint32_t effects;              /* EFFECT_…: what may be expected of it */
+	const char *expect_example;    /* as one would write it */
+	const struct section *arguments;
+	/* What no single argument shows, and what would be dangerous although it is well-formed. `given`: which arguments were written out, by
+	 * their place in the section. NULL: nothing beyond the table. */
+	void (*vet)(const union remedy_args *args, uint64_t given, argument_fault *fault, void *context);
+	/* Why a request that crossed a process boundary makes no sense, as if a stranger had written it; NULL: it does. Not NULL itself. */
+	const char *(*problem)(const union remedy_args *args);
 	/* Each fills `result` whole (it arrives zeroed, effects cleared) and returns 0, or -errno when it could not even try. */
 	int (*check)(const struct remedy_request *request, struct remedy_result *result);
 	int (*plan)(const struct remedy_request *request, struct remedy_result *result);
@@ -109,7 +149,10 @@ struct remedy {
 };
 
 extern const struct remedy *const remedies[REMEDY_COUNT];
+extern const char *const remedy_names[REMEDY_COUNT]; /* the same names, for those who are not linked to what acts */
 const struct remedy *remedy_by_name(const char *name);
+/* The unit that a remedy aimed at units is told to work on, out of its arguments; NULL for the others. */
+const char *remedy_unit(enum remedy_id id, const union remedy_args *args);
 
 /* Why nothing may be cleaned under `path` (absolute, normalised), whatever a policy says; NULL: nothing speaks against it. The configuration's
  * validator and the hands ask the same list. */

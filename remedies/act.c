@@ -48,6 +48,22 @@ void act_fail(struct remedy_result *result, const char *format, ...)
 	va_end(args);
 }
 
+/* Absolute, and nothing in it that a look at it would not show: no empty, "." or ".." parts, no slash at the end. */
+bool request_path_is_plain(const char *path)
+{
+	if (path[0] != '/')
+		return false;
+	if (!path[1])
+		return true;
+	for (const char *part = path; *part; part += strcspn(part, "/")) {
+		part++;
+		size_t length = strcspn(part, "/");
+		if (length == 0 || (length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
+			return false;
+	}
+	return true;
+}
+
 const char *act_shown(char *buffer, size_t size, const char *text)
 {
 	static const char digits[] = "0123456789abcdef";

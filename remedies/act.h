@@ -5,6 +5,11 @@
 
 #include "remedy.h"
 
+/* For `problem` of struct remedy: a text that ends, and a path that says what a look at it shows: absolute, no empty, "." or ".." part. */
+#define ENDED(text_) (memchr((text_), '\0', sizeof(text_)) != NULL)
+enum { LONGEST_WAIT_S = 24 * 3600 }; /* as the configuration's tables have it */
+bool request_path_is_plain(const char *path);
+
 /* Asked right before each single act. NULL: go on; else the guard that stops it: "kill-switch" (also when nobody can say whether
  * the file is there) or "deadline". */
 const char *act_halted(const struct remedy_request *request);

@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "remedies/act.h"
+#include "remedies/clean_files.h"
 #include "remedies/registry.h"
 
 /* ext4 and xfs give blocks back after the unlink has returned, xfs from a worker of its own. */
@@ -349,6 +350,14 @@ const struct remedy clean_files = {
 	.help = "Deletes old files below one directory that match, oldest first, within limits on bytes and number.",
 	.undo = "none: what is deleted is gone; the dry run lists it, and the newest always stay",
 	.destructive = true,
+	.aim = AIM_FOUND,
+	.applies_to = APPLIES_TO_PATH,
+	.target_argument = "root",
+	.effects = EFFECT_FREED | EFFECT_FILES | EFFECT_WITHIN,
+	.expect_example = "{freed: 200MiB, within: 5s}",
+	.arguments = &clean_files_arguments,
+	.vet = clean_files_vet,
+	.problem = clean_files_problem,
 	.check = check,
 	.plan = run,
 	.apply = run,

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "core/value.h"
+
 const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_CLEAN_FILES] = &clean_files,
 	[REMEDY_RESTART_UNIT] = &restart_unit,
@@ -16,4 +18,11 @@ const struct remedy *remedy_by_name(const char *name)
 		if (strcmp(remedies[i]->name, name) == 0)
 			return remedies[i];
 	return NULL;
+}
+
+const char *remedy_unit(enum remedy_id id, const union remedy_args *args)
+{
+	const struct remedy *remedy = remedies[id];
+	const struct setting *setting = remedy->aim == AIM_UNIT ? section_find(remedy->arguments, remedy->target_argument) : NULL;
+	return setting ? (const char *)args + setting->offset : NULL;
 }

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/unit_name.h"
+#include "core/value.h"
 #include "decide/protect.h"
 #include "remedies/act.h"
 #include "remedies/manager.h"
@@ -275,6 +277,49 @@ static int check(const struct remedy_request *request, struct remedy_result *res
 	return 0;
 }
 
+/* --- arguments ----------------------------------------------------------------------------------------------------------- */
+
+#define ARGUMENT(member_) MEMBER(union remedy_args, member_)
+
+static const struct setting restart_unit_settings[] = {
+	{ .name = "unit", .type = VALUE_STRING, .required = true, ARGUMENT(restart_unit.unit), .min = 1,
+	  .help = "the unit's full name, such as nginx.service" },
+	{ .name = "job_timeout", .type = VALUE_DURATION, ARGUMENT(restart_unit.job_timeout_ns), .min = NSEC_PER_SEC, .max = 3600.0 * NSEC_PER_SEC,
+	  .initial = "30s",
+	  .help = "how long systemd's job may take; after it the job is cancelled" },
+};
+static const struct section arguments = SECTION("restart-unit", "Restarts a systemd unit and waits for it.", restart_unit_settings);
+
+/* A slice, a scope or a target is many things at once, and a device is nobody's to restart. */
+static const char *restart_problem(const char *name)
+{
+	const char *problem = unit_name_problem(name);
+	if (problem)
+		return problem;
+	const char *suffix = unit_suffix(name);
+	if (strcmp(suffix, ".slice") == 0 || strcmp(suffix, ".scope") == 0 || strcmp(suffix, ".target") == 0 ||
+	    strcmp(suffix, ".device") == 0)
+		return "only one service, socket, timer, path, mount or swap is restarted, not a group of them or a device";
+	return NULL;
+}
+
+static void vet(const union remedy_args *args, uint64_t given, argument_fault *fault, void *context)
+{
+	(void)given;
+	const char *problem = args->restart_unit.unit[0] ? restart_problem(args->restart_unit.unit) : NULL;
+	if (problem)
+		fault(context, "unit", "%s", problem);
+}
+
+static const char *problem_of(const union remedy_args *all)
+{
+	const struct restart_unit_args *args = &all->restart_unit;
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.\\-@";
+	if (!ENDED(args->unit) || !args->unit[0] || args->unit[strspn(args->unit, letters)] || !strchr(args->unit, '.'))
+		return "unit is no unit's name";
+	return args->job_timeout_ns > LONGEST_WAIT_S * NSEC_PER_SEC ? "job_timeout is out of its range" : NULL;
+}
+
 const struct remedy restart_unit = {
 	.name = "restart-unit",
 	.id = REMEDY_RESTART_UNIT,
@@ -282,6 +327,14 @@ const struct remedy restart_unit = {
 	.help = "Restarts a systemd unit, waits for its job, and watches it stay active.",
 	.undo = "none is needed: a unit that was active is active again; one that was not could not be made worse",
 	.destructive = false,
+	.aim = AIM_UNIT,
+	.applies_to = APPLIES_TO_UNIT,
+	.target_argument = "unit",
+	.effects = EFFECT_UNIT | EFFECT_WITHIN,
+	.expect_example = "{unit: active, within: 30s}",
+	.arguments = &arguments,
+	.vet = vet,
+	.problem = problem_of,
 	.check = check,
 	.plan = run,
 	.apply = run,

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/value.h"
 #include "decide/protect.h"
 #include "remedies/act.h"
 #include "remedies/registry.h"
@@ -248,6 +249,28 @@ static int check(const struct remedy_request *request, struct remedy_result *res
 	return 0;
 }
 
+/* --- arguments ----------------------------------------------------------------------------------------------------------- */
+
+static const char *const scope_choices[] = { [TERMINATE_PROCESS] = "process", [TERMINATE_CGROUP] = "cgroup" };
+#define ARGUMENT(member_) MEMBER(union remedy_args, member_)
+
+static const struct setting terminate_settings[] = {
+	{ .name = "scope", .type = VALUE_CHOICE, ARGUMENT(terminate.scope), CHOICES(scope_choices), .initial = "process",
+	  .help = "the process that is the first cause, or its whole cgroup" },
+	{ .name = "term_wait", .type = VALUE_DURATION, ARGUMENT(terminate.term_wait_ns), .max = 300.0 * NSEC_PER_SEC, .initial = "5s",
+	  .help = "between SIGTERM and SIGKILL, at most half of the within; 0s: SIGKILL at once" },
+};
+static const struct section arguments = SECTION("terminate", "Ends the process or cgroup that causes it: SIGTERM, then SIGKILL.",
+	terminate_settings);
+
+static const char *problem_of(const union remedy_args *all)
+{
+	const struct terminate_args *args = &all->terminate;
+	if (args->scope != TERMINATE_PROCESS && args->scope != TERMINATE_CGROUP)
+		return "the scope is unknown";
+	return args->term_wait_ns > LONGEST_WAIT_S * NSEC_PER_SEC ? "term_wait is out of its range" : NULL;
+}
+
 const struct remedy terminate = {
 	.name = "terminate",
 	.id = REMEDY_TERMINATE,
@@ -255,6 +278,13 @@ const struct remedy terminate = {
 	.help = "Ends the process or the cgroup that causes it: SIGTERM, a wait, then SIGKILL.",
 	.undo = "none: what ran is gone; a service manager may start it again",
 	.destructive = true,
+	.ends_processes = true,
+	.aim = AIM_CAUSE,
+	.applies_to = APPLIES_TO_PROCESS | APPLIES_TO_CGROUP,
+	.effects = EFFECT_FREED | EFFECT_EXITED | EFFECT_WITHIN,
+	.expect_example = "{exited: true, within: 10s}",
+	.arguments = &arguments,
+	.problem = problem_of,
 	.check = check,
 	.plan = run,
 	.apply = run,

@@ -72,23 +72,22 @@ static int parse_path(const char *text, cJSON *target)
 
 static int parse_target(const struct order *order, const char *text)
 {
-	switch (order->remedy->id) {
-	case REMEDY_CLEAN_FILES:
-		return parse_path(text, order->target);
-	case REMEDY_RESTART_UNIT:
-		cJSON_AddStringToObject(order->target, "unit", text);
-		return EXIT_DONE;
-	case REMEDY_TERMINATE:
-		if (strncmp(text, "pid:", 4) == 0)
-			return parse_pid(text + 4, order->target);
-		if (strncmp(text, "cgroup:/", 8) != 0)
-			return cli_usage(&command_apply, "%s: the target of terminate is pid:N or cgroup:/PATH", text);
+	uint32_t to = order->remedy->applies_to;
+	if (strncmp(text, "pid:", 4) == 0 && (to & APPLIES_TO_PROCESS))
+		return parse_pid(text + 4, order->target);
+	if (strncmp(text, "cgroup:/", 8) == 0 && (to & APPLIES_TO_CGROUP))
 		cJSON_AddStringToObject(order->target, "cgroup", text + 7);
-		return EXIT_DONE;
-	case REMEDY_COUNT:
-		break;
-	}
-	return EXIT_USAGE;
+	else if (strcmp(text, "node") == 0 && (to & APPLIES_TO_NODE))
+		cJSON_AddTrueToObject(order->target, "node");
+	else if (to & APPLIES_TO_PATH)
+		return parse_path(text, order->target);
+	else if (to & APPLIES_TO_UNIT)
+		cJSON_AddStringToObject(order->target, "unit", text);
+	else
+		return cli_usage(&command_apply, "%s: the target of %s is %s%s%s", text, order->remedy->name, to & APPLIES_TO_PROCESS ? "pid:N" : "",
+				 (to & APPLIES_TO_PROCESS) && (to & APPLIES_TO_CGROUP) ? " or " : "",
+				 to & APPLIES_TO_CGROUP ? "cgroup:/PATH" : to & APPLIES_TO_NODE ? "node" : "");
+	return EXIT_DONE;
 }
 
 static int parse(int argc, char **argv, struct order *order)

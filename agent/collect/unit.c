@@ -73,8 +73,8 @@ static void gather_units(struct unit_collector *state, const struct config *conf
 			if (policy->when[j].op == PREDICATE_LEAF && policy->when[j].condition.kind == CONDITION_UNIT)
 				add_unit(state, policy->when[j].condition.unit, &policy->when[j].condition.probe);
 		for (uint32_t j = 0; j < policy->step_count; j++)
-			if (policy->steps[j].remedy == REMEDY_RESTART_UNIT)
-				add_unit(state, policy->steps[j].args.restart_unit.unit, NULL);
+			if (remedy_unit(policy->steps[j].remedy, &policy->steps[j].args))
+				add_unit(state, remedy_unit(policy->steps[j].remedy, &policy->steps[j].args), NULL);
 	}
 
 	uint64_t heartbeat_ns = config->interval_ns;

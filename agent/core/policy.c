@@ -188,24 +188,17 @@ void policy_read_probe(struct reader *reader, const struct yaml_item *item, void
 
 /* --- do ---------------------------------------------------------------------------------------------------------------- */
 
-static enum remedy_id remedy_id_of(const char *name)
-{
-	enum remedy_id id = 0;
-	while (id < REMEDY_COUNT && strcmp(remedy_sections[id].name, name) != 0)
-		id++;
-	return id;
-}
-
 void policy_read_remedy(struct reader *reader, const struct yaml_item *item, void *base)
 {
 	struct remedy_step *step = base;
-	step->remedy = remedy_id_of(item->key->text);
+	const struct remedy *remedy = remedy_by_name(item->key->text);
+	step->remedy = remedy->id;
 	step->line = item->key->line;
 	memset(&step->args, 0, sizeof(step->args));
 	remedy_args_defaults(step->remedy, &step->args);
-	section_read(reader, &remedy_sections[step->remedy], item, &step->args);
+	uint64_t given = section_read(reader, remedy->arguments, item, &step->args);
 	if (item->kind == ITEM_MAPPING)
-		policy_check_step(reader, item, step);
+		policy_check_step(reader, item, step, given);
 }
 
 void policy_read_expect(struct reader *reader, const struct yaml_item *item, void *base)
@@ -223,38 +216,41 @@ static void check_expectation(struct reader *reader, const struct yaml_item *exp
 		if (!setting || setting->required)
 			continue;
 		effects++;
-		if (!(setting->tag >> remedy & 1))
-			reader_fault(reader, member->key, "expect: %s does not bring about %s", remedy_sections[remedy].name,
-				     setting->name);
+		if (!(setting->tag & remedies[remedy]->effects))
+			reader_fault(reader, member->key, "expect: %s does not bring about %s", remedies[remedy]->name, setting->name);
 	}
 	if (!effects)
-		reader_fault(reader, expect, "expect: no effect; say what must be seen: freed, files, exited or unit");
+		reader_fault(reader, expect, "expect: no effect; say what must be seen, such as %s", remedies[remedy]->expect_example);
+}
+
+/* The words of a step: its own, and the name of every remedy. */
+static uint64_t read_step_words(struct reader *reader, const struct yaml_item *item, struct remedy_step *step)
+{
+	struct setting words[REMEDY_COUNT + 8] = { 0 };
+	uint32_t own = step_section.count;
+	memcpy(words, step_section.settings, own * sizeof(words[0]));
+	for (uint32_t i = 0; i < REMEDY_COUNT; i++)
+		words[own + i] = (struct setting){ .name = remedies[i]->name, .type = VALUE_CUSTOM, .read = policy_read_remedy };
+	const struct section section = { .name = step_section.name, .help = step_section.help, .settings = words, .count = own + REMEDY_COUNT };
+	return section_read(reader, &section, item, step) >> own;
 }
 
 static void read_step(struct reader *reader, const struct yaml_item *item, struct remedy_step *step)
 {
-	uint64_t remedies_given = 0;
-	*step = (struct remedy_step){ .remedy = REMEDY_COUNT, .expect = { UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN } };
+	*step = (struct remedy_step){ .remedy = REMEDY_COUNT };
+	effect_clear(&step->expect);
 
-	uint64_t given = section_read(reader, &step_section, item, step);
-	if (item->kind != ITEM_MAPPING)
-		return;
-	for (uint32_t i = 0; i < step_section.count; i++)
-		if (given >> i & 1 && step_section.settings[i].tag)
-			remedies_given++;
-	if (yaml_member(item, "notify"))
+	uint64_t given = read_step_words(reader, item, step);
+	if (item->kind != ITEM_MAPPING || yaml_member(item, "notify"))
 		return;
 	const struct yaml_item *expect = yaml_member(item, "expect");
-	if (remedies_given != 1)
-		reader_fault(reader, item,
-			     "do: each step is exactly one of clean-files, restart-unit and terminate, with its expect beside it");
+	if (!given || (given & (given - 1)))
+		reader_fault(reader, item, "do: each step is exactly one remedy, with its expect beside it; `nodemend remedies` lists them");
 	else if (!expect)
 		reader_fault(reader, item,
 			     "do: expect is missing, and without an expectation nothing is done; write what must be seen and by when, such "
 			     "as %s",
-			     step->remedy == REMEDY_CLEAN_FILES ? "{freed: 200MiB, within: 5s}"
-			     : step->remedy == REMEDY_TERMINATE ? "{exited: true, within: 10s}"
-								: "{unit: active, within: 30s}");
+			     remedies[step->remedy]->expect_example);
 	else if (expect->kind == ITEM_MAPPING)
 		check_expectation(reader, expect, step->remedy);
 }
@@ -277,18 +273,19 @@ void policy_read_do(struct reader *reader, const struct yaml_item *item, void *b
 
 void remedy_args_defaults(enum remedy_id remedy, union remedy_args *ret)
 {
-	section_defaults(&remedy_sections[remedy], ret);
-	if (remedy == REMEDY_CLEAN_FILES)
-		ret->clean_files.one_filesystem = true;
+	section_defaults(remedies[remedy]->arguments, ret);
 }
 
-int remedy_args_set(enum remedy_id remedy, const char *name, const char *text, union remedy_args *args, char why[VALUE_WHY_LEN])
+int remedy_args_set(enum remedy_id remedy, const char *name, const char *text, union remedy_args *args, uint64_t *given, char why[VALUE_WHY_LEN])
 {
-	const struct setting *setting = section_find(&remedy_sections[remedy], name);
+	const struct section *arguments = remedies[remedy]->arguments;
+	const struct setting *setting = section_find(arguments, name);
 	char shown[CONFIG_SHOWN_LEN];
-	if (setting)
+	if (setting) {
+		*given |= 1ULL << (setting - arguments->settings);
 		return value_set_text(setting, text, args, why);
-	snprintf(why, VALUE_WHY_LEN, "%s has no argument %s", remedy_sections[remedy].name, config_shown(shown, name));
+	}
+	snprintf(why, VALUE_WHY_LEN, "%s has no argument %s", remedies[remedy]->name, config_shown(shown, name));
 	return -EINVAL;
 }
 

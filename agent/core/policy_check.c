@@ -6,64 +6,11 @@
 #include "core/policy_table.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static const uint64_t wide_match_age_ns = 3600 * NSEC_PER_SEC;
-
-/* --- names ------------------------------------------------------------------------------------------------------------- */
-
-static const char *unit_suffix(const char *name)
-{
-	static const char *const suffixes[] = {
-		".automount", ".device", ".mount", ".path", ".scope", ".service", ".slice", ".socket", ".swap", ".target", ".timer",
-	};
-	const char *dot = strrchr(name, '.');
-	for (size_t i = 0; dot && dot != name && i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
-		if (strcmp(suffixes[i], dot) == 0)
-			return suffixes[i];
-	return NULL;
-}
-
-static const char *unit_name_problem(const char *name)
-{
-	if (strpbrk(name, "*?["))
-		return "one unit by its full name is wanted, no glob";
-	if (name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.\\-@")])
-		return "a character that no unit's name has";
-	if (!unit_suffix(name))
-		return "no unit's suffix; write the full name, such as nginx.service";
-	return NULL;
-}
-
-/* A slice, a scope or a target is many things at once, and a device is nobody's to restart. */
-static const char *restart_problem(const char *name)
-{
-	const char *problem = unit_name_problem(name);
-	if (problem)
-		return problem;
-	const char *suffix = unit_suffix(name);
-	if (strcmp(suffix, ".slice") == 0 || strcmp(suffix, ".scope") == 0 || strcmp(suffix, ".target") == 0 ||
-	    strcmp(suffix, ".device") == 0)
-		return "only one service, socket, timer, path, mount or swap is restarted, not a group of them or a device";
-	return NULL;
-}
-
-static const char *root_problem(const char *root)
-{
-	const char *problem = path_problem(root);
-	return problem ? problem : protected_root(root);
-}
-
-/* A pattern without a letter of its own matches everything. */
-static const char *match_problem(const char *pattern, bool may_be_wide)
-{
-	if (strchr(pattern, '/'))
-		return "a / never matches: patterns are for the file's name; set the directory by root";
-	if (pattern[strspn(pattern, "*?")] == 0 && !may_be_wide)
-		return "this matches every file; allowed only beside a min_age of 1h or more that is written out";
-	return NULL;
-}
+#include "core/unit_name.h"
 
 /* --- conditions -------------------------------------------------------------------------------------------------------- */
 
@@ -111,52 +58,51 @@ void policy_check_condition(struct reader *reader, const struct yaml_item *item,
 
 /* --- steps ------------------------------------------------------------------------------------------------------------- */
 
-static void check_clean_files(struct reader *reader, const struct yaml_item *item, const struct clean_files_args *args)
-{
-	char shown[CONFIG_SHOWN_LEN];
-	const struct yaml_item *root = yaml_member(item, "root"), *match = yaml_member(item, "match");
-	const char *problem = args->root[0] ? root_problem(args->root) : NULL;
-	bool may_be_wide = yaml_member(item, "min_age") && args->min_age_ns >= wide_match_age_ns;
+struct written {
+	struct reader *reader;
+	const struct yaml_item *item;
+};
 
-	if (problem)
-		reader_fault(reader, root, "root: %s: %s", config_shown(shown, args->root), problem);
-	if (match && match->kind == ITEM_LIST && !match->first)
-		reader_fault(reader, match, "match: an empty list matches nothing; name the files that may go");
-	for (uint32_t i = 0; i < args->match_count; i++) {
-		problem = match_problem(args->match[i], may_be_wide);
-		if (problem)
-			reader_fault(reader, match, "match: %s: %s", config_shown(shown, args->match[i]), problem);
-	}
+static void fault_in_policy(void *context, const char *argument, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void fault_in_policy(void *context, const char *argument, const char *format, ...)
+{
+	const struct written *written = context;
+	const struct yaml_item *at = yaml_member(written->item, argument);
+	char why[VALUE_WHY_LEN];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	reader_fault(written->reader, at ? at : written->item, "%s: %s", argument, why);
 }
 
-void policy_check_step(struct reader *reader, const struct yaml_item *item, const struct remedy_step *step)
+void policy_check_step(struct reader *reader, const struct yaml_item *item, const struct remedy_step *step, uint64_t given)
 {
-	if (step->remedy == REMEDY_CLEAN_FILES)
-		check_clean_files(reader, item, &step->args.clean_files);
-	if (step->remedy == REMEDY_RESTART_UNIT && step->args.restart_unit.unit[0]) {
-		const char *problem = restart_problem(step->args.restart_unit.unit);
-		if (problem)
-			reader_fault(reader, yaml_member(item, "unit"), "unit: %s", problem);
-	}
+	struct written written = { reader, item };
+	if (remedies[step->remedy]->vet)
+		remedies[step->remedy]->vet(&step->args, given, fault_in_policy, &written);
 }
 
-int remedy_args_check(enum remedy_id remedy, const union remedy_args *args, bool min_age_given, char why[VALUE_WHY_LEN])
+/* The first fault is enough for one who types them. */
+static void fault_by_hand(void *context, const char *argument, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void fault_by_hand(void *context, const char *argument, const char *format, ...)
 {
-	const char *problem = NULL;
-	if (remedy == REMEDY_CLEAN_FILES) {
-		const struct clean_files_args *clean = &args->clean_files;
-		problem = root_problem(clean->root);
-		if (!problem && !clean->match_count)
-			problem = "match: name the files that may go";
-		for (uint32_t i = 0; i < clean->match_count && !problem; i++)
-			problem = match_problem(clean->match[i], min_age_given && clean->min_age_ns >= wide_match_age_ns);
-	} else if (remedy == REMEDY_RESTART_UNIT) {
-		problem = restart_problem(args->restart_unit.unit);
-	}
-	if (!problem)
-		return 0;
-	snprintf(why, VALUE_WHY_LEN, "%s", problem);
-	return -EINVAL;
+	char *why = context;
+	if (why[0])
+		return;
+	int used = snprintf(why, VALUE_WHY_LEN, "%s: ", argument);
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(why + used, VALUE_WHY_LEN - (size_t)used, format, arguments);
+	va_end(arguments);
+}
+
+int remedy_args_check(enum remedy_id remedy, const union remedy_args *args, uint64_t given, char why[VALUE_WHY_LEN])
+{
+	why[0] = '\0';
+	if (remedies[remedy]->vet)
+		remedies[remedy]->vet(args, given, fault_by_hand, why);
+	return why[0] ? -EINVAL : 0;
 }
 
 /* --- the whole --------------------------------------------------------------------------------------------------------- */
@@ -201,8 +147,11 @@ void policy_check(struct reader *reader, const struct yaml_item *item, const str
 {
 	const struct yaml_item *steps = yaml_member(item, "do");
 	check_limits(reader, item, policy);
-	for (uint32_t i = 0; i < policy->step_count; i++)
-		if (policy->steps[i].remedy == REMEDY_TERMINATE && policy->when_count && !names_a_consumer(policy))
+	if (!policy->when_count || names_a_consumer(policy))
+		return;
+	for (uint32_t i = 0; i < policy->step_count; i++) /* REMEDY_COUNT: a step that could not be read, as was said */
+		if (policy->steps[i].remedy < REMEDY_COUNT && remedies[policy->steps[i].remedy]->aim == AIM_CAUSE)
 			reader_fault(reader, steps,
-				     "do: terminate needs a process, memory, cpu or psi condition in when, which says whom it may end");
+				     "do: %s needs a process, memory, cpu or psi condition in when, which says whom it may be aimed at",
+				     remedies[policy->steps[i].remedy]->name);
 }

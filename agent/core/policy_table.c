@@ -23,7 +23,6 @@ static const char *const unit_state_choices[] = {
 	[UNIT_ACTIVE] = "active", [UNIT_RELOADING] = "reloading", [UNIT_INACTIVE] = "inactive", [UNIT_FAILED] = "failed",
 	[UNIT_ACTIVATING] = "activating", [UNIT_DEACTIVATING] = "deactivating", [UNIT_MISSING] = "missing",
 };
-static const char *const scope_choices[] = { [TERMINATE_PROCESS] = "process", [TERMINATE_CGROUP] = "cgroup" };
 static const char *const true_choice[] = { [1] = "true" };
 static const char *const active_choice[] = { [1] = "active" };
 
@@ -137,72 +136,28 @@ static const struct setting predicate_settings[] = {
 };
 const struct section predicate_section = SECTION("when", "One condition, or one list of them.", predicate_settings);
 
-/* --- remedies ---------------------------------------------------------------------------------------------------------- */
-
-#define ARGUMENT(member_) MEMBER(union remedy_args, member_)
-
-static const struct setting clean_files_settings[] = {
-	{ .name = "root", .type = VALUE_PATH, .required = true, ARGUMENT(clean_files.root), .min = 1,
-	  .help = "the directory; nothing outside it is touched" },
-	{ .name = "match", .type = VALUE_LIST, .required = true,
-	  .offset = offsetof(union remedy_args, clean_files.match), .size = NAME_LEN, .room = MAX_MATCH,
-	  .count_offset = offsetof(union remedy_args, clean_files.match_count), .help = "globs on the file's name" },
-	{ .name = "min_age", .type = VALUE_DURATION, ARGUMENT(clean_files.min_age_ns), .max = 3650 * DAY_NS, .initial = "1h",
-	  .help = "younger files stay (by mtime and ctime)" },
-	{ .name = "keep_newest", .type = VALUE_COUNT, ARGUMENT(clean_files.keep_newest), .max = 100000, .initial = "1",
-	  .help = "the newest matching files of each directory stay" },
-	{ .name = "max_bytes", .type = VALUE_BYTES, ARGUMENT(clean_files.max_bytes), .min = 1, .initial = "1GiB",
-	  .help = "no more than this in one act" },
-	{ .name = "max_files", .type = VALUE_COUNT, ARGUMENT(clean_files.max_files), .min = 1, .max = 1000000, .initial = "10000",
-	  .help = "likewise" },
-	{ .name = "max_depth", .type = VALUE_COUNT, ARGUMENT(clean_files.max_depth), .min = 1, .max = 32, .initial = "8",
-	  .help = "1: the root itself only" },
-};
-
-static const struct setting restart_unit_settings[] = {
-	{ .name = "unit", .type = VALUE_STRING, .required = true, ARGUMENT(restart_unit.unit), .min = 1,
-	  .help = "the unit's full name, such as nginx.service" },
-	{ .name = "job_timeout", .type = VALUE_DURATION, ARGUMENT(restart_unit.job_timeout_ns), .min = NSEC_PER_SEC, .max = HOUR_NS,
-	  .initial = "30s",
-	  .help = "how long systemd's job may take; after it the job is cancelled" },
-};
-
-static const struct setting terminate_settings[] = {
-	{ .name = "scope", .type = VALUE_CHOICE, ARGUMENT(terminate.scope), CHOICES(scope_choices), .initial = "process",
-	  .help = "the process that is the first cause, or its whole cgroup" },
-	{ .name = "term_wait", .type = VALUE_DURATION, ARGUMENT(terminate.term_wait_ns), .max = 300.0 * NSEC_PER_SEC, .initial = "5s",
-	  .help = "between SIGTERM and SIGKILL, at most half of the within; 0s: SIGKILL at once" },
-};
-
-const struct section remedy_sections[REMEDY_COUNT] = {
-	[REMEDY_CLEAN_FILES] = SECTION("clean-files", "Deletes old files that match, oldest first.", clean_files_settings),
-	[REMEDY_RESTART_UNIT] = SECTION("restart-unit", "Restarts a systemd unit and waits for it.", restart_unit_settings),
-	[REMEDY_TERMINATE] = SECTION("terminate", "Ends the process or cgroup that causes it: SIGTERM, then SIGKILL.", terminate_settings),
-};
+/* --- what a step brings ------------------------------------------------------------------------------------------------- */
 
 static const struct setting expect_settings[] = {
 	{ .name = "within", .type = VALUE_DURATION, .required = true, MEMBER(struct effect, within_ns),
 	  .min = 100 * NSEC_PER_MSEC, .max = DAY_NS,
-	  .tag = ~0U, .help = "the time by which the effect must be seen" },
+	  .tag = EFFECT_WITHIN, .help = "the time by which the effect must be seen" },
 	{ .name = "freed", .type = VALUE_BYTES, MEMBER(struct effect, freed_bytes), .min = 1,
-	  .tag = 1 << REMEDY_CLEAN_FILES | 1 << REMEDY_TERMINATE,
+	  .tag = EFFECT_FREED,
 	  .help = "clean-files: at least so much on the filesystem; terminate: of resident memory" },
 	{ .name = "files", .type = VALUE_COUNT, MEMBER(struct effect, freed_files), .min = 1, .max = 1000000,
-	  .tag = 1 << REMEDY_CLEAN_FILES,
+	  .tag = EFFECT_FILES,
 	  .help = "at least so many files" },
 	{ .name = "exited", .type = VALUE_COUNT, MEMBER(struct effect, exited), .min = 1, .max = 100000, CHOICES(true_choice),
-	  .tag = 1 << REMEDY_TERMINATE,
+	  .tag = EFFECT_EXITED,
 	  .help = "so many processes ended; true is 1" },
-	{ .name = "unit", .type = VALUE_CHOICE, MEMBER(struct effect, unit_active), CHOICES(active_choice), .tag = 1 << REMEDY_RESTART_UNIT,
+	{ .name = "unit", .type = VALUE_CHOICE, MEMBER(struct effect, unit_active), CHOICES(active_choice), .tag = EFFECT_UNIT,
 	  .help = "the unit is active, and stays so" },
 };
 const struct section expect_section = SECTION("expect", "What the act must bring; the next step runs only where it did not.",
 	expect_settings);
 
 static const struct setting step_settings[] = {
-	{ .name = "clean-files", .type = VALUE_CUSTOM, .read = policy_read_remedy, .tag = 1 << REMEDY_CLEAN_FILES },
-	{ .name = "restart-unit", .type = VALUE_CUSTOM, .read = policy_read_remedy, .tag = 1 << REMEDY_RESTART_UNIT },
-	{ .name = "terminate", .type = VALUE_CUSTOM, .read = policy_read_remedy, .tag = 1 << REMEDY_TERMINATE },
 	{ .name = "expect", .type = VALUE_CUSTOM, .read = policy_read_expect, .help = "what it must bring, and by when" },
 	{ .name = "notify", .type = VALUE_LATER, .help = "incidents are told through /v1/incidents and /metrics" },
 };

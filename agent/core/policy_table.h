@@ -11,9 +11,8 @@ extern const struct section limits_section, blocked_by_section;         /* into 
 extern const struct section predicate_section;                          /* the words that may stand in `when`; reads nothing by itself */
 extern const struct section condition_sections[CONDITION_KIND_COUNT];   /* into struct condition */
 extern const struct section probe_section;                              /* into struct probe */
-extern const struct section step_section;                               /* into struct remedy_step */
-extern const struct section remedy_sections[REMEDY_COUNT];              /* into union remedy_args */
-extern const struct section expect_section;                             /* into struct effect; tag: for which remedies, by bit */
+extern const struct section step_section;                               /* into struct remedy_step; beside its words stand the remedies' names */
+extern const struct section expect_section;                             /* into struct effect; tag: its EFFECT_ bit */
 
 /* Appends the policies of a list to the configuration; for the `policies` key. `shipped`: they are the embedded ones. */
 void policies_read(struct reader *reader, const struct yaml_item *list, struct config *config, bool shipped);
@@ -29,14 +28,15 @@ void policy_read_command(struct reader *reader, const struct yaml_item *item, vo
 /* policy_check.c: what no single value shows. `item` is the mapping that the value was read from. */
 void policy_check(struct reader *reader, const struct yaml_item *item, const struct policy *policy);
 void policy_check_condition(struct reader *reader, const struct yaml_item *item, const struct condition *condition);
-void policy_check_step(struct reader *reader, const struct yaml_item *item, const struct remedy_step *step);
+void policy_check_step(struct reader *reader, const struct yaml_item *item, const struct remedy_step *step, uint64_t given);
 
 /*
  * One remedy's arguments without a policy, for `apply`: fill in the defaults, then set them by their names (a list grows by one at
- * each call). 0; or -EINVAL and in `why` what would be right. remedy_args_check: the rules that hold for the whole.
+ * each call), which marks the bit in `given`. 0; or -EINVAL and in `why` what would be right. remedy_args_check: the rules that hold for
+ * the whole.
  */
 void remedy_args_defaults(enum remedy_id remedy, union remedy_args *ret);
-int remedy_args_set(enum remedy_id remedy, const char *name, const char *text, union remedy_args *args, char why[VALUE_WHY_LEN]);
-int remedy_args_check(enum remedy_id remedy, const union remedy_args *args, bool min_age_given, char why[VALUE_WHY_LEN]);
+int remedy_args_set(enum remedy_id remedy, const char *name, const char *text, union remedy_args *args, uint64_t *given, char why[VALUE_WHY_LEN]);
+int remedy_args_check(enum remedy_id remedy, const union remedy_args *args, uint64_t given, char why[VALUE_WHY_LEN]);
 
 #endif

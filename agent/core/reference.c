@@ -83,8 +83,8 @@ void config_print_reference(FILE *out)
 	print_section(&probe_section, "when: unit: probe", out);
 	for (uint32_t i = 0; i < REMEDY_COUNT; i++) {
 		char title[64];
-		snprintf(title, sizeof(title), "do: %s", remedy_sections[i].name);
-		print_section(&remedy_sections[i], title, out);
+		snprintf(title, sizeof(title), "do: %s", remedies[i]->name);
+		print_section(remedies[i]->arguments, title, out);
 	}
 	print_section(&expect_section, "do: expect", out);
 	fprintf(out, "\n<!-- end -->\n");

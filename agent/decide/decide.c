@@ -133,11 +133,12 @@ static uint32_t free_slot(const struct engine *engine)
 /* What the remedy is aimed at: a unit is restarted whatever the trouble was; the others act where the trouble is. */
 static void act_target(const struct remedy_step *step, const struct target *found, struct target *ret)
 {
+	const char *unit = remedy_unit(step->remedy, &step->args);
 	*ret = *found;
-	if (step->remedy != REMEDY_RESTART_UNIT)
+	if (!unit)
 		return;
 	*ret = (struct target){ .type = TARGET_UNIT };
-	snprintf(ret->name, sizeof(ret->name), "%s", step->args.restart_unit.unit);
+	snprintf(ret->name, sizeof(ret->name), "%s", unit);
 }
 
 static void fill_request(struct order *order, const struct remedy_step *step, const struct config *config, const struct circumstances *now)
@@ -193,7 +194,7 @@ static void begin(struct engine *engine, uint32_t slot, uint32_t machine_at, con
 	snprintf(action->remedy, sizeof(action->remedy), "%s", remedies[step->remedy]->name);
 	action_name(engine, action, now);
 	fill_request(order, step, config, now);
-	if (step->remedy == REMEDY_TERMINATE)
+	if (remedies[step->remedy]->aim == AIM_CAUSE)
 		fill_candidates(order, snap, policy, finding);
 
 	enter(machine, ENGINE_ACTING, now, ret);

@@ -62,9 +62,9 @@ static bool target_busy(const struct guard_question *q)
 /* Memory of the first victim comes back only after its exit; a second one chosen before that dies for nothing. */
 static bool victim_pending(const struct guard_question *q)
 {
-	for (uint32_t i = 0; q->remedy == REMEDY_TERMINATE && i < MAX_ORDERS; i++) {
+	for (uint32_t i = 0; remedies[q->remedy]->ends_processes && i < MAX_ORDERS; i++) {
 		const struct order *order = &q->engine->orders[i];
-		if (i != q->own_slot && order->phase != ORDER_FREE && !order->dry_run && order->remedy == REMEDY_TERMINATE)
+		if (i != q->own_slot && order->phase != ORDER_FREE && !order->dry_run && remedies[order->remedy]->ends_processes)
 			return true;
 	}
 	return false;

@@ -14,11 +14,7 @@
 
 enum {
 	STACK_TOUCHED = 256 * 1024, /* the deepest remedy needs a tenth; a fault here while memory is short would wait for memory */
-	LONGEST_WAIT_S = 24 * 3600,
-	MAX_DEPTH = 32, MAX_FILES = 1000000, MAX_KEEP = 100000, /* as the configuration's table has them */
 };
-
-#define ENDED(text_) (memchr((text_), '\0', sizeof(text_)) != NULL)
 
 /* --- the request -------------------------------------------------------------------------------------------------------- */
 
@@ -55,65 +51,6 @@ static const char *candidates_problem(const struct remedy_request *request)
 	return NULL;
 }
 
-/* Absolute, and nothing in it that a look at it would not show: no empty, "." or ".." parts, no slash at the end. */
-static bool is_plain_path(const char *path)
-{
-	if (path[0] != '/')
-		return false;
-	if (!path[1])
-		return true;
-	for (const char *part = path; *part; part += strcspn(part, "/")) {
-		part++;
-		size_t length = strcspn(part, "/");
-		if (length == 0 || (length == 1 && part[0] == '.') || (length == 2 && part[0] == '.' && part[1] == '.'))
-			return false;
-	}
-	return true;
-}
-
-static const char *clean_files_problem(const struct clean_files_args *args)
-{
-	if (!ENDED(args->root) || !is_plain_path(args->root))
-		return "root is no plain absolute path";
-	if (args->match_count < 1 || args->match_count > MAX_MATCH)
-		return "no pattern, or more than there is room for";
-	for (uint32_t i = 0; i < args->match_count; i++)
-		if (!ENDED(args->match[i]) || !args->match[i][0] || strchr(args->match[i], '/'))
-			return "a pattern is empty or crosses directories";
-	if (!args->max_bytes || !args->max_files || args->max_files > MAX_FILES || !args->max_depth || args->max_depth > MAX_DEPTH)
-		return "no limit on bytes, files or depth, or one out of its range";
-	return args->keep_newest > MAX_KEEP ? "keep_newest is out of its range" : NULL;
-}
-
-static const char *restart_unit_problem(const struct restart_unit_args *args)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:_.\\-@";
-	if (!ENDED(args->unit) || !args->unit[0] || args->unit[strspn(args->unit, letters)] || !strchr(args->unit, '.'))
-		return "unit is no unit's name";
-	return args->job_timeout_ns > LONGEST_WAIT_S * NSEC_PER_SEC ? "job_timeout is out of its range" : NULL;
-}
-
-static const char *terminate_problem(const struct terminate_args *args)
-{
-	if (args->scope != TERMINATE_PROCESS && args->scope != TERMINATE_CGROUP)
-		return "the scope is unknown";
-	return args->term_wait_ns > LONGEST_WAIT_S * NSEC_PER_SEC ? "term_wait is out of its range" : NULL;
-}
-
-static const char *args_problem(const struct remedy_request *request)
-{
-	switch (request->remedy) {
-	case REMEDY_CLEAN_FILES:
-		return clean_files_problem(&request->args.clean_files);
-	case REMEDY_RESTART_UNIT:
-		return restart_unit_problem(&request->args.restart_unit);
-	case REMEDY_TERMINATE:
-		return terminate_problem(&request->args.terminate);
-	default:
-		return "there is no such remedy";
-	}
-}
-
 /* Other kinds of addresses start programs or leave the node: sd-bus would do as it is told. */
 static bool is_local_bus(const char *address)
 {
@@ -138,7 +75,7 @@ static const char *request_problem(const struct remedy_request *request)
 	if (!problem)
 		problem = candidates_problem(request);
 	if (!problem && request->verb != REMEDY_VERB_CHECK)
-		problem = args_problem(request);
+		problem = remedies[request->remedy]->problem(&request->args);
 	return problem;
 }
 

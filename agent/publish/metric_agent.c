@@ -8,10 +8,6 @@
 
 #define LABEL_COUNT(labels) ((uint32_t)(sizeof(labels) / sizeof((labels)[0])))
 
-/* The publisher is not linked to remedies: it knows their names only. */
-static const char *const remedy_names[SNAPSHOT_REMEDIES] = {
-	[REMEDY_CLEAN_FILES] = "clean-files", [REMEDY_RESTART_UNIT] = "restart-unit", [REMEDY_TERMINATE] = "terminate",
-};
 _Static_assert((int)SNAPSHOT_REMEDIES == (int)REMEDY_COUNT && (int)SNAPSHOT_MODES == (int)MODE_COUNT &&
 		       (int)SNAPSHOT_OUTCOMES >= (int)OUTCOME_COUNT,
 	       "the snapshot's tables follow the enums");

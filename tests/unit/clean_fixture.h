@@ -114,7 +114,6 @@ static inline void fixture_reset(struct clean_fixture *fixture)
 	args->max_bytes = 1ULL << 40;
 	args->max_files = 10000;
 	args->max_depth = 8;
-	args->one_filesystem = true;
 	effect_clear(&request->expect);
 }
 

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The names of the remedies, apart from what they do: the publisher tells them and has no way to run them. */
+#include "remedy.h"
+
+const char *const remedy_names[REMEDY_COUNT] = {
+	[REMEDY_CLEAN_FILES] = "clean-files",
+	[REMEDY_RESTART_UNIT] = "restart-unit",
+	[REMEDY_TERMINATE] = "terminate",
+};

@@ -16,7 +16,8 @@
 #include "keep/scribe.h"
 
 /* How long an act waits for its intent to be on disk: a kill can wait no longer than it takes to run out of memory. */
-static const uint64_t written_within_ns[LANE_COUNT] = { [LANE_KILL] = 50 * NSEC_PER_MSEC, [LANE_SLOW] = 5 * NSEC_PER_SEC };
+static const uint64_t written_within_ns[LANE_COUNT] = { [LANE_KILL] = 50 * NSEC_PER_MSEC, [LANE_SLOW] = 5 * NSEC_PER_SEC,
+							    [LANE_LEASE] = 500 * NSEC_PER_MSEC };
 /* Beyond a request's own deadline, for the step that was under way when it passed. */
 #define HANDS_GRACE_NS (20 * NSEC_PER_SEC)
 
@@ -55,7 +56,7 @@ void act_close(struct agent *agent)
 static void restart_hands(struct agent *agent, enum lane lane, const char *why)
 {
 	uint32_t slot = agent->lane_slot[lane];
-	log_warning("hands: the %s lane %s: started anew", lane == LANE_KILL ? "kill" : "slow", why);
+	log_warning("hands: the %s lane %s: started anew", agent->hands[lane].name, why);
 	agent->hands_source[lane] = sd_event_source_unref(agent->hands_source[lane]);
 	worker_stop(&agent->hands[lane]);
 	agent->hands[lane].restarts++;
@@ -70,6 +71,37 @@ static void restart_hands(struct agent *agent, enum lane lane, const char *why)
 	act_take_changes(agent);
 }
 
+/* What a sweep that could not be done waits for the next try; well under the 30 s in which a lease must be back. */
+#define SWEEP_AGAIN_NS (5 * NSEC_PER_SEC)
+
+static void take_sweep(struct agent *agent)
+{
+	const struct remedy_result *answer = &agent->answer;
+	const struct lease_report *leases = &answer->leases;
+	if (leases->returned || leases->foreign || leases->gone || leases->failed)
+		log_info("leases: %u turned back, %u not ours any more, %u gone, %u failed; %u held", leases->returned, leases->foreign, leases->gone,
+			 leases->failed, leases->held);
+	if (answer->outcome == OUTCOME_FAILED)
+		log_warning("leases: %s", answer->why);
+	agent->leases = *leases;
+	agent->sweep_at_ns = answer->outcome == OUTCOME_FAILED ? clock_boot_ns() + SWEEP_AGAIN_NS : leases->next_boot_ns;
+}
+
+/* Whatever is on lease beyond its time is turned back, whoever took it: this agent or one before it. */
+static void send_sweep(struct agent *agent)
+{
+	struct worker *worker = &agent->hands[LANE_LEASE];
+	uint64_t now_ns = clock_boot_ns();
+	if (now_ns < agent->sweep_at_ns || worker->busy)
+		return;
+	struct remedy_request request = { .verb = REMEDY_VERB_SWEEP, .deadline_boot_ns = now_ns + SWEEP_AGAIN_NS };
+	effect_clear(&request.expect);
+	memcpy(request.lease_book, agent->lease_book, sizeof(request.lease_book));
+	worker->give_up_ns = SWEEP_AGAIN_NS + HANDS_GRACE_NS;
+	if (worker_send(worker, &request, sizeof(request), now_ns) == 0)
+		agent->sweep_at_ns = now_ns + SWEEP_AGAIN_NS + HANDS_GRACE_NS; /* until it answers */
+}
+
 static void take_answer(struct agent *agent, enum lane lane)
 {
 	const struct remedy_result *answer = &agent->answer;
@@ -78,10 +110,16 @@ static void take_answer(struct agent *agent, enum lane lane)
 			agent->armed[agent->next_check++] = *answer;
 		return;
 	}
+	if (answer->verb == REMEDY_VERB_SWEEP) {
+		take_sweep(agent);
+		return;
+	}
 	uint32_t slot = agent->lane_slot[lane];
 	agent->lane_slot[lane] = UINT32_MAX;
 	if (slot == UINT32_MAX)
 		return;
+	if (remedies[agent->engine.orders[slot].remedy]->reversible)
+		agent->sweep_at_ns = 0; /* what it turned has an end: ask when */
 	struct circumstances now;
 	wheel_circumstances(agent, &now);
 	engine_result(&agent->engine, slot, answer, agent->config, &now, agent->changes);
@@ -123,6 +161,24 @@ static void send_check(struct agent *agent)
 	(void)worker_send(worker, &request, sizeof(request), clock_boot_ns()); /* not sent: asked again at the next turn */
 }
 
+/* No guard is asked: turning back is what they would ask for. */
+static bool send_revert(struct agent *agent, uint32_t slot)
+{
+	struct order *order = &agent->engine.orders[slot];
+	enum lane lane = remedies[order->remedy]->lane;
+	uint64_t now_ns = clock_boot_ns();
+	agent->hands[lane].give_up_ns = SWEEP_AGAIN_NS + HANDS_GRACE_NS;
+	order->request.deadline_boot_ns = now_ns + SWEEP_AGAIN_NS;
+	if (worker_send(&agent->hands[lane], &order->request, sizeof(order->request), now_ns) == 0) {
+		agent->lane_slot[lane] = slot;
+		return true;
+	}
+	struct circumstances now;
+	wheel_circumstances(agent, &now);
+	engine_abandon(&agent->engine, slot, "the hands cannot be reached; the lease ends by itself", agent->config, &now, agent->changes);
+	return true;
+}
+
 /* true when the order has left the waiting room, one way or the other. */
 static bool dispatch_one(struct agent *agent, uint32_t slot)
 {
@@ -133,6 +189,8 @@ static bool dispatch_one(struct agent *agent, uint32_t slot)
 	if (worker->busy)
 		return false;
 	uint64_t now_ns = clock_boot_ns();
+	if (order->phase == ORDER_REVERTING)
+		return send_revert(agent, slot);
 	if (dispatch->ticket && scribe_done_through(agent->scribe) < dispatch->ticket) {
 		if (now_ns < dispatch->written_by_ns)
 			return false;
@@ -171,6 +229,7 @@ void act_pump(struct agent *agent)
 			agent->dispatch[slot].waiting = false;
 	act_take_changes(agent);
 	send_check(agent);
+	send_sweep(agent);
 }
 
 static void keep_intent(struct agent *agent, uint32_t slot)
@@ -247,6 +306,8 @@ void act_take_changes(struct agent *agent)
 	}
 	for (uint32_t i = 0; i < changes->order_count; i++)
 		keep_intent(agent, changes->orders[i]);
+	for (uint32_t i = 0; i < changes->revert_count; i++)
+		agent->dispatch[changes->reverts[i]] = (struct dispatch){ .waiting = true };
 
 	if (changes->state_changed) {
 		agent->saved->saved_boot_ns = (int64_t)clock_boot_ns();
@@ -256,6 +317,6 @@ void act_take_changes(struct agent *agent)
 			log_warning("state: not saved this time: the scribe is busy");
 	}
 	agent->records_dropped += changes->cut;
-	changes->incident_count = changes->action_count = changes->order_count = changes->cut = 0;
+	changes->incident_count = changes->action_count = changes->order_count = changes->revert_count = changes->cut = 0;
 	changes->state_changed = false;
 }

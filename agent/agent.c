@@ -521,6 +521,7 @@ int agent_run(const struct agent_options *options)
 	snprintf(agent->run_dir, sizeof(agent->run_dir), "%s", options->run_dir);
 	snprintf(agent->state_dir, sizeof(agent->state_dir), "%s", options->state_dir);
 	snprintf(agent->kill_switch, sizeof(agent->kill_switch), "%.240s/stop", options->run_dir);
+	snprintf(agent->lease_book, sizeof(agent->lease_book), "%.240s/leases", options->run_dir);
 	read_boot_id(agent->boot_id);
 
 	int error = agent_load_config(agent, &agent->config, faults);

@@ -35,7 +35,7 @@ struct dispatch {
 
 struct agent {
 	const char *config_path;       /* NULL = the default places */
-	char run_dir[PATH_LEN], state_dir[PATH_LEN], kill_switch[PATH_LEN];
+	char run_dir[PATH_LEN], state_dir[PATH_LEN], kill_switch[PATH_LEN], lease_book[PATH_LEN];
 	enum mode mode_override;       /* MODE_COUNT = none; `run --mode` */
 	const char *listen_override;   /* NULL = none */
 	struct config *config;
@@ -67,6 +67,8 @@ struct agent {
 	uint32_t lane_slot[LANE_COUNT];          /* the order it works on; UINT32_MAX = none */
 	struct dispatch dispatch[MAX_ORDERS];
 	uint32_t next_check;                     /* remedies before this one have been asked whether they would work */
+	struct lease_report leases;               /* as the last sweep found them */
+	uint64_t sweep_at_ns;                     /* when the next one is due; 0: at once */
 	struct remedy_result armed[REMEDY_COUNT]; /* their answers; verb CHECK once it is there */
 	struct remedy_result answer;
 	uint64_t intents_late;

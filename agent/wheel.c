@@ -264,6 +264,7 @@ void wheel_circumstances(const struct agent *agent, struct circumstances *ret)
 	ret->wall_ns = clock_wall_ns();
 	ret->agent_started_boot_ns = agent->started_boot_ns;
 	ret->kill_switch_path = agent->kill_switch;
+	ret->lease_book_path = agent->lease_book;
 	ret->kill_switch = access(agent->kill_switch, F_OK) == 0;
 
 	time_t now = (time_t)(ret->wall_ns / (int64_t)NSEC_PER_SEC);

@@ -11,10 +11,17 @@
 
 enum { MAX_MATCH = 16, MAX_CANDIDATES = 8, MAX_PROTECT = 32 };
 
-enum remedy_id { REMEDY_CLEAN_FILES, REMEDY_RESTART_UNIT, REMEDY_TERMINATE, REMEDY_COUNT };
+enum remedy_id {
+	REMEDY_CLEAN_FILES,
+	REMEDY_RESTART_UNIT,
+	REMEDY_TERMINATE,
+	REMEDY_LIMIT_CPU,
+	REMEDY_COUNT,
+};
 
-/* A slow clean-up must not stand before a kill: each lane is a process of its own and does one thing at a time. */
-enum lane { LANE_KILL, LANE_SLOW, LANE_COUNT };
+/* A slow clean-up must not stand before a kill, nor before a throttle whose time is over: each lane is a process of its own and does one
+ * thing at a time. */
+enum lane { LANE_KILL, LANE_SLOW, LANE_LEASE, LANE_COUNT };
 
 struct clean_files_args {
 	char root[PATH_LEN];
@@ -38,10 +45,16 @@ struct terminate_args {
 	uint64_t term_wait_ns;            /* between TERM and KILL; 0: KILL at once */
 };
 
+struct limit_cpu_args {
+	uint32_t percent;                 /* of one processor */
+	uint64_t for_ns;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
 	struct terminate_args terminate;
+	struct limit_cpu_args limit_cpu;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */
@@ -61,7 +74,15 @@ enum remedy_verb {
 	REMEDY_VERB_CHECK,    /* could it work on this host? no target needed: armed or why not */
 	REMEDY_VERB_PLAN,     /* dry run: what it would do and what that would bring, touching nothing */
 	REMEDY_VERB_APPLY,    /* re-check, act, verify, and undo what did not verify where it can be undone */
+	REMEDY_VERB_REVERT,   /* turns back what the act `action_id` has on lease (lease.h) */
+	REMEDY_VERB_SWEEP,    /* turns back whatever is on lease beyond its time, whoever took it; no remedy, no target */
 	REMEDY_VERB_COUNT,
+};
+
+/* Of the book of leases, after a REVERT or a SWEEP: what is still held, what was turned back, and when the next one ends. */
+struct lease_report {
+	uint32_t held, returned, foreign, gone, failed;
+	uint64_t next_boot_ns;                     /* UNKNOWN: none is held */
 };
 
 struct remedy_request {
@@ -72,6 +93,7 @@ struct remedy_request {
 	union remedy_args args;
 	struct effect expect;
 	uint64_t deadline_boot_ns;                 /* no new work is begun after it */
+	char lease_book[PATH_LEN];                 /* the file in the run directory; "" = nothing may be taken on lease */
 	char kill_switch[PATH_LEN];                /* this file's existence stops everything; read right before each act */
 	uint32_t candidate_count;                  /* terminate: victims in order, best first; only the first eligible one is ended */
 	struct cause candidates[MAX_CANDIDATES];
@@ -92,6 +114,7 @@ struct remedy_result {
 	struct effect observed;
 	uint32_t step_count;
 	struct action_step steps[MAX_ACTION_STEPS];
+	struct lease_report leases;
 };
 
 /* What a step of a policy is aimed at. */
@@ -117,6 +140,8 @@ enum {
 	EFFECT_EXITED = 1 << 2,
 	EFFECT_UNIT = 1 << 3,
 	EFFECT_WITHIN = 1 << 4,
+	EFFECT_USE = 1 << 5,
+	EFFECT_CLEARS = 1 << 6,       /* of every remedy: it is the engine that sees it */
 };
 
 struct section;                /* agent/core/value.h */
@@ -130,6 +155,7 @@ struct remedy {
 	const char *help;              /* one sentence */
 	const char *undo;              /* how it is undone, or why it cannot be */
 	bool destructive;
+	bool reversible;               /* what it turns is on lease: turned back when its time is over, or when it did not help */
 	bool ends_processes;           /* one victim on the node at a time: its memory must be back before the next */
 	enum aim aim;
 	uint32_t applies_to;           /* enum applies_to */

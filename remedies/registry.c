@@ -10,6 +10,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_CLEAN_FILES] = &clean_files,
 	[REMEDY_RESTART_UNIT] = &restart_unit,
 	[REMEDY_TERMINATE] = &terminate,
+	[REMEDY_LIMIT_CPU] = &limit_cpu,
 };
 
 const struct remedy *remedy_by_name(const char *name)

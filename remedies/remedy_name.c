@@ -6,4 +6,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_CLEAN_FILES] = "clean-files",
 	[REMEDY_RESTART_UNIT] = "restart-unit",
 	[REMEDY_TERMINATE] = "terminate",
+	[REMEDY_LIMIT_CPU] = "limit-cpu",
 };

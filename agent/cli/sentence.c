@@ -59,6 +59,10 @@ struct shown show_effect(const cJSON *effect)
 		add(&shown, "%s%.0f process%s ended", shown.text[0] ? ", " : "", exited, exited == 1 ? "" : "es");
 	if (cJSON_IsBool(get(effect, "unit_active")))
 		add(&shown, "%sthe unit is %s", shown.text[0] ? ", " : "", get_true(effect, "unit_active") ? "active" : "not active");
+	if (isfinite(get_number(effect, "use_percent")))
+		add(&shown, "%sits use down to %.0f %% of before", shown.text[0] ? ", " : "", get_number(effect, "use_percent"));
+	if (cJSON_IsBool(get(effect, "cleared")))
+		add(&shown, "%sthe condition %s", shown.text[0] ? ", " : "", get_true(effect, "cleared") ? "clears" : "holds");
 	if (!shown.text[0])
 		add(&shown, "nothing said");
 	else if (isfinite(within))

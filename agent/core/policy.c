@@ -216,7 +216,7 @@ static void check_expectation(struct reader *reader, const struct yaml_item *exp
 		if (!setting || setting->required)
 			continue;
 		effects++;
-		if (!(setting->tag & remedies[remedy]->effects))
+		if (!(setting->tag & (remedies[remedy]->effects | EFFECT_CLEARS)))
 			reader_fault(reader, member->key, "expect: %s does not bring about %s", remedies[remedy]->name, setting->name);
 	}
 	if (!effects)

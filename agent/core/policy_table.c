@@ -153,6 +153,10 @@ static const struct setting expect_settings[] = {
 	  .help = "so many processes ended; true is 1" },
 	{ .name = "unit", .type = VALUE_CHOICE, MEMBER(struct effect, unit_active), CHOICES(active_choice), .tag = EFFECT_UNIT,
 	  .help = "the unit is active, and stays so" },
+	{ .name = "use_percent", .type = VALUE_COUNT, MEMBER(struct effect, use_percent), .min = 1, .max = 99, .tag = EFFECT_USE,
+	  .help = "the target uses at most so many percent of what it used before" },
+	{ .name = "clears", .type = VALUE_CHOICE, MEMBER(struct effect, cleared), CHOICES(true_choice), .tag = EFFECT_CLEARS,
+	  .help = "the policy's own condition clears; a reversible act that did not bring that is turned back" },
 };
 const struct section expect_section = SECTION("expect", "What the act must bring; the next step runs only where it did not.",
 	expect_settings);

@@ -158,6 +158,7 @@ static void fill_request(struct order *order, const struct remedy_step *step, co
 	snprintf(request->action_id, sizeof(request->action_id), "%s", order->action.id);
 	snprintf(request->kill_switch, sizeof(request->kill_switch), "%s", now->kill_switch_path ? now->kill_switch_path : "");
 	snprintf(request->systemd_bus, sizeof(request->systemd_bus), "%s", config->systemd_bus);
+	snprintf(request->lease_book, sizeof(request->lease_book), "%s", now->lease_book_path ? now->lease_book_path : "");
 }
 
 static void fill_candidates(struct order *order, const struct snapshot *snap, const struct policy *policy, const struct finding *finding)
@@ -270,6 +271,17 @@ static const struct finding *finding_of(const struct findings *findings, uint32_
 	return NULL;
 }
 
+/* It promised that the condition would clear, and that did not come: what it turned is turned back before anything else is tried. */
+static void revert(struct engine *engine, uint32_t slot, const struct circumstances *now, struct changes *ret)
+{
+	struct order *order = &engine->orders[slot];
+	order->phase = ORDER_REVERTING;
+	order->request.verb = REMEDY_VERB_REVERT;
+	enter(&engine->saved->machines[order->machine], ENGINE_ROLLBACK, now, ret);
+	ret->reverts[ret->revert_count++] = slot;
+	ret->state_changed = true;
+}
+
 /* Each tick of an act under way. A clean-up frees long before its hands are done measuring, and what made the trouble goes on meanwhile: it
  * has helped once the condition was seen to clear, even where it holds again by the time of the answer. */
 static void watch(struct engine *engine, struct order *order, const struct findings *findings, const struct config *config,
@@ -282,12 +294,18 @@ static void watch(struct engine *engine, struct order *order, const struct findi
 		return;
 	if (order->cleared) {
 		uint32_t machine_at = order->machine;
+		order->action.observed.cleared = 1;
 		finish(engine, order, OUTCOME_FIXED, now, ret);
 		drop_machine(engine, machine_at, ret);
 		return;
 	}
 	if (now->boot_ns < order->verify_until_boot_ns)
 		return;
+	order->action.observed.cleared = 0;
+	if (remedies[order->remedy]->reversible && order->action.expected.cleared != UNKNOWN) {
+		revert(engine, (uint32_t)(order - engine->orders), now, ret);
+		return;
+	}
 	close_and_advance(engine, order, had_effect(&order->action.observed) ? OUTCOME_IMPROVED : OUTCOME_NO_EFFECT, config, now, ret);
 }
 
@@ -347,7 +365,7 @@ static void step_machine(struct engine *engine, const struct snapshot *snap, con
 	struct machine *machine = &engine->saved->machines[at];
 	if (machine->state == ENGINE_QUARANTINED && finding->verdict == VERDICT_TRUE)
 		call_for_human(engine, machine, finding, now, ret);
-	if (machine->state == ENGINE_ACTING || machine->state == ENGINE_VERIFYING || machine->state == ENGINE_QUARANTINED)
+	if (machine->state == ENGINE_ACTING || machine->state == ENGINE_VERIFYING || machine->state == ENGINE_ROLLBACK || machine->state == ENGINE_QUARANTINED)
 		return; /* its order, or a person, moves it on */
 	if (finding->verdict == VERDICT_FALSE && !finding->pending)
 		drop_machine(engine, at, ret);
@@ -369,7 +387,7 @@ void engine_decide(struct engine *engine, const struct snapshot *snap, const str
 {
 	expire_pause(engine, now, ret);
 	for (uint32_t i = 0; i < MAX_ORDERS; i++)
-		if (engine->orders[i].phase >= ORDER_RUNNING && !engine->orders[i].manual && !engine->orders[i].dry_run)
+		if ((engine->orders[i].phase == ORDER_RUNNING || engine->orders[i].phase == ORDER_VERIFYING) && !engine->orders[i].manual && !engine->orders[i].dry_run)
 			watch(engine, &engine->orders[i], findings, config, now, ret);
 	incidents_update(engine, snap, findings, config, now, ret);
 	for (uint32_t i = 0; i < findings->count; i++)
@@ -445,12 +463,23 @@ static void copy_result(struct action *action, const struct remedy_result *resul
 		action->expected.exited = result->expected.exited;
 }
 
+static void append_steps(struct action *action, const struct remedy_result *result)
+{
+	for (uint32_t i = 0; i < result->step_count && action->step_count < MAX_ACTION_STEPS; i++)
+		action->steps[action->step_count++] = result->steps[i];
+}
+
 void engine_result(struct engine *engine, uint32_t slot, const struct remedy_result *result, const struct config *config,
 		   const struct circumstances *now, struct changes *ret)
 {
 	struct order *order = &engine->orders[slot];
-	if (order->phase != ORDER_RUNNING || strcmp(result->action_id, order->action.id) != 0)
+	if ((order->phase != ORDER_RUNNING && order->phase != ORDER_REVERTING) || strcmp(result->action_id, order->action.id) != 0)
 		return; /* the late answer of an order that was given up */
+	if (order->phase == ORDER_REVERTING) {
+		append_steps(&order->action, result);
+		close_and_advance(engine, order, result->outcome == OUTCOME_ROLLED_BACK ? OUTCOME_ROLLED_BACK : OUTCOME_FAILED, config, now, ret);
+		return;
+	}
 
 	copy_result(&order->action, result);
 	bool worked = result->outcome == OUTCOME_FIXED || result->outcome == OUTCOME_IMPROVED;
@@ -461,6 +490,9 @@ void engine_result(struct engine *engine, uint32_t slot, const struct remedy_res
 	}
 	order->phase = ORDER_VERIFYING;
 	order->verify_until_boot_ns = now->boot_ns + settle_ns(config, order);
+	uint64_t promised = order->action.started_boot_ns + order->action.expected.within_ns;
+	if (order->action.expected.cleared != UNKNOWN && promised > order->verify_until_boot_ns)
+		order->verify_until_boot_ns = promised;
 	enter(&engine->saved->machines[order->machine], ENGINE_VERIFYING, now, ret);
 	action_remember(engine, &order->action);
 }
@@ -469,8 +501,8 @@ void engine_abandon(struct engine *engine, uint32_t slot, const char *why, const
 		    struct changes *ret)
 {
 	struct order *order = &engine->orders[slot];
-	if (order->phase != ORDER_NEW && order->phase != ORDER_RUNNING)
-		return;
+	if (order->phase != ORDER_NEW && order->phase != ORDER_RUNNING && order->phase != ORDER_REVERTING)
+		return; /* what is on lease after that is turned back when its time is over */
 	if (order->action.step_count < MAX_ACTION_STEPS) {
 		struct action_step *step = &order->action.steps[order->action.step_count++];
 		*step = (struct action_step){ .started_wall_ns = order->action.started_wall_ns, .ended_wall_ns = now->wall_ns };

@@ -22,6 +22,7 @@ struct circumstances {
 	bool kill_switch;                   /* the file is there */
 	bool blocked[MAX_POLICIES];         /* the policy's blocked_by.file exists */
 	const char *kill_switch_path;       /* for the hands, who look again */
+	const char *lease_book_path;        /* where they write down what they turn for a time */
 };
 
 /* One act under way, from the order to its verified end. The slot's number is the handle that the caller keeps. */
@@ -30,6 +31,7 @@ enum order_phase {
 	ORDER_NEW,        /* decided; the caller has its intent written, looks again (engine_still_wanted), sends the request */
 	ORDER_RUNNING,    /* with the hands */
 	ORDER_VERIFYING,  /* the hands are done; does the condition clear? */
+	ORDER_REVERTING,  /* it did not, as was promised: the hands turn back what they turned */
 };
 struct order {
 	enum order_phase phase;
@@ -63,6 +65,8 @@ struct changes {
 	struct action actions[MAX_CHANGES];                  /* intents are the caller's to journal from the order; these are results and refusals */
 	uint32_t order_count;
 	uint32_t orders[MAX_ORDERS];                         /* slots that are ORDER_NEW */
+	uint32_t revert_count;
+	uint32_t reverts[MAX_ORDERS];                        /* slots that are ORDER_REVERTING: to be sent at once, whatever the guards say */
 };
 
 /* `engine` comes zeroed; it is not cleared here, since clearing would make 1.5 MiB of rings resident that most nodes never fill. */

@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "remedies/act.h"
+#include "lease.h"
 
 enum {
 	STACK_TOUCHED = 256 * 1024, /* the deepest remedy needs a tenth; a fault here while memory is short would wait for memory */
@@ -63,18 +64,18 @@ static const char *request_problem(const struct remedy_request *request)
 		return "the verb is unknown";
 	if ((unsigned)request->remedy >= REMEDY_COUNT)
 		return "there is no such remedy";
-	if (!ENDED(request->action_id) || !ENDED(request->kill_switch) || !ENDED(request->systemd_bus))
+	if (!ENDED(request->action_id) || !ENDED(request->kill_switch) || !ENDED(request->systemd_bus) || !ENDED(request->lease_book))
 		return "a text has no end";
 	if ((unsigned)request->target.type >= TARGET_TYPE_COUNT || !ENDED(request->target.name) || !ENDED(request->target.device))
 		return "the target makes no sense";
-	if (request->kill_switch[0] && request->kill_switch[0] != '/')
-		return "the kill switch is no absolute path";
+	if ((request->kill_switch[0] && request->kill_switch[0] != '/') || (request->lease_book[0] && request->lease_book[0] != '/'))
+		return "the kill switch or the book of leases is no absolute path";
 	if (!is_local_bus(request->systemd_bus))
 		return "the bus is no socket of this node";
 	const char *problem = protection_problem(&request->protect);
 	if (!problem)
 		problem = candidates_problem(request);
-	if (!problem && request->verb != REMEDY_VERB_CHECK)
+	if (!problem && (request->verb == REMEDY_VERB_PLAN || request->verb == REMEDY_VERB_APPLY))
 		problem = remedies[request->remedy]->problem(&request->args);
 	return problem;
 }
@@ -83,7 +84,7 @@ static const char *request_problem(const struct remedy_request *request)
 
 static void dispatch(const struct remedy_request *request, struct remedy_result *result)
 {
-	static const char *const verbs[REMEDY_VERB_COUNT] = { "check", "plan", "apply" };
+	static const char *const verbs[REMEDY_VERB_COUNT] = { "check", "plan", "apply", "revert", "sweep" };
 	const struct remedy *remedy = remedies[request->remedy];
 	int (*run)(const struct remedy_request *, struct remedy_result *) =
 	    request->verb == REMEDY_VERB_CHECK ? remedy->check : request->verb == REMEDY_VERB_PLAN ? remedy->plan : remedy->apply;
@@ -96,6 +97,26 @@ static void dispatch(const struct remedy_request *request, struct remedy_result 
 		snprintf(result->why, sizeof(result->why), "%s could not %s: %s", remedy->name, verbs[request->verb], strerror(-error));
 	if (result->outcome != OUTCOME_REFUSED && request->verb != REMEDY_VERB_CHECK)
 		result->outcome = OUTCOME_FAILED;
+}
+
+static void tell_lease(const struct lease *lease, enum lease_end end, int error, void *context)
+{
+	char shown[PLAN_LINE_LEN / 2];
+	act_shown(shown, sizeof(shown), lease->knob.kind == KNOB_NICE ? "nice" : lease->knob.file);
+	step_end(result_step(context, "return"), end != LEASE_FAILED, "%.100s: %s%s%s", shown, lease_end_names[end], error ? ": " : "", error ? strerror(-error) : "");
+}
+
+/* Turning back is never held up by a guard: it is what the guards are for. */
+static void give_back(const struct remedy_request *request, struct remedy_result *result)
+{
+	enum lease_choice which = request->verb == REMEDY_VERB_REVERT ? LEASES_OF_ACTION : LEASES_EXPIRED;
+	int error = leases_return(request->lease_book, which, request->action_id, clock_boot_ns(), tell_lease, result, &result->leases);
+	if (error < 0)
+		act_fail(result, "the book of leases cannot be read: %s", strerror(-error));
+	else if (result->leases.failed)
+		act_fail(result, "%u could not be turned back; it is tried again", result->leases.failed);
+	else
+		result->outcome = OUTCOME_ROLLED_BACK;
 }
 
 void hands_run(const struct remedy_request *request, struct remedy_result *result)
@@ -112,6 +133,10 @@ void hands_run(const struct remedy_request *request, struct remedy_result *resul
 		return;
 	}
 
+	if (request->verb == REMEDY_VERB_REVERT || request->verb == REMEDY_VERB_SWEEP) {
+		give_back(request, result);
+		return;
+	}
 	result->expected.within_ns = request->expect.within_ns;
 	const char *halted = request->verb == REMEDY_VERB_APPLY ? act_halted(request) : NULL;
 	if (halted) {
@@ -159,6 +184,6 @@ static int serve_kill(int fd)
 
 void hands_init(struct worker *worker, enum lane lane)
 {
-	static const char *const names[LANE_COUNT] = { [LANE_KILL] = "kill", [LANE_SLOW] = "slow" };
+	static const char *const names[LANE_COUNT] = { [LANE_KILL] = "kill", [LANE_SLOW] = "slow", [LANE_LEASE] = "lease" };
 	*worker = (struct worker){ .name = names[lane], .serve = lane == LANE_KILL ? serve_kill : serve, .fd = -1 };
 }

@@ -81,5 +81,6 @@ uint32_t budget_left(const struct saved_state *saved, const struct policy *polic
 bool had_effect(const struct effect *observed)
 {
 	return (observed->freed_bytes != UNKNOWN && observed->freed_bytes) || (observed->freed_files != UNKNOWN && observed->freed_files) ||
-	       (observed->exited != UNKNOWN && observed->exited) || (observed->unit_active != UNKNOWN && observed->unit_active);
+	       (observed->exited != UNKNOWN && observed->exited) || (observed->unit_active != UNKNOWN && observed->unit_active) ||
+	       (observed->use_percent != UNKNOWN && observed->use_percent < 100);
 }

@@ -38,6 +38,7 @@ static void effect_of(struct text *out, const struct effect *effect)
 	count_of(out, effect->exited, " processes", " ended");
 	if (effect->unit_active != UNKNOWN)
 		text_string(out, effect->unit_active ? ", unit active" : ", unit not active");
+	count_of(out, effect->use_percent, " %", " of its use left");
 }
 
 void deed_line(const struct action *action, struct text *out)

@@ -82,12 +82,15 @@ void otlp_put_effect(const struct otlp_attributes *to, enum otlp_effect which, c
 		{ offsetof(struct effect, freed_bytes), { "nodemend.expected.freed_bytes", "nodemend.observed.freed_bytes" } },
 		{ offsetof(struct effect, freed_files), { "nodemend.expected.freed_files", "nodemend.observed.freed_files" } },
 		{ offsetof(struct effect, exited), { "nodemend.expected.exited", "nodemend.observed.exited" } },
+		{ offsetof(struct effect, use_percent), { "nodemend.expected.use_percent", "nodemend.observed.use_percent" } },
 	};
 
 	for (size_t i = 0; i < sizeof(amounts) / sizeof(amounts[0]); i++)
 		otlp_amount(to, amounts[i].keys[which], *(const uint64_t *)((const char *)effect + amounts[i].at));
 	if (effect->unit_active != UNKNOWN)
 		otlp_bool(to, which == OTLP_EXPECTED ? "nodemend.expected.unit_active" : "nodemend.observed.unit_active", effect->unit_active);
+	if (effect->cleared != UNKNOWN)
+		otlp_bool(to, which == OTLP_EXPECTED ? "nodemend.expected.cleared" : "nodemend.observed.cleared", effect->cleared);
 	otlp_seconds(to, which == OTLP_EXPECTED ? "nodemend.expected.within_seconds" : "nodemend.observed.within_seconds", effect->within_ns);
 }
 

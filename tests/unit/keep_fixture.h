@@ -123,6 +123,8 @@ static inline void draw_effect(uint64_t *seed, struct effect *to)
 	to->freed_files = draw_amount(seed);
 	to->exited = draw_amount(seed);
 	to->unit_active = draw(seed, 3) ? draw(seed, 2) : UNKNOWN;
+	to->use_percent = draw_amount(seed);
+	to->cleared = draw(seed, 3) ? draw(seed, 2) : UNKNOWN;
 	to->within_ns = draw(seed, 4) ? draw_u64(seed) >> 16 : UNKNOWN;
 }
 

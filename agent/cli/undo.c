@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `nodemend undo`: turns back what a remedy has on lease, by the book in the run directory and without an agent. A systemd timer runs it, so that
+ * a throttle ends even where no agent comes back; a person runs it with --all.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/option.h"
+#include "cli/show.h"
+#include "core/clock.h"
+#include "lease.h"
+
+static void say(const struct lease *lease, enum lease_end end, int error, void *context)
+{
+	static const char *const words[LEASE_END_COUNT] = {
+		[LEASE_RETURNED] = "turned back to", [LEASE_FOREIGN] = "changed by somebody else meanwhile, left as it is; it was", [LEASE_GONE] = "gone; it was",
+		[LEASE_FAILED] = "could not be turned back to",
+	};
+	(void)context;
+	const char *what = lease->knob.kind == KNOB_NICE ? "nice value" : lease->knob.file;
+	printf("%s of %s: %s %s%s%s\n", show_text(what).text, show_text(lease->action_id).text, words[end], show_text(lease->before).text, error ? ": " : "",
+	       error ? strerror(-error) : "");
+}
+
+static int run(int argc, char **argv)
+{
+	static const struct option known[] = { CLI_OPTIONS, { "all", no_argument, NULL, 'a' }, { NULL, 0, NULL, 0 } };
+	struct cli_options options = CLI_OPTIONS_INIT;
+	enum lease_choice which = LEASES_EXPIRED;
+	for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+		if (option == 'a')
+			which = LEASES_ALL;
+		else if (!cli_option(&options, option, optarg))
+			return cli_usage(&command_undo, "`nodemend undo --help` lists the options");
+	}
+	if (optind < argc)
+		return cli_usage(&command_undo, "what is '%s'?", argv[optind]);
+	if (geteuid() != 0) {
+		fprintf(stderr, "nodemend undo: what a remedy turned is root's to turn back\n");
+		return EXIT_NOT_PERMITTED;
+	}
+
+	char book[PATH_LEN];
+	struct lease_report report;
+	if (snprintf(book, sizeof(book), "%s/leases", options.run_dir) >= (int)sizeof(book))
+		return cli_usage(&command_undo, "--run-dir: too long");
+	int error = leases_return(book, which, NULL, clock_boot_ns(), options.json ? NULL : say, NULL, &report);
+	if (error) {
+		fprintf(stderr, "nodemend undo: %s: %s\n", book, strerror(-error));
+		return error == -EPERM || error == -EACCES ? EXIT_NOT_PERMITTED : EXIT_NO;
+	}
+	if (options.json)
+		printf("{\"schema\":\"nodemend.undo/1\",\"held\":%u,\"returned\":%u,\"foreign\":%u,\"gone\":%u,\"failed\":%u}\n", report.held, report.returned,
+		       report.foreign, report.gone, report.failed);
+	else if (report.held)
+		printf("%u held for later\n", report.held - report.failed);
+	return report.failed ? EXIT_NO : EXIT_DONE;
+}
+
+const struct command command_undo = {
+	.name = "undo",
+	.arguments = "[--all]",
+	.summary = "turn back what is on lease beyond its time",
+	.help = "  --all              also what still has time\n" CLI_OPTIONS_HELP,
+	.run = run,
+};

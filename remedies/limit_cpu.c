@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gives the cgroup that uses up the processors so much of them and no more, for a time: cpu.max, or the quota of v1. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/value.h"
+#include "remedies/act.h"
+#include "remedies/registry.h"
+#include "remedies/throttle.h"
+
+/* The kernel's own default period: shorter ones cost switches, longer ones are felt as pauses. */
+enum { PERIOD_US = 100000, LEAST_PERCENT = 5, MOST_PERCENT = 100000 };
+
+static uint64_t lasts(const union remedy_args *args)
+{
+	return args->limit_cpu.for_ns;
+}
+
+/* A cgroup with a tighter limit of its own keeps it: it is not this one's to widen. */
+static int value(const struct remedy_request *request, bool v2, const char *now, char *ret, size_t size, char *why, size_t why_size)
+{
+	uint64_t quota = (uint64_t)request->args.limit_cpu.percent * PERIOD_US / 100;
+	char *end;
+	long long has = strtoll(now, &end, 10), period = v2 && *end == ' ' ? strtoll(end, NULL, 10) : PERIOD_US;
+	if (end != now && has > 0 && period > 0 && (uint64_t)has * PERIOD_US / (uint64_t)period <= quota) {
+		snprintf(why, why_size, "its own limit is as tight: %.40s", now);
+		return -EALREADY;
+	}
+	if (v2)
+		snprintf(ret, size, "%" PRIu64 " %d", quota, PERIOD_US);
+	else
+		snprintf(ret, size, "%" PRIu64, quota);
+	return 0;
+}
+
+/* cpu.stat of the v2 hierarchy counts with or without the controller (4.15). */
+static int used(const struct group *group, uint64_t *ret)
+{
+	char text[512];
+	int fd = openat(group->fd, "cpu.stat", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ssize_t got = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (got <= 0)
+		return -EIO;
+	text[got] = '\0';
+	return sscanf(text, "usage_usec %" SCNu64, ret) == 1 ? 0 : -EINVAL;
+}
+
+static const struct throttle throttle = {
+	.control = { .controller = "cpu", .v2 = "cpu.max", .v1 = "cpu.cfs_quota_us" },
+	.for_ns = lasts,
+	.value = value,
+	.used = used,
+	.watch_ns = 500 * NSEC_PER_MSEC,
+};
+
+static int run(const struct remedy_request *request, struct remedy_result *result)
+{
+	return throttle_run(&throttle, request, result);
+}
+
+static int check(const struct remedy_request *request, struct remedy_result *result)
+{
+	return throttle_check(&throttle, request, result);
+}
+
+#define ARGUMENT(member_) MEMBER(union remedy_args, member_)
+
+static const struct setting limit_cpu_settings[] = {
+	{ .name = "percent", .type = VALUE_COUNT, .required = true, ARGUMENT(limit_cpu.percent), .min = LEAST_PERCENT, .max = MOST_PERCENT,
+	  .help = "of one processor, so much for all of it together: 150 is one and a half" },
+	{ .name = "for", .type = VALUE_DURATION, ARGUMENT(limit_cpu.for_ns), .min = 1.0 * NSEC_PER_SEC, .max = LONGEST_WAIT_S * 1e9, .initial = "5m",
+	  .help = "after which it is turned back, whatever becomes of the agent" },
+};
+static const struct section arguments = SECTION("limit-cpu", "Limits the cgroup that uses up the processors, for a time.", limit_cpu_settings);
+
+static const char *problem_of(const union remedy_args *args)
+{
+	if (args->limit_cpu.percent < LEAST_PERCENT || args->limit_cpu.percent > MOST_PERCENT)
+		return "percent is out of its range";
+	return args->limit_cpu.for_ns < NSEC_PER_SEC || args->limit_cpu.for_ns > LONGEST_WAIT_S * NSEC_PER_SEC ? "for is out of its range" : NULL;
+}
+
+const struct remedy limit_cpu = {
+	.name = "limit-cpu",
+	.id = REMEDY_LIMIT_CPU,
+	.lane = LANE_LEASE,
+	.help = "Limits the cgroup that uses up the processors to a share of them, for a time.",
+	.undo = "a lease: turned back when its time is over, by the agent, the next one, or `nodemend undo`",
+	.reversible = true,
+	.aim = AIM_CAUSE,
+	.applies_to = APPLIES_TO_CGROUP,
+	.effects = EFFECT_USE | EFFECT_WITHIN,
+	.expect_example = "{use_percent: 60, within: 10s}",
+	.arguments = &arguments,
+	.problem = problem_of,
+	.check = check,
+	.plan = run,
+	.apply = run,
+};

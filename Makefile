@@ -116,7 +116,8 @@ install: all ## into DESTDIR
 	install -D -m 0755 $(O)/nm-sender $(DESTDIR)$(PREFIX)/sbin/nm-sender
 	install -d -m 0755 $(DESTDIR)/etc/nodemend/conf.d $(DESTDIR)$(PREFIX)/share/doc/nodemend $(DESTDIR)$(PREFIX)/share/nodemend/policy.d
 	install -m 0644 $(policies) $(DESTDIR)$(PREFIX)/share/nodemend/policy.d/
-	install -D -m 0644 deploy/systemd/nodemend.service $(DESTDIR)/lib/systemd/system/nodemend.service
+	install -d -m 0755 $(DESTDIR)/lib/systemd/system
+	install -m 0644 $(wildcard deploy/systemd/*.service deploy/systemd/*.timer) $(DESTDIR)/lib/systemd/system/
 	install -m 0644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/nodemend/
 
 clean: ## remove what was built

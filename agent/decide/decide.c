@@ -463,6 +463,17 @@ static void copy_result(struct action *action, const struct remedy_result *resul
 		action->expected.exited = result->expected.exited;
 }
 
+/* Why it was refused, failed or brought nothing, in the hands' own sentence. */
+static void add_reason(struct action *action, const struct remedy_result *result, const struct circumstances *now)
+{
+	if (!result->why[0] || action->step_count == MAX_ACTION_STEPS)
+		return;
+	struct action_step *step = &action->steps[action->step_count++];
+	*step = (struct action_step){ .started_wall_ns = now->wall_ns, .ended_wall_ns = now->wall_ns };
+	snprintf(step->name, sizeof(step->name), "why");
+	snprintf(step->detail, sizeof(step->detail), "%s", result->why);
+}
+
 static void append_steps(struct action *action, const struct remedy_result *result)
 {
 	for (uint32_t i = 0; i < result->step_count && action->step_count < MAX_ACTION_STEPS; i++)
@@ -482,6 +493,7 @@ void engine_result(struct engine *engine, uint32_t slot, const struct remedy_res
 	}
 
 	copy_result(&order->action, result);
+	add_reason(&order->action, result, now);
 	bool worked = result->outcome == OUTCOME_FIXED || result->outcome == OUTCOME_IMPROVED;
 	if (order->dry_run || order->manual || !worked) {
 		close_and_advance(engine, order, order->dry_run && result->outcome != OUTCOME_REFUSED && result->outcome != OUTCOME_FAILED ? OUTCOME_NONE : result->outcome,

@@ -46,7 +46,7 @@ static inline void reset(struct bench *bench)
 	bench->engine->recent_action_count = bench->engine->recent_incident_count = 0;
 	for (uint32_t i = 0; i < MAX_ORDERS; i++)
 		bench->engine->orders[i].phase = ORDER_FREE;
-	bench->changes->incident_count = bench->changes->action_count = bench->changes->order_count = 0;
+	bench->changes->incident_count = bench->changes->action_count = bench->changes->order_count = bench->changes->revert_count = 0;
 	bench->now = (struct circumstances){ .boot_ns = SECONDS(10000), .agent_started_boot_ns = SECONDS(9000) };
 	bench->config->mode = MODE_ENFORCE;
 }
@@ -89,7 +89,7 @@ static inline void set_finding(struct bench *bench, uint32_t policy, enum verdic
 
 static inline void clear_changes(struct bench *bench)
 {
-	bench->changes->incident_count = bench->changes->action_count = bench->changes->order_count = bench->changes->cut = 0;
+	bench->changes->incident_count = bench->changes->action_count = bench->changes->order_count = bench->changes->revert_count = bench->changes->cut = 0;
 }
 
 static inline void decide(struct bench *bench)

@@ -318,6 +318,90 @@ static void by_hand_keeps_to_the_guards_of_the_node(void **state)
 	tear_down(&bench);
 }
 
+static const char leased[] =
+	"policies:\n"
+	"  - name: first\n"
+	"    mode: enforce\n"
+	"    when: {process: {comm: hog, memory: {above: 100MiB}}}\n"
+	"    do:\n"
+	"      - limit-cpu: {percent: 10}\n"
+	"        expect: {clears: true, within: 8s}\n"
+	"      - terminate: {}\n"
+	"        expect: {exited: 1, within: 5s}\n"
+	"    limits: {cooldown: 60s, per_target: 3/1h, per_node: 5/1d}\n";
+
+/* The first order of a leased policy, with the hands done and content. */
+static uint32_t turned(struct bench *bench)
+{
+	set_finding(bench, 0, VERDICT_TRUE);
+	tick(bench, 1);
+	uint32_t slot = bench->changes->orders[0];
+	assert_null(dispatch(bench, slot));
+	answer(bench, slot, OUTCOME_FIXED);
+	assert_int_equal(bench->engine->orders[slot].phase, ORDER_VERIFYING);
+	return slot;
+}
+
+static void what_was_turned_and_did_not_help_is_turned_back_before_the_next(void **state)
+{
+	struct bench bench = set_up(leased);
+	uint32_t slot = turned(&bench);
+	tick(&bench, 5);
+	assert_int_equal(bench.engine->orders[slot].phase, ORDER_VERIFYING); /* the promise has 8 s */
+	tick(&bench, 4);
+	assert_int_equal(bench.changes->revert_count, 1);
+	assert_int_equal(bench.changes->reverts[0], slot);
+	assert_int_equal(bench.engine->orders[slot].request.verb, REMEDY_VERB_REVERT);
+	assert_int_equal(bench.saved->machines[0].state, ENGINE_ROLLBACK);
+	assert_int_equal(tick(&bench, 1), 0); /* nothing else meanwhile, and not asked twice */
+	assert_int_equal(bench.changes->revert_count, 0);
+
+	answer(&bench, slot, OUTCOME_ROLLED_BACK);
+	assert_int_equal(bench.changes->actions[0].outcome, OUTCOME_ROLLED_BACK);
+	assert_int_equal(bench.changes->actions[0].observed.cleared, 0);
+	if (bench.changes->order_count == 0)
+		tick(&bench, 1);
+	assert_int_equal(bench.engine->orders[bench.changes->orders[0]].remedy, REMEDY_TERMINATE);
+	tear_down(&bench);
+}
+
+static void what_was_turned_and_helped_stays_for_its_time(void **state)
+{
+	struct bench bench = set_up(leased);
+	turned(&bench);
+	set_finding(&bench, 0, VERDICT_FALSE);
+	tick(&bench, 1);
+	assert_int_equal(bench.changes->revert_count, 0);
+	assert_int_equal(bench.changes->actions[0].outcome, OUTCOME_FIXED);
+	assert_int_equal(bench.changes->actions[0].observed.cleared, 1);
+	tear_down(&bench);
+}
+
+/* Pause, kill switch and shadow hold back acts, and turning back is none. */
+static void turning_back_is_not_held_back(void **state)
+{
+	struct bench bench = set_up(leased);
+	turned(&bench);
+	bench.saved->pause.paused = true;
+	bench.now.kill_switch = true;
+	bench.config->mode = MODE_SHADOW;
+	tick(&bench, 9);
+	assert_int_equal(bench.changes->revert_count, 1);
+	tear_down(&bench);
+}
+
+static void what_cannot_be_turned_back_is_failed_and_left_to_its_time(void **state)
+{
+	struct bench bench = set_up(leased);
+	uint32_t slot = turned(&bench);
+	tick(&bench, 9);
+	clear_changes(&bench);
+	engine_abandon(bench.engine, slot, "died", bench.config, &bench.now, bench.changes);
+	assert_int_equal(bench.changes->actions[0].outcome, OUTCOME_FAILED);
+	assert_int_equal(bench.engine->orders[slot].phase, ORDER_FREE);
+	tear_down(&bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +420,10 @@ int main(void)
 		cmocka_unit_test(restart_takes_up_what_was_under_way),
 		cmocka_unit_test(late_answer_of_an_abandoned_order_is_ignored),
 		cmocka_unit_test(by_hand_keeps_to_the_guards_of_the_node),
+		cmocka_unit_test(what_was_turned_and_did_not_help_is_turned_back_before_the_next),
+		cmocka_unit_test(what_was_turned_and_helped_stays_for_its_time),
+		cmocka_unit_test(turning_back_is_not_held_back),
+		cmocka_unit_test(what_cannot_be_turned_back_is_failed_and_left_to_its_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,7 +90,8 @@ static void a_deed_says_what_it_brought(void **state)
 		effect_clear(&action.expected);
 		effect_clear(&action.observed);
 		action.expected.freed_bytes = 100 << 20;
-		action.observed = (struct effect){ 200 << 20, 3, UNKNOWN, UNKNOWN, 1200000000 };
+		action.observed = (struct effect){ .freed_bytes = 200 << 20, .freed_files = 3, .exited = UNKNOWN, .unit_active = UNKNOWN, .use_percent = UNKNOWN,
+								    .cleared = UNKNOWN, .within_ns = 1200000000 };
 		strcpy(action.refused_by, cases[i].refused_by);
 		assert_string_equal(deeds_note(&deeds, &action), "i1");
 		assert_string_equal(deeds_of(&deeds, "i1"), cases[i].line);

@@ -436,13 +436,7 @@ const char *engine_still_wanted(struct engine *engine, uint32_t slot, const stru
 /* How long a condition needs to show that it cleared: some ticks, and what its own figure lags behind. */
 static uint64_t settle_ns(const struct config *config, const struct order *order)
 {
-	const struct condition *primary = policy_primary(&config->policies[order->policy]);
-	uint64_t settle = 3 * config->interval_ns;
-	if (primary->kind == CONDITION_PSI)
-		settle += (uint64_t)primary->psi_window_s * NSEC_PER_SEC;
-	if (primary->kind == CONDITION_UNIT)
-		settle += primary->probe.every_ns * (primary->probe.failures ? primary->probe.failures : 1) + primary->probe.timeout_ns;
-	return settle;
+	return 3 * config->interval_ns + condition_lag_ns(policy_primary(&config->policies[order->policy]));
 }
 
 static void copy_result(struct action *action, const struct remedy_result *result)

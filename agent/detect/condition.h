@@ -29,6 +29,12 @@ bool condition_selects(const struct condition *condition, const struct snapshot 
 
 enum incident_kind condition_incident_kind(const struct condition *condition);
 const char *condition_metric(const struct condition *condition);
+/* How long its figure lags behind what it measures: averages, probes. */
+uint64_t condition_lag_ns(const struct condition *condition);
+/* Whether its figure can cross the threshold within one interval. */
+bool condition_runs_away(const struct condition *condition);
+/* Why the condition is unknown where nothing is selected; NULL: it is false then. */
+const char *condition_nobody(const struct condition *condition);
 bool process_matches(const struct condition *condition, const struct snapshot *snap, const struct process *process);
 
 #endif

@@ -165,7 +165,7 @@ static void forget_run(struct evaluation *evaluation, uint32_t leaf, const struc
 /* How near a figure that can run away within one interval is to its threshold. */
 static void note_nearness(struct findings *findings, const struct condition *condition, double value)
 {
-	if (condition->kind != CONDITION_PROCESS && condition->kind != CONDITION_MEMORY && condition->kind != CONDITION_PSI)
+	if (!condition_runs_away(condition))
 		return;
 	double raise = condition->threshold.raise, ratio = 0;
 	if (condition->threshold.above && raise > 0)
@@ -221,8 +221,8 @@ static struct opinion leaf_on_any(struct evaluation *evaluation, uint32_t leaf, 
 {
 	struct any_target any = { evaluation, leaf, condition, { VERDICT_FALSE, false, 0, "" }, false };
 	condition_targets(condition, evaluation->snap, any_target_visit, &any);
-	if (!any.found && condition->kind == CONDITION_FILESYSTEM)
-		return (struct opinion){ VERDICT_UNKNOWN, false, 0, "no such filesystem is mounted" };
+	if (!any.found && condition_nobody(condition))
+		return (struct opinion){ VERDICT_UNKNOWN, false, 0, condition_nobody(condition) };
 	return any.opinion;
 }
 

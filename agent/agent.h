@@ -14,6 +14,7 @@
 #include "config.h"
 #include "core/worker.h"
 #include "decide/decide.h"
+#include "detect/dependency.h"
 #include "detect/forecast.h"
 #include "publisher.h"
 #include "push/share.h"
@@ -50,6 +51,7 @@ struct agent {
 	struct census *census;         /* of BPF maps; NULL: none */
 	struct steering *steering;     /* what we cost and how deep we look; NULL while there is no loop to measure in */
 	struct forecaster *forecaster;
+	struct dependencies *dependencies;
 	struct recorder *recorder;
 	uint64_t last_full_ns, fast_cost_ns;
 	struct sd_event_source *full_timer, *fast_timer;

@@ -34,12 +34,13 @@ int wheel_allocate(struct agent *agent)
 	agent->changes = calloc(1, sizeof(*agent->changes));
 	agent->detector = detector_new();
 	agent->forecaster = forecaster_new();
+	agent->dependencies = dependencies_new();
 	agent->recorder = recorder_new();
 	agent->env.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	agent->env.sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (agent->env.proc_fd < 0 || agent->env.sys_fd < 0)
 		return -errno;
-	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster || !agent->recorder)
+	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster || !agent->dependencies || !agent->recorder)
 		return -ENOMEM;
 
 	struct snapshot *snap = agent->snap;
@@ -54,6 +55,7 @@ void wheel_free(struct agent *agent)
 {
 	detector_free(agent->detector);
 	forecaster_free(agent->forecaster);
+	dependencies_free(agent->dependencies);
 	recorder_free(agent->recorder);
 	free(agent->changes);
 	free(agent->findings);
@@ -252,6 +254,7 @@ void wheel_collect(struct agent *agent, bool full)
 			run_collector(agent, id, full);
 	if (full) {
 		forecast(agent->forecaster, &snap->filesystems, snap->boot_ns);
+		dependencies_update(agent->dependencies, snap);
 		measure_self(agent);
 	}
 	recorder_tick(agent->recorder, snap, &snap->recordings);

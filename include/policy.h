@@ -17,7 +17,21 @@ enum {
 };
 
 enum condition_kind {
-	CONDITION_FILESYSTEM, CONDITION_MEMORY, CONDITION_CPU, CONDITION_PSI, CONDITION_PROCESS, CONDITION_UNIT, CONDITION_KIND_COUNT,
+	CONDITION_FILESYSTEM,
+	CONDITION_MEMORY,
+	CONDITION_CPU,
+	CONDITION_PSI,
+	CONDITION_PROCESS,
+	CONDITION_UNIT,
+	CONDITION_CGROUP,
+	CONDITION_PIDS,
+	CONDITION_FILES,
+	CONDITION_CONNTRACK,
+	CONDITION_NEIGHBOURS,
+	CONDITION_LISTENER,
+	CONDITION_INTERFACE,
+	CONDITION_DEPENDENCY,
+	CONDITION_KIND_COUNT,
 };
 
 /* What is measured. Each belongs to one condition kind; the table in agent/core/policy_table.c says which and in what unit. */
@@ -35,14 +49,28 @@ enum measure {
 	MEASURE_COUNT_BELOW,           /* process: fewer than N are running ("must run") */
 	MEASURE_UNIT_STATE,            /* unit: in one of `unit_states` */
 	MEASURE_UNIT_PROBE,            /* unit: its probe fails */
+	MEASURE_MEMORY_LIMIT_PERCENT,  /* cgroup: charged and not reclaimable without I/O, of its own limit */
+	MEASURE_PIDS_LIMIT_PERCENT,    /* cgroup */
+	MEASURE_FILES_LIMIT_PERCENT,   /* files: of one process, of its own limit */
+	MEASURE_BACKLOG_PERCENT,       /* listener: connections that wait to be accepted, of the backlog */
+	MEASURE_BYTES_PER_SECOND,      /* interface: the busier direction */
+	MEASURE_FAILS_PERCENT,         /* dependency: of the attempts of the last half minute */
+	MEASURE_RESETS_PERCENT,        /* dependency: of the connections that ended */
+	MEASURE_SLOWER_TIMES,          /* dependency: against its own history */
 	MEASURE_COUNT,
 };
 
 /* true while raised: crosses `raise` for `for_ns`, and stays until it crosses `clear` the other way. */
+struct level { double raise, clear; }; /* clear == raise where none was given */
 struct threshold {
 	bool above;             /* raised when value > raise; else when value < raise */
-	double raise, clear;    /* clear == raise where none was given */
+	double raise, clear;    /* graded: of the mildest level */
+	uint32_t graded;        /* which severities have a level of their own, by bit; 0: the policy's severity is all there is */
+	struct level levels[SEVERITY_COUNT];
 };
+/* "8/10": in at least `count` of the last `samples` samples, one an interval; 0/0: no such window. */
+struct sample_window { uint32_t count, samples; };
+enum { MAX_WINDOW_SAMPLES = 64 };
 
 enum probe_type { PROBE_TYPE_NONE, PROBE_TYPE_TCP, PROBE_TYPE_HTTP, PROBE_TYPE_COMMAND };
 struct probe {
@@ -59,10 +87,13 @@ struct condition {
 	enum measure measure;
 	struct threshold threshold;
 	uint64_t for_ns;
+	struct sample_window of;
 	enum psi_resource psi_resource;
 	uint32_t psi_window_s;
 	char mountpoint[PATH_LEN];      /* filesystem */
 	char comm[NAME_LEN], cgroup[PATH_LEN], unit[NAME_LEN]; /* process (and-ed); unit: exact unit name in `unit` */
+	char name[NAME_LEN];            /* interface: its name; dependency: "address:port" */
+	uint32_t port;                  /* listener; 0 = any */
 	bool by_group;                  /* process: one value a cgroup (sum of its members), not a process */
 	uint32_t unit_states;           /* bit mask of enum unit_state */
 	struct probe probe;

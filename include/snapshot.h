@@ -18,6 +18,7 @@
 #include "series.h"
 #include "signals/block.h"
 #include "signals/deleted.h"
+#include "signals/dependency.h"
 #include "signals/dns.h"
 #include "signals/drop.h"
 #include "signals/fsop.h"
@@ -177,6 +178,8 @@ struct interface {
 
 struct interface_section {
 	uint64_t measured_ns;
+	/* Tables of the namespace and their limits; neighbours of IPv4 or IPv6, whichever is fuller. UNKNOWN */
+	uint64_t conntrack, conntrack_max, neighbours, neighbours_max;
 	uint32_t count, cut;
 	struct interface each[MAX_INTERFACES];
 };
@@ -267,6 +270,7 @@ struct cgroup {
 	int64_t memory_growth_bytes; /* of memory_current against 14 to 16 s ago; INT64_MIN unknown */
 	uint64_t refaults;          /* pages, of memory.stat (v2), some seconds old; UNKNOWN without */
 	uint64_t memory_current, memory_max; /* of the memory controller; UNKNOWN without one; max UNKNOWN = no limit */
+	uint64_t memory_file;       /* of memory_current, page cache that can be dropped; of cgroups with a controller, else UNKNOWN */
 	uint64_t pids_current, pids_max;     /* of the pids controller, likewise */
 	uint64_t some_ns[PSI_RESOURCE_COUNT], full_ns[PSI_RESOURCE_COUNT]; /* its pressure files, every few seconds; UNKNOWN */
 	uint64_t written_recent_bytes;
@@ -378,6 +382,7 @@ struct snapshot {
 	struct drop_section drops;
 	struct drop_device_section drop_devices;
 	struct dns_section dns;
+	struct dependency_section dependencies;
 	struct identity_section identities;
 	struct cgroup_section cgroups;
 	struct process_section processes;

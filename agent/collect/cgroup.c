@@ -245,21 +245,35 @@ static void merge(struct cgroup_state *state, struct snapshot *snap)
 
 /* --- the memory controller ---------------------------------------------------------------------------------------------- */
 
-/* Of anonymous and file pages together. UNKNOWN without such a line. */
-static uint64_t read_refaults(struct cgroup_state *state, const struct cgroup *row)
+/* What memory.stat says of refaults (anonymous and file pages together) and of page cache that can be dropped. UNKNOWN without such lines. */
+static void read_stat(struct cgroup_state *state, struct cgroup *row)
 {
 	char path[PATH_LEN + NAME_LEN];
 	struct span whole, line, word;
-	uint64_t value, sum = UNKNOWN;
+	uint64_t value;
 
+	row->refaults = row->memory_file = UNKNOWN;
 	snprintf(path, sizeof(path), "%s/memory.stat", row->path + 1);
 	ssize_t length = procfs_read_at(state->memory.fd, path, state->buffer, sizeof(state->buffer));
 	if (length < 0 || span_of(state->buffer, (size_t)length, &whole))
-		return UNKNOWN;
-	while (span_line(&whole, &line))
-		if (span_word(&line, &word) && span_starts(&word, "workingset_refault_") && span_next_number(&line, &value))
-			sum = (sum == UNKNOWN ? 0 : sum) + value;
-	return sum;
+		return;
+	while (span_line(&whole, &line)) {
+		if (!span_word(&line, &word))
+			continue;
+		/* v1 counts the cgroup itself under the plain name, and what its limit holds under total_. */
+		if (state->memory_v1 && !span_starts(&word, "total_"))
+			continue;
+		if ((span_is(&word, "inactive_file") || span_is(&word, "active_file")) && span_next_number(&line, &value))
+			row->memory_file = (row->memory_file == UNKNOWN ? 0 : row->memory_file) + value;
+		else if (!state->memory_v1 && span_starts(&word, "workingset_refault_") && span_next_number(&line, &value))
+			row->refaults = (row->refaults == UNKNOWN ? 0 : row->refaults) + value;
+	}
+}
+
+/* The kernel sums a subtree's counters up for each reading of memory.stat: every ten seconds is often enough, but near a limit. */
+static bool is_near_limit(const struct cgroup *row)
+{
+	return row->memory_max != UNKNOWN && row->memory_current != UNKNOWN && row->memory_current > row->memory_max - row->memory_max / 4;
 }
 
 static int64_t growth_of(struct seen *seen, uint64_t charged, uint64_t now_ns)
@@ -289,18 +303,21 @@ static void read_memory(struct cgroup_state *state, struct snapshot *snap)
 		if (state->memory.fd < 0 || !row->path[0] || !row->path[1] || !row->processes) {
 			row->memory_current = row->memory_max = UNKNOWN;
 			row->memory_growth_bytes = INT64_MIN;
-			row->refaults = UNKNOWN;
+			row->refaults = row->memory_file = UNKNOWN;
 			seen->charged_count = 0;
 			seen->limit_ns = 0;
 			continue;
 		}
 		row->memory_current = cgroup_read_value(state->memory.fd, row, state->memory_v1 ? "memory.usage_in_bytes" : "memory.current");
 		row->memory_growth_bytes = growth_of(seen, row->memory_current, snap->boot_ns);
-		if (snap->boot_ns < seen->limit_ns)
+		if (snap->boot_ns < seen->limit_ns) {
+			if (is_near_limit(row))
+				read_stat(state, row);
 			continue;
+		}
 		seen->limit_ns = snap->boot_ns + LIMIT_NS;
 		row->memory_max = cgroup_read_value(state->memory.fd, row, state->memory_v1 ? "memory.limit_in_bytes" : "memory.max");
-		row->refaults = state->memory_v1 ? UNKNOWN : read_refaults(state, row);
+		read_stat(state, row);
 		if (row->memory_max >= 1ULL << 62) /* v1 says "none" by the largest number of pages */
 			row->memory_max = UNKNOWN;
 	}

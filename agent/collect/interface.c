@@ -24,7 +24,7 @@ enum {
 };
 
 struct interface_state {
-	int sys_fd, dev_fd;            /* dev_fd: /proc/net/dev, -1 while netlink works */
+	int proc_fd, sys_fd, dev_fd;   /* dev_fd: /proc/net/dev, -1 while netlink works */
 	struct nl_sock *socket;
 	struct nl_cb *callbacks;
 	bool done;
@@ -251,6 +251,53 @@ static int read_procfs(struct interface_state *state)
 	return 0;
 }
 
+/* --- tables of the namespace -------------------------------------------------------------------------------------------- */
+
+static uint64_t read_number(struct interface_state *state, const char *path)
+{
+	uint64_t value;
+	struct span line, word;
+	ssize_t length = procfs_read_at(state->proc_fd, path, state->buffer, sizeof(state->buffer));
+
+	if (length < 0 || span_of(state->buffer, (size_t)length, &line) || !span_line(&line, &word) || !span_number(&word, &value))
+		return UNKNOWN;
+	return value;
+}
+
+/* The first number of the second line, in hexadecimal: the table's entries, the same on each processor's line. */
+static uint64_t read_entries(struct interface_state *state, const char *path)
+{
+	struct span whole, line, word;
+	char digits[17];
+	ssize_t length = procfs_read_at(state->proc_fd, path, state->buffer, sizeof(state->buffer));
+
+	if (length < 0 || span_of(state->buffer, (size_t)length, &whole) || !span_line(&whole, &line) || !span_line(&whole, &line) ||
+	    !span_word(&line, &word) || span_copy(&word, digits, sizeof(digits)) >= sizeof(digits) ||
+	    digits[strspn(digits, "0123456789abcdef")])
+		return UNKNOWN;
+	return strtoull(digits, NULL, 16);
+}
+
+static void read_tables(struct interface_state *state, struct interface_section *section)
+{
+	static const struct { const char *entries, *limit; } families[] = {
+		{ "net/stat/arp_cache", "sys/net/ipv4/neigh/default/gc_thresh3" },
+		{ "net/stat/ndisc_cache", "sys/net/ipv6/neigh/default/gc_thresh3" },
+	};
+	section->conntrack = read_number(state, "sys/net/netfilter/nf_conntrack_count");
+	section->conntrack_max = read_number(state, "sys/net/netfilter/nf_conntrack_max");
+	section->neighbours = section->neighbours_max = UNKNOWN;
+	double fullest = -1;
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		uint64_t entries = read_entries(state, families[i].entries), limit = read_number(state, families[i].limit);
+		if (entries == UNKNOWN || limit == UNKNOWN || !limit || (double)entries / (double)limit <= fullest)
+			continue;
+		fullest = (double)entries / (double)limit;
+		section->neighbours = entries;
+		section->neighbours_max = limit;
+	}
+}
+
 /* --- the collector ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t read_speed(struct interface_state *state, const char *name)
@@ -314,6 +361,7 @@ static int interface_open(const struct collector_env *env, struct collector_stat
 	struct interface_state *state = pages_new(1, sizeof(*state));
 	if (!state)
 		return -ENOMEM;
+	state->proc_fd = env->proc_fd;
 	state->sys_fd = env->sys_fd;
 	state->dev_fd = -1;
 
@@ -350,8 +398,10 @@ static int interface_collect(void *opaque, struct snapshot *snap, bool full, str
 		return error;
 
 	complete(state, &snap->interfaces, full);
-	if (full)
+	if (full) {
 		state->full_ns = snap->boot_ns;
+		read_tables(state, &snap->interfaces);
+	}
 
 	status->events_lost += state->next.cut;
 	memcpy(snap->interfaces.each, state->next.each, state->next.count * sizeof(state->next.each[0]));

@@ -64,8 +64,9 @@ static void read_leaf(struct reader *reader, const struct yaml_item *item, enum 
 	widen_stars(condition->mountpoint);
 	widen_stars(condition->comm);
 	widen_stars(condition->cgroup);
-	if (kind == CONDITION_PROCESS)
+	if (kind != CONDITION_UNIT)
 		widen_stars(condition->unit);
+	widen_stars(condition->name);
 	if (!yaml_member(item, "timeout") && condition->probe.timeout_ns > condition->probe.every_ns)
 		condition->probe.timeout_ns = condition->probe.every_ns;
 	policy_check_condition(reader, item, condition);

@@ -14,17 +14,36 @@
 
 /* --- conditions -------------------------------------------------------------------------------------------------------- */
 
-static void check_process(struct reader *reader, const struct yaml_item *item, const struct condition *condition)
+static void check_selectors(struct reader *reader, const struct yaml_item *item, const struct condition *condition)
 {
-	bool any_cgroup = !condition->cgroup[0] || strcmp(condition->cgroup, "/*") == 0 || strcmp(condition->cgroup, "/") == 0;
-	if (!condition->comm[0] && !condition->unit[0] && any_cgroup)
-		reader_fault(reader, item, "process: any process at all; select some by comm, cgroup or unit");
 	if (condition->comm[0] && strlen(condition->comm) >= COMM_LEN && !strpbrk(condition->comm, "*?["))
 		reader_fault(reader, yaml_member(item, "comm"),
 			     "comm: the kernel keeps 15 bytes of a name, so this never matches; cut it to %.15s", condition->comm);
 	if (condition->cgroup[0] && condition->cgroup[0] != '/' && !strpbrk(condition->cgroup, "*?["))
 		reader_fault(reader, yaml_member(item, "cgroup"),
 			     "cgroup: a path below the hierarchy begins with /, such as /system.slice/x.service");
+	if (condition->name[0] && condition->kind == CONDITION_DEPENDENCY && !strpbrk(condition->name, ":*?["))
+		reader_fault(reader, yaml_member(item, "peer"),
+			     "peer: written ADDRESS:PORT, [ADDRESS]:PORT or dns:ADDRESS; addresses are numeric, and any port is ADDRESS:*");
+	if (condition->name[0] && condition->kind == CONDITION_INTERFACE && strlen(condition->name) > 15 && !strpbrk(condition->name, "*?["))
+		reader_fault(reader, yaml_member(item, "name"), "name: the kernel's names of interfaces have at most 15 bytes, so this never matches");
+}
+
+/* One target a process has one measure, the node's another. */
+static void check_files(struct reader *reader, const struct yaml_item *item, const struct condition *condition)
+{
+	static const char *const selectors[] = { "comm", "cgroup", "unit" };
+	for (size_t i = 0; i < sizeof(selectors) / sizeof(selectors[0]) && condition->measure == MEASURE_USED_PERCENT; i++)
+		if (yaml_member(item, selectors[i]))
+			reader_fault(reader, yaml_member(item, selectors[i])->key, "%s selects processes, and used_percent is the node's; "
+				     "write process_used_percent", selectors[i]);
+}
+
+static void check_process(struct reader *reader, const struct yaml_item *item, const struct condition *condition)
+{
+	bool any_cgroup = !condition->cgroup[0] || strcmp(condition->cgroup, "/*") == 0 || strcmp(condition->cgroup, "/") == 0;
+	if (!condition->comm[0] && !condition->unit[0] && any_cgroup)
+		reader_fault(reader, item, "process: any process at all; select some by comm, cgroup or unit");
 	if (condition->by_group && condition->measure == MEASURE_COUNT_BELOW)
 		reader_fault(reader, item, "process: running counts processes; leave out by: cgroup");
 	if (condition->by_group && condition->comm[0])
@@ -48,6 +67,11 @@ static void check_unit(struct reader *reader, const struct yaml_item *item, cons
 
 void policy_check_condition(struct reader *reader, const struct yaml_item *item, const struct condition *condition)
 {
+	if (condition->of.samples && condition->for_ns)
+		reader_fault(reader, yaml_member(item, "of"), "of: for asks for every sample and of for most of them; give one of the two");
+	check_selectors(reader, item, condition);
+	if (condition->kind == CONDITION_FILES)
+		check_files(reader, item, condition);
 	if (condition->kind == CONDITION_PROCESS)
 		check_process(reader, item, condition);
 	if (condition->kind == CONDITION_UNIT)

@@ -9,7 +9,9 @@
 	{ .name = (name_), .type = VALUE_THRESHOLD, .unit = (unit_), .above = (above_), .tag = (measure_), .help = (help_), \
 	  MEMBER(struct condition, threshold), __VA_ARGS__ }
 #define FOR_SETTING { .name = "for", .type = VALUE_DURATION, MEMBER(struct condition, for_ns), .max = DAY_NS, .initial = "0s", \
-	.help = "how long it must hold, in every sample, before it counts" }
+	.help = "how long it must hold, in every sample, before it counts; a gap starts it anew" }
+#define OF_SETTING { .name = "of", .type = VALUE_SAMPLES, MEMBER(struct condition, of), \
+	.help = "instead of for: in at least so many of the last samples, one an interval; a missing sample is none of them" }
 
 static const char *const mode_choices[] = { [MODE_OBSERVE] = "observe", [MODE_SHADOW] = "shadow", [MODE_ENFORCE] = "enforce" };
 static const char *const severity_choices[] = {
@@ -39,6 +41,7 @@ static const struct setting filesystem_settings[] = {
 	THRESHOLD("full_within", VALUE_DURATION, false, MEASURE_FULL_WITHIN, "the forecast says that it will be full by then",
 		  .min = NSEC_PER_SEC, .max = 30 * DAY_NS),
 	FOR_SETTING,
+	OF_SETTING,
 };
 
 static const struct setting memory_settings[] = {
@@ -48,12 +51,14 @@ static const struct setting memory_settings[] = {
 	THRESHOLD("swap_used_percent", VALUE_PERCENT, true, MEASURE_SWAP_USED_PERCENT, "unknown, and so never true, on a node without swap",
 		  PERCENT_RANGE),
 	FOR_SETTING,
+	OF_SETTING,
 };
 
 static const struct setting cpu_settings[] = {
 	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT, "of all online processors; idle and iowait are not use",
 		  PERCENT_RANGE),
 	FOR_SETTING,
+	OF_SETTING,
 };
 
 static const struct setting psi_settings[] = {
@@ -65,6 +70,7 @@ static const struct setting psi_settings[] = {
 	  .choice_values = window_seconds,
 	  .initial = "10s", .help = "the kernel's averages, or the agent's last interval" },
 	FOR_SETTING,
+	OF_SETTING,
 };
 
 static const struct setting process_settings[] = {
@@ -83,6 +89,7 @@ static const struct setting process_settings[] = {
 	THRESHOLD("running", VALUE_COUNT, false, MEASURE_COUNT_BELOW, "how many run that match: for what must be there",
 		  .min = 1, .max = 100000),
 	FOR_SETTING,
+	OF_SETTING,
 };
 
 static const struct setting unit_settings[] = {
@@ -101,6 +108,82 @@ static const struct setting unit_settings[] = {
 	{ .name = "failures", .type = VALUE_COUNT, MEMBER(struct condition, probe.failures), .min = 1, .max = 100, .initial = "3",
 	  .help = "failures in a row until the unit counts as hung" },
 	FOR_SETTING,
+	OF_SETTING,
+};
+
+#define GROUP_SELECTORS \
+	{ .name = "cgroup", .type = VALUE_STRING, MEMBER(struct condition, cgroup), .initial = "", \
+	  .help = "glob on the cgroup's path; also takes all cgroups below it" }, \
+	{ .name = "unit", .type = VALUE_STRING, MEMBER(struct condition, unit), .initial = "", .help = "glob on the name of the systemd unit" }
+
+static const struct setting cgroup_settings[] = {
+	GROUP_SELECTORS,
+	THRESHOLD("memory_used_percent", VALUE_PERCENT, true, MEASURE_MEMORY_LIMIT_PERCENT,
+		  "of its own memory limit, without the page cache that can simply be dropped; a cgroup without a limit is no target", PERCENT_RANGE),
+	THRESHOLD("pids_used_percent", VALUE_PERCENT, true, MEASURE_PIDS_LIMIT_PERCENT, "tasks, of its own pids limit", PERCENT_RANGE),
+	FOR_SETTING,
+	OF_SETTING,
+};
+
+static const struct setting pids_settings[] = {
+	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT, "threads of the node, of pid_max or threads-max, whichever is less",
+		  PERCENT_RANGE),
+	FOR_SETTING,
+	OF_SETTING,
+};
+
+static const struct setting files_settings[] = {
+	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT, "open files of the node, of fs.file-max", PERCENT_RANGE),
+	THRESHOLD("process_used_percent", VALUE_PERCENT, true, MEASURE_FILES_LIMIT_PERCENT,
+		  "descriptors of one process, of its own RLIMIT_NOFILE: one target a process", PERCENT_RANGE),
+	{ .name = "comm", .type = VALUE_STRING, MEMBER(struct condition, comm), .initial = "", .help = "glob on the command name; left out: any" },
+	GROUP_SELECTORS,
+	FOR_SETTING,
+	OF_SETTING,
+};
+
+static const struct setting conntrack_settings[] = {
+	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT, "entries, of nf_conntrack_max; unknown without the module", PERCENT_RANGE),
+	FOR_SETTING,
+	OF_SETTING,
+};
+
+static const struct setting neighbours_settings[] = {
+	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT, "entries, of gc_thresh3, of IPv4 or IPv6, whichever is fuller",
+		  PERCENT_RANGE),
+	FOR_SETTING,
+	OF_SETTING,
+};
+
+static const struct setting listener_settings[] = {
+	{ .name = "port", .type = VALUE_COUNT, MEMBER(struct condition, port), .min = 1, .max = 65535, .help = "left out: any" },
+	GROUP_SELECTORS,
+	THRESHOLD("backlog_percent", VALUE_PERCENT, true, MEASURE_BACKLOG_PERCENT,
+		  "connections that wait to be accepted, of the backlog: one target a port of a cgroup", .max = 200),
+	FOR_SETTING,
+	OF_SETTING,
+};
+
+static const struct setting interface_settings[] = {
+	{ .name = "name", .type = VALUE_STRING, MEMBER(struct condition, name), .initial = "", .help = "glob on the interface's name; left out: any" },
+	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT,
+		  "of its speed, in the busier direction; unknown where the driver does not say a speed", PERCENT_RANGE),
+	THRESHOLD("bytes_per_second", VALUE_BYTES, true, MEASURE_BYTES_PER_SECOND, "in the busier direction: for what has no speed of its own"),
+	FOR_SETTING,
+	OF_SETTING,
+};
+
+static const struct setting dependency_settings[] = {
+	{ .name = "peer", .type = VALUE_STRING, MEMBER(struct condition, name), .initial = "",
+	  .help = "glob on ADDRESS:PORT of a service that this node connects to, or dns:ADDRESS of a name server; left out: any" },
+	THRESHOLD("fails_percent", VALUE_PERCENT, true, MEASURE_FAILS_PERCENT,
+		  "of its attempts in about the last half minute, refused, timed out or unreachable; of name servers SERVFAIL, REFUSED and no answer",
+		  PERCENT_RANGE),
+	THRESHOLD("resets_percent", VALUE_PERCENT, true, MEASURE_RESETS_PERCENT, "of its connections that ended, by a reset from there", PERCENT_RANGE),
+	THRESHOLD("slower_than_usual", VALUE_TIMES, true, MEASURE_SLOWER_TIMES,
+		  "so many times the median of its own history, in connecting, in round trips or in answering", .min = 1.1, .max = 10000),
+	FOR_SETTING,
+	OF_SETTING,
 };
 
 const struct section condition_sections[CONDITION_KIND_COUNT] = {
@@ -111,6 +194,15 @@ const struct section condition_sections[CONDITION_KIND_COUNT] = {
 	[CONDITION_PROCESS] = SECTION("process", "Processes or cgroups; the selectors are and-ed and at least one is needed.",
 		process_settings),
 	[CONDITION_UNIT] = SECTION("unit", "A systemd unit: its state, or a probe of the service behind it.", unit_settings),
+	[CONDITION_CGROUP] = SECTION("cgroup", "Cgroups against their own limits: one target a cgroup that has one.", cgroup_settings),
+	[CONDITION_PIDS] = SECTION("pids", "The node's process ids.", pids_settings),
+	[CONDITION_FILES] = SECTION("files", "Open files, of the node or of each process.", files_settings),
+	[CONDITION_CONNTRACK] = SECTION("conntrack", "The table of tracked connections.", conntrack_settings),
+	[CONDITION_NEIGHBOURS] = SECTION("neighbours", "The tables of neighbours (ARP, NDP).", neighbours_settings),
+	[CONDITION_LISTENER] = SECTION("listener", "Listening TCP sockets and what waits to be accepted.", listener_settings),
+	[CONDITION_INTERFACE] = SECTION("interface", "Network interfaces that are up: one target each.", interface_settings),
+	[CONDITION_DEPENDENCY] = SECTION("dependency",
+		"A service elsewhere that processes here talk to by TCP, or a name server. Too few requests to judge by are unknown.", dependency_settings),
 };
 
 static const struct setting probe_settings[] = {
@@ -133,6 +225,14 @@ static const struct setting predicate_settings[] = {
 	{ .name = "psi", .type = VALUE_CUSTOM, .tag = CONDITION_PSI },
 	{ .name = "process", .type = VALUE_CUSTOM, .tag = CONDITION_PROCESS },
 	{ .name = "unit", .type = VALUE_CUSTOM, .tag = CONDITION_UNIT },
+	{ .name = "cgroup", .type = VALUE_CUSTOM, .tag = CONDITION_CGROUP },
+	{ .name = "pids", .type = VALUE_CUSTOM, .tag = CONDITION_PIDS },
+	{ .name = "files", .type = VALUE_CUSTOM, .tag = CONDITION_FILES },
+	{ .name = "conntrack", .type = VALUE_CUSTOM, .tag = CONDITION_CONNTRACK },
+	{ .name = "neighbours", .type = VALUE_CUSTOM, .tag = CONDITION_NEIGHBOURS },
+	{ .name = "listener", .type = VALUE_CUSTOM, .tag = CONDITION_LISTENER },
+	{ .name = "interface", .type = VALUE_CUSTOM, .tag = CONDITION_INTERFACE },
+	{ .name = "dependency", .type = VALUE_CUSTOM, .tag = CONDITION_DEPENDENCY },
 };
 const struct section predicate_section = SECTION("when", "One condition, or one list of them.", predicate_settings);
 

@@ -130,45 +130,6 @@ static void read_listed(struct reader *reader, const struct setting *setting, co
 		set_or_fault(reader, setting, member, base);
 }
 
-/* {above: 90, clear: 85}: the clear level lies on the safe side of the other one. */
-static void read_threshold(struct reader *reader, const struct setting *setting, const struct yaml_item *item, void *base)
-{
-	const char *raise_word = setting->above ? "above" : "below";
-	struct setting rows[2] = {
-		{ .name = raise_word,
-		  .type = VALUE_THRESHOLD,
-		  .required = true,
-		  .unit = setting->unit,
-		  .min = setting->min,
-		  .max = setting->max },
-		{ .name = "clear", .type = VALUE_THRESHOLD, .unit = setting->unit, .min = setting->min, .max = setting->max },
-	};
-	struct threshold *threshold = (struct threshold *)((char *)base + setting->offset), values[2] = { 0 };
-	rows[1].offset = sizeof(values[0]);
-	const struct section section = { .name = setting->name, .settings = rows, .count = 2 };
-
-	if (item->kind != ITEM_MAPPING) {
-		set_or_fault(reader, setting, item, base);
-		return;
-	}
-	char raise_text[VALUE_TEXT_LEN];
-	const struct yaml_item *wrong = yaml_member(item, setting->above ? "below" : "above"), *clear = yaml_member(item, "clear");
-	if (wrong) {
-		reader_fault(reader, wrong->key, "%s: trouble lies %s here; write %s instead of %s", setting->name, raise_word, raise_word,
-			     wrong->key->text);
-		return;
-	}
-	uint32_t faults = reader->faults->count + reader->faults->cut;
-	section_read(reader, &section, item, values);
-	if (reader->faults->count + reader->faults->cut != faults)
-		return;
-	*threshold =
-		(struct threshold){ .above = setting->above, .raise = values[0].raise, .clear = clear ? values[1].raise : values[0].raise };
-	if (setting->above ? threshold->clear > threshold->raise : threshold->clear < threshold->raise)
-		reader_fault(reader, clear, "%s: clear lies on the wrong side; it must be %s %s", setting->name,
-			     setting->above ? "no more than" : "no less than", value_format(setting->unit, threshold->raise, raise_text));
-}
-
 static void read_setting(struct reader *reader, const struct setting *setting, const struct yaml_item *item, void *base)
 {
 	switch (setting->type) {
@@ -187,7 +148,10 @@ static void read_setting(struct reader *reader, const struct setting *setting, c
 		read_listed(reader, setting, item, base);
 		break;
 	case VALUE_THRESHOLD:
-		read_threshold(reader, setting, item, base);
+		if (item->kind == ITEM_MAPPING)
+			threshold_read(reader, setting, item, base);
+		else
+			set_or_fault(reader, setting, item, base);
 		break;
 	default:
 		set_or_fault(reader, setting, item, base);

@@ -25,6 +25,8 @@ static const struct unit {
 	{ VALUE_COUNT, "", 1, true },
 	{ VALUE_PERCENT, "", 1, false },
 	{ VALUE_PERCENT, "%", 1, true },
+	{ VALUE_TIMES, "x", 1, true },
+	{ VALUE_TIMES, "", 1, false },
 	{ VALUE_DURATION, "d", 86400e9, true },
 	{ VALUE_DURATION, "h", 3600e9, true },
 	{ VALUE_DURATION, "m", 60e9, true },
@@ -51,6 +53,7 @@ static const char *const unit_hints[VALUE_TYPE_COUNT] = {
 	[VALUE_BYTES] = "bytes, such as 512, 10KiB, 1.5GiB",
 	[VALUE_DURATION] = "a time with its unit, such as 500ms, 5s, 10m, 1h, 1d",
 	[VALUE_PERCENT] = "percent, such as 90 or 90%",
+	[VALUE_TIMES] = "a factor, such as 3 or 2.5x",
 };
 
 static int why_not(char why[VALUE_WHY_LEN], const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -113,9 +116,9 @@ static int parse_number(enum value_type type, const char *text, double *ret, cha
 	number *= unit->factor;
 	if (number > 9007199254740992.0) /* 2^53: beyond it a double no longer holds every whole number */
 		return why_not(why, "%s is too large", config_shown(shown, text));
-	if (type != VALUE_PERCENT && type != VALUE_BYTES && type != VALUE_DURATION && number != floor(number))
+	if (type != VALUE_PERCENT && type != VALUE_TIMES && type != VALUE_BYTES && type != VALUE_DURATION && number != floor(number))
 		return why_not(why, "%s is not a whole number", config_shown(shown, text));
-	*ret = type == VALUE_PERCENT ? number : floor(number + 0.5);
+	*ret = type == VALUE_PERCENT || type == VALUE_TIMES ? number : floor(number + 0.5);
 	return 0;
 }
 
@@ -125,7 +128,7 @@ const char *value_format(enum value_type type, double value, char buffer[VALUE_T
 		const struct unit *unit = &units[i];
 		double number = value / unit->factor;
 		bool fits = number >= 1 && number == floor(number);
-		if (unit->type == type && unit->shown && (fits || type == VALUE_PERCENT)) {
+		if (unit->type == type && unit->shown && (fits || type == VALUE_PERCENT || type == VALUE_TIMES)) {
 			snprintf(buffer, VALUE_TEXT_LEN, "%.10g%s", number, unit->suffix);
 			return buffer;
 		}
@@ -327,6 +330,18 @@ static int set_rate(const struct setting *setting, const char *text, struct budg
 	return 0;
 }
 
+static int set_samples(const char *text, struct sample_window *ret, char why[VALUE_WHY_LEN])
+{
+	char shown[CONFIG_SHOWN_LEN], end;
+	unsigned count, samples;
+	if (text[strspn(text, "0123456789/")] || sscanf(text, "%3u/%3u%c", &count, &samples, &end) != 2)
+		return why_not(why, "%s is not COUNT/SAMPLES, such as 8/10", config_shown(shown, text));
+	if (samples < 2 || samples > MAX_WINDOW_SAMPLES || count < 1 || count > samples)
+		return why_not(why, "%s is out of range: 1 to all of 2 to %d samples", config_shown(shown, text), MAX_WINDOW_SAMPLES);
+	*ret = (struct sample_window){ .count = count, .samples = samples };
+	return 0;
+}
+
 /* "02:00": minutes of the day, or -1. */
 static int parse_minute(const char *text)
 {
@@ -402,7 +417,8 @@ int value_set_text(const struct setting *setting, const char *text, void *base, 
 			store_number(member, setting->size, number);
 		return err;
 	case VALUE_PERCENT:
-		err = set_number(setting, VALUE_PERCENT, text, &number, why);
+	case VALUE_TIMES:
+		err = set_number(setting, setting->type, text, &number, why);
 		if (!err)
 			*(double *)member = number;
 		return err;
@@ -417,6 +433,8 @@ int value_set_text(const struct setting *setting, const char *text, void *base, 
 		return set_mode(text, member, why);
 	case VALUE_RATE:
 		return set_rate(setting, text, member, why);
+	case VALUE_SAMPLES:
+		return set_samples(text, member, why);
 	case VALUE_WINDOW:
 		return set_window(text, member, why);
 	case VALUE_THRESHOLD:
@@ -432,7 +450,7 @@ void value_describe(const struct setting *setting, char *buffer, size_t size)
 		[VALUE_STRING] = "text",       [VALUE_PATH] = "absolute path",
 		[VALUE_ADDRESS] = "host:port", [VALUE_URL] = "http://host:port/path",
 		[VALUE_BOOL] = "true, false",  [VALUE_WINDOW] = "\"HH:MM-HH:MM\"",
-		[VALUE_MODE] = "octal, such as 0660",
+		[VALUE_MODE] = "octal, such as 0660", [VALUE_SAMPLES] = "COUNT/SAMPLES, such as 8/10",
 		[VALUE_SECTION] = "mapping",   [VALUE_CUSTOM] = "see below",
 	};
 	enum value_type type = setting->type == VALUE_THRESHOLD ? setting->unit : setting->type;

@@ -18,14 +18,16 @@ enum value_type {
 	VALUE_BYTES,      /* uint64_t */
 	VALUE_DURATION,   /* uint64_t, nanoseconds */
 	VALUE_PERCENT,    /* double */
+	VALUE_TIMES,      /* 3 or 3x: double */
 	VALUE_CHOICE,     /* one of `choices`, by index; "" is no choice */
 	VALUE_CHOICES,    /* one or a list of them: a bit mask */
 	VALUE_MODE,       /* 0660: uint32_t, permissions in octal */
 	VALUE_LIST,       /* strings; appended to what is there */
 	VALUE_PATTERNS,   /* the same, each a PCRE2 that compiles */
 	VALUE_RATE,       /* 3/1h: struct budget */
+	VALUE_SAMPLES,    /* 8/10: struct sample_window */
 	VALUE_WINDOW,     /* 02:00-04:00: struct day_window */
-	VALUE_THRESHOLD,  /* {above: 90, clear: 85}, or 90: struct threshold in `unit` */
+	VALUE_THRESHOLD,  /* 90, {above: 90, clear: 85} or {warning: 80, critical: 90, …}: struct threshold in `unit` */
 	VALUE_SECTION,    /* settings of its own, placed from `offset` on */
 	VALUE_CUSTOM,     /* `read` does it; with a `section`, by that one too: its defaults and its reference are made as ever */
 	VALUE_LATER,      /* a name that is reserved: said to be unknown in this version */
@@ -90,6 +92,8 @@ const char *path_problem(const char *path);
 void section_defaults(const struct section *section, void *base);
 /* Reads a mapping into `base`; each fault is reported and the rest still read. Returns the bits of the settings that were given. */
 uint64_t section_read(struct reader *reader, const struct section *section, const struct yaml_item *mapping, void *base);
+/* threshold.c: the mapping forms of VALUE_THRESHOLD. */
+void threshold_read(struct reader *reader, const struct setting *setting, const struct yaml_item *mapping, void *base);
 const struct setting *section_find(const struct section *section, const char *name);
 /* Says that `key` is not known in `section`, and which known one was probably meant. */
 void section_unknown_key(struct reader *reader, const struct section *section, const struct yaml_item *key);

@@ -97,7 +97,7 @@ static void open_incident(struct engine *engine, const struct snapshot *snap, co
 
 	struct incident *incident = &saved->incidents[saved->incident_count++];
 	*incident = (struct incident){
-		.kind = finding->kind, .severity = policy->severity, .opened_wall_ns = now->wall_ns, .opened_boot_ns = now->boot_ns,
+		.kind = finding->kind, .severity = finding->severity, .opened_wall_ns = now->wall_ns, .opened_boot_ns = now->boot_ns,
 		.resource = finding->target, .signal = finding->signal,
 	};
 	snprintf(incident->id, sizeof(incident->id), "i%llx-%llu", (unsigned long long)(now->wall_ns / (int64_t)NSEC_PER_SEC),
@@ -106,6 +106,8 @@ static void open_incident(struct engine *engine, const struct snapshot *snap, co
 	incident->cause_count = rank_causes(snap, policy_primary(policy), finding, incident->causes);
 	incident_enter(incident, INCIDENT_OPEN, now, ret, "policy %s: %s is %.6g, threshold %.6g", policy->name, finding->signal.metric, finding->signal.value,
 		       finding->signal.threshold);
+	if (finding->why[0])
+		incident_enter(incident, INCIDENT_OPEN, now, ret, "%s", finding->why);
 }
 
 static bool same_story(const struct incident *incident, const struct cause *causes, uint32_t count)
@@ -123,13 +125,13 @@ static bool same_story(const struct incident *incident, const struct cause *caus
 static void update_incident(struct incident *incident, const struct snapshot *snap, const struct finding *finding, const struct policy *policy,
 			    const struct circumstances *now, struct changes *ret)
 {
-	if (policy->severity > incident->severity) {
-		incident->severity = policy->severity;
+	if (finding->severity > incident->severity) {
+		incident->severity = finding->severity;
 		snprintf(incident->policy, sizeof(incident->policy), "%s", policy->name);
 		incident_enter(incident, incident->state, now, ret, "worse: policy %s: %s is %.6g, threshold %.6g", policy->name, finding->signal.metric,
 			       finding->signal.value, finding->signal.threshold);
 	}
-	if (policy->severity == incident->severity)
+	if (finding->severity == incident->severity)
 		incident->signal = finding->signal;
 
 	/* Once something was done the ranking is evidence: it is kept as it stood when it was acted on. */
@@ -142,6 +144,38 @@ static void update_incident(struct incident *incident, const struct snapshot *sn
 	incident->cause_count = count;
 	memcpy(incident->causes, causes, sizeof(causes));
 	tell(ret, incident);
+}
+
+/* The worst that is still found of it. NULL: nothing, or somebody cannot tell, and then it stays as bad as it was. */
+static const struct finding *worst_of(const struct incident *incident, const struct findings *findings)
+{
+	const struct finding *worst = NULL;
+	char key[KEY_LEN];
+	target_key(&incident->resource, key);
+	for (uint32_t i = 0; i < findings->count; i++) {
+		const struct finding *finding = &findings->each[i];
+		if (finding->kind != incident->kind || strcmp(finding->key, key) != 0)
+			continue;
+		if (finding->verdict == VERDICT_UNKNOWN)
+			return NULL;
+		if (finding->verdict == VERDICT_TRUE && (!worst || finding->severity > worst->severity))
+			worst = finding;
+	}
+	return worst;
+}
+
+/* The worse levels have cleared at levels of their own, and a milder one has not. */
+static void ease_incident(struct incident *incident, const struct findings *findings, const struct config *config, const struct circumstances *now,
+			  struct changes *ret)
+{
+	const struct finding *worst = findings->cut ? NULL : worst_of(incident, findings);
+	if (!worst || worst->severity >= incident->severity)
+		return;
+	incident->severity = worst->severity;
+	incident->signal = worst->signal;
+	snprintf(incident->policy, sizeof(incident->policy), "%s", config->policies[worst->policy].name);
+	incident_enter(incident, incident->state, now, ret, "eases to %s: policy %s: %s is %.6g, threshold %.6g", severity_names[worst->severity],
+		       incident->policy, worst->signal.metric, worst->signal.value, worst->signal.threshold);
 }
 
 static bool is_acted_on(const struct engine *engine, const struct incident *incident)
@@ -191,5 +225,7 @@ void incidents_update(struct engine *engine, const struct snapshot *snap, const 
 		struct incident *incident = &engine->saved->incidents[i];
 		if (is_over(engine, incident, findings))
 			incident_close(engine, incident, now, ret, "the condition cleared");
+		else
+			ease_incident(incident, findings, config, now, ret);
 	}
 }

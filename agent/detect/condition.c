@@ -12,6 +12,14 @@ static const struct condition_type *const types[CONDITION_KIND_COUNT] = {
 	[CONDITION_PSI] = &psi_condition,
 	[CONDITION_PROCESS] = &process_condition,
 	[CONDITION_UNIT] = &unit_condition,
+	[CONDITION_CGROUP] = &cgroup_condition,
+	[CONDITION_PIDS] = &pids_condition,
+	[CONDITION_FILES] = &files_condition,
+	[CONDITION_CONNTRACK] = &conntrack_condition,
+	[CONDITION_NEIGHBOURS] = &neighbours_condition,
+	[CONDITION_LISTENER] = &listener_condition,
+	[CONDITION_INTERFACE] = &interface_condition,
+	[CONDITION_DEPENDENCY] = &dependency_condition,
 };
 
 /* FNV-1a: only to keep the keys of two long names apart. */
@@ -97,7 +105,12 @@ bool condition_selects(const struct condition *condition, const struct snapshot 
 
 void condition_read(const struct condition *condition, const struct snapshot *snap, const struct target *target, struct reading *ret)
 {
-	*ret = (struct reading){ .state = READING_UNKNOWN, .exhausted_in_ns = UNKNOWN, .why = "" };
+	ret->state = READING_UNKNOWN;
+	ret->value = 0;
+	ret->exhausted_in_ns = UNKNOWN;
+	ret->confidence_permille = 0;
+	ret->why = "";
+	ret->detail[0] = '\0';
 	types[condition->kind]->measure(condition, snap, target, ret);
 }
 

@@ -21,6 +21,7 @@ struct reading {
 	uint64_t exhausted_in_ns;
 	uint32_t confidence_permille;
 	const char *why;           /* UNKNOWN: what is missing */
+	char detail[WHY_LEN];      /* KNOWN: evidence beyond the number, or "" */
 };
 /* The condition's number for one target, which may come from another condition of the same kind. */
 void condition_read(const struct condition *condition, const struct snapshot *snap, const struct target *target, struct reading *ret);

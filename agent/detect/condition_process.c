@@ -21,7 +21,7 @@ bool process_matches(const struct condition *condition, const struct snapshot *s
 	return cgroup && glob_matches_path(condition->cgroup, cgroup->path) && glob_matches(condition->unit, cgroup->unit, 0);
 }
 
-static void process_targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context)
+void process_targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context)
 {
 	for (uint32_t i = 0; i < snap->processes.count; i++) {
 		const struct process *process = &snap->processes.each[i];
@@ -34,6 +34,12 @@ static void process_targets(const struct condition *condition, const struct snap
 		if (!each(&target, context))
 			return;
 	}
+}
+
+bool process_selects(const struct condition *condition, const struct snapshot *snap, const struct target *target)
+{
+	const struct process *process = target->type == TARGET_PROCESS ? snapshot_process(snap, target->pid) : NULL;
+	return process && process->start_ns == target->start_ns && process_matches(condition, snap, process);
 }
 
 static void targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context)
@@ -52,10 +58,7 @@ static bool selects(const struct condition *condition, const struct snapshot *sn
 		return false;
 	if (condition->by_group)
 		return target->type == TARGET_CGROUP && glob_matches_path(condition->cgroup, target->name);
-	if (target->type != TARGET_PROCESS)
-		return false;
-	const struct process *process = snapshot_process(snap, target->pid);
-	return process && process->start_ns == target->start_ns && process_matches(condition, snap, process);
+	return process_selects(condition, snap, target);
 }
 
 static void read_count(const struct condition *condition, const struct snapshot *snap, struct reading *ret)

@@ -27,6 +27,14 @@ extern const struct condition_type cpu_condition;
 extern const struct condition_type psi_condition;
 extern const struct condition_type process_condition;
 extern const struct condition_type unit_condition;
+extern const struct condition_type cgroup_condition;
+extern const struct condition_type pids_condition;
+extern const struct condition_type files_condition;
+extern const struct condition_type conntrack_condition;
+extern const struct condition_type neighbours_condition;
+extern const struct condition_type listener_condition;
+extern const struct condition_type interface_condition;
+extern const struct condition_type dependency_condition;
 
 /* Globs: "" matches everything. A cgroup glob also names everything below: "/ci.slice" is the slice and its services. */
 bool glob_matches(const char *glob, const char *text, int flags);
@@ -35,6 +43,9 @@ bool glob_matches_path(const char *glob, const char *path);
 void node_target(const char *name, target_visitor *each, void *context);
 /* Every cgroup with members that the condition's `cgroup` and `unit` name. */
 void group_targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context);
+/* Every process that `comm`, `cgroup` and `unit` name, and whether they name this one. */
+void process_targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context);
+bool process_selects(const struct condition *condition, const struct snapshot *snap, const struct target *target);
 
 void reading_known(struct reading *ret, double value);
 void reading_unknown(struct reading *ret, const char *why);

@@ -10,16 +10,11 @@
 #include <string.h>
 
 #include "detect/condition.h"
+#include "detect/latch.h"
 
-enum { MAX_LATCHES = 2048, MAX_TRACKED = MAX_FINDINGS };
+enum { MAX_TRACKED = MAX_FINDINGS };
 
 const char *const verdict_names[VERDICT_COUNT] = { "unknown", "false", "true" };
-
-struct latch {
-	uint64_t key;         /* policy, leaf and target; 0 = free */
-	bool raised;
-	uint64_t true_since_ns, seen_ns;
-};
 
 /* A target of which something was said: it must be said again when it is over, also when the target is gone. */
 struct tracked {
@@ -29,7 +24,7 @@ struct tracked {
 };
 
 struct detector {
-	struct latch latches[MAX_LATCHES];
+	struct latch_pool latches;
 	struct tracked tracked[MAX_TRACKED];
 };
 
@@ -66,100 +61,54 @@ static uint64_t latch_key(uint32_t policy, uint32_t leaf, const char *target)
 	return hash ? hash : 1;
 }
 
-/* Open addressing within a short run; an idle latch gives its place to a new one. NULL: the neighbourhood is full of live ones. */
-static struct latch *find_latch(struct detector *detector, uint64_t key, uint64_t now, uint64_t idle_ns)
-{
-	struct latch *reusable = NULL;
-	for (uint32_t i = 0; i < 32; i++) {
-		struct latch *latch = &detector->latches[(key + i) % MAX_LATCHES];
-		if (latch->key == key)
-			return latch;
-		if (!reusable && (!latch->key || latch->seen_ns + idle_ns < now))
-			reusable = latch;
-	}
-	if (reusable)
-		*reusable = (struct latch){ .key = key };
-	return reusable;
-}
-
-static bool crosses(const struct condition *condition, double value)
-{
-	switch (condition->measure) {
-	case MEASURE_UNIT_STATE:
-	case MEASURE_UNIT_PROBE:
-		return value > 0.5;
-	case MEASURE_FULL_WITHIN:
-	case MEASURE_COUNT_BELOW:
-		return value < condition->threshold.raise;
-	default:
-		return condition->threshold.above ? value > condition->threshold.raise : value < condition->threshold.raise;
-	}
-}
-
-static bool clears(const struct condition *condition, double value)
-{
-	const struct threshold *threshold = &condition->threshold;
-	switch (condition->measure) {
-	case MEASURE_UNIT_STATE:
-	case MEASURE_UNIT_PROBE:
-	case MEASURE_COUNT_BELOW:
-		return !crosses(condition, value);
-	default:
-		if (threshold->clear == threshold->raise)
-			return !crosses(condition, value);
-		return threshold->above ? value <= threshold->clear : value >= threshold->clear;
-	}
-}
-
 struct evaluation {
 	struct detector *detector;
 	const struct snapshot *snap;
 	const struct config *config;
 	struct findings *findings;
 	uint32_t policy;
+	bool tracks;                   /* something was said of one of the policy's targets */
+	enum severity severity;        /* of what is found: the policy's, or the worst level crossed of its first condition */
 };
 
 struct opinion {
 	enum verdict verdict;
 	bool pending;
+	enum severity level;           /* TRUE: of a graded threshold, the worst that is crossed */
 	uint64_t since_ns;
-	const char *why;
+	char why[WHY_LEN];             /* UNKNOWN: what is missing; FALSE and pending: why it waits */
 };
+
+static struct opinion unknown_because(const char *why)
+{
+	struct opinion opinion = { .verdict = VERDICT_UNKNOWN };
+	snprintf(opinion.why, sizeof(opinion.why), "%s", why);
+	return opinion;
+}
+
+static uint64_t key_of(const struct evaluation *evaluation, uint32_t leaf, const struct target *target)
+{
+	char key[KEY_LEN];
+	target_key(target, key);
+	return latch_key(evaluation->policy, leaf, key);
+}
 
 static struct opinion latch_opinion(struct evaluation *evaluation, uint32_t leaf, const struct condition *condition, const struct target *target,
 				    const struct reading *reading)
 {
-	char key[KEY_LEN];
-	target_key(target, key);
-	uint64_t now = evaluation->snap->boot_ns;
-	struct latch *latch =
-		find_latch(evaluation->detector, latch_key(evaluation->policy, leaf, key), now, condition->for_ns + 10 * evaluation->snap->interval_ns);
-	if (!latch)
-		return (struct opinion){ VERDICT_UNKNOWN, false, 0, "too many targets are watched at once" };
-	latch->seen_ns = now;
+	struct latched latched;
+	latch_take(&evaluation->detector->latches, key_of(evaluation, leaf, target), condition, reading->value, evaluation->snap->boot_ns,
+		   evaluation->snap->interval_ns, &latched);
+	if (latched.full)
+		return unknown_because("too many targets are watched at once");
 
-	if (latch->raised) {
-		latch->raised = !clears(condition, reading->value);
-		if (!latch->raised)
-			latch->true_since_ns = 0;
-	} else if (!crosses(condition, reading->value)) {
-		latch->true_since_ns = 0;
-	} else {
-		if (!latch->true_since_ns)
-			latch->true_since_ns = now;
-		latch->raised = now - latch->true_since_ns >= condition->for_ns;
-	}
-	return (struct opinion){ latch->raised ? VERDICT_TRUE : VERDICT_FALSE, !latch->raised && latch->true_since_ns, latch->true_since_ns, "" };
-}
-
-/* Missing data ends a run of true ones: what is to hold for five seconds must have been seen for five seconds. */
-static void forget_run(struct evaluation *evaluation, uint32_t leaf, const struct target *target)
-{
-	char key[KEY_LEN];
-	target_key(target, key);
-	struct latch *latch = find_latch(evaluation->detector, latch_key(evaluation->policy, leaf, key), evaluation->snap->boot_ns, 0);
-	if (latch && !latch->raised)
-		latch->true_since_ns = 0;
+	struct opinion opinion = {
+		.verdict = latched.raised ? VERDICT_TRUE : VERDICT_FALSE, .pending = latched.pending, .level = latched.level, .since_ns = latched.since_ns,
+	};
+	if (latched.falling)
+		snprintf(opinion.why, sizeof(opinion.why), "on its way back by itself: %+.3g a second, past its clear level in %.0f s", latched.per_second,
+			 latched.back_in_s);
+	return opinion;
 }
 
 /* How near a figure that can run away within one interval is to its threshold. */
@@ -182,11 +131,11 @@ static struct opinion leaf_on_target(struct evaluation *evaluation, uint32_t lea
 {
 	condition_read(condition, evaluation->snap, target, ret_reading);
 	if (ret_reading->state == READING_UNKNOWN) {
-		forget_run(evaluation, leaf, target);
-		return (struct opinion){ VERDICT_UNKNOWN, false, 0, ret_reading->why };
+		latch_forget_run(&evaluation->detector->latches, key_of(evaluation, leaf, target));
+		return unknown_because(ret_reading->why);
 	}
 	if (ret_reading->state == READING_GONE)
-		return (struct opinion){ VERDICT_FALSE, false, 0, "" };
+		return (struct opinion){ .verdict = VERDICT_FALSE };
 	note_nearness(evaluation->findings, condition, ret_reading->value);
 	return latch_opinion(evaluation, leaf, condition, target, ret_reading);
 }
@@ -219,10 +168,10 @@ static bool any_target_visit(const struct target *target, void *context)
 /* A leaf about something else than the policy's target holds when it holds for anything it selects. */
 static struct opinion leaf_on_any(struct evaluation *evaluation, uint32_t leaf, const struct condition *condition)
 {
-	struct any_target any = { evaluation, leaf, condition, { VERDICT_FALSE, false, 0, "" }, false };
+	struct any_target any = { .evaluation = evaluation, .leaf = leaf, .condition = condition, .opinion = { .verdict = VERDICT_FALSE } };
 	condition_targets(condition, evaluation->snap, any_target_visit, &any);
 	if (!any.found && condition_nobody(condition))
-		return (struct opinion){ VERDICT_UNKNOWN, false, 0, condition_nobody(condition) };
+		return unknown_because(condition_nobody(condition));
 	return any.opinion;
 }
 
@@ -235,13 +184,18 @@ static struct opinion evaluate(struct evaluation *evaluation, uint32_t node, con
 		struct reading reading;
 		const struct condition *condition = &predicate->condition;
 		bool on_target = condition == policy_primary(policy) || condition_selects(condition, evaluation->snap, target);
-		return on_target ? leaf_on_target(evaluation, node, condition, target, &reading) : leaf_on_any(evaluation, node, condition);
+		if (!on_target)
+			return leaf_on_any(evaluation, node, condition);
+		struct opinion opinion = leaf_on_target(evaluation, node, condition, target, &reading);
+		if (condition == policy_primary(policy) && condition->threshold.graded && opinion.verdict == VERDICT_TRUE)
+			evaluation->severity = opinion.level;
+		return opinion;
 	}
 
 	/* all: the weakest child counts (false < unknown < true); any: the strongest. Every child is evaluated: latches must see every tick. */
 	static const int strength[VERDICT_COUNT] = { [VERDICT_FALSE] = 0, [VERDICT_UNKNOWN] = 1, [VERDICT_TRUE] = 2 };
 	bool all = predicate->op == PREDICATE_ALL, first = true, pending = false;
-	struct opinion result = { VERDICT_UNKNOWN, false, 0, "an empty list" };
+	struct opinion result = unknown_because("an empty list");
 	for (uint32_t child = predicate->first_child; child; child = policy->when[child].next_sibling) {
 		struct opinion opinion = evaluate(evaluation, child, target);
 		pending |= opinion.pending;
@@ -266,6 +220,14 @@ static struct tracked *find_tracked(struct detector *detector, uint32_t policy, 
 			return tracked;
 	}
 	return NULL;
+}
+
+static bool tracks_any(const struct detector *detector, uint32_t policy)
+{
+	for (size_t i = 0; i < MAX_TRACKED; i++)
+		if (detector->tracked[i].used && detector->tracked[i].policy == policy)
+			return true;
+	return false;
 }
 
 static struct tracked *new_tracked(struct detector *detector)
@@ -299,12 +261,30 @@ static void emit(struct findings *findings, const struct finding *finding)
 		findings->each[findings->count++] = *finding;
 }
 
+/* One condition, not crossed, and nothing said of any target before: of many processes or cgroups this is nearly all of them. */
+static bool is_plainly_quiet(struct evaluation *evaluation, const struct policy *policy, const struct target *target)
+{
+	const struct condition *condition = &policy->when[0].condition;
+	if (evaluation->tracks || policy->when[0].op != PREDICATE_LEAF)
+		return false;
+
+	struct reading reading;
+	condition_read(condition, evaluation->snap, target, &reading);
+	if (reading.state != READING_KNOWN || latch_crosses(condition, reading.value))
+		return false;
+	note_nearness(evaluation->findings, condition, reading.value);
+	return true;
+}
+
 static bool visit_target(const struct target *target, void *context)
 {
 	struct evaluation *evaluation = context;
 	const struct policy *policy = &evaluation->config->policies[evaluation->policy];
 	const struct condition *primary = policy_primary(policy);
 
+	if (is_plainly_quiet(evaluation, policy, target))
+		return true;
+	evaluation->severity = policy->severity;
 	struct opinion opinion = evaluate(evaluation, 0, target);
 	char key[KEY_LEN];
 	target_key(target, key);
@@ -315,7 +295,7 @@ static bool visit_target(const struct target *target, void *context)
 
 	struct finding finding = {
 		.policy = evaluation->policy, .target = *target, .kind = condition_incident_kind(primary), .verdict = opinion.verdict,
-		.pending = opinion.pending, .since_boot_ns = opinion.since_ns,
+		.pending = opinion.pending, .since_boot_ns = opinion.since_ns, .severity = evaluation->severity,
 	};
 	snprintf(finding.key, sizeof(finding.key), "%s", key);
 	snprintf(finding.why, sizeof(finding.why), "%s", opinion.why);
@@ -323,7 +303,10 @@ static bool visit_target(const struct target *target, void *context)
 	condition_read(primary, evaluation->snap, target, &reading);
 	snprintf(finding.signal.metric, sizeof(finding.signal.metric), "%s", condition_metric(primary));
 	finding.signal.value = reading.state == READING_KNOWN ? reading.value : 0;
-	finding.signal.threshold = primary->threshold.raise;
+	finding.signal.threshold = primary->threshold.graded && opinion.verdict == VERDICT_TRUE ? primary->threshold.levels[finding.severity].raise :
+												  primary->threshold.raise;
+	if (opinion.verdict == VERDICT_TRUE)
+		snprintf(finding.why, sizeof(finding.why), "%s", reading.detail);
 	finding.signal.exhausted_in_ns = reading.exhausted_in_ns;
 	finding.signal.confidence_permille = reading.confidence_permille;
 	if (primary->measure == MEASURE_FULL_WITHIN) {
@@ -339,6 +322,7 @@ static bool visit_target(const struct target *target, void *context)
 		return true;
 	}
 	*tracked = (struct tracked){ .used = !quiet, .visited = true, .policy = evaluation->policy, .last = finding };
+	evaluation->tracks = true;
 	return true;
 }
 
@@ -374,7 +358,8 @@ void detect(struct detector *detector, const struct snapshot *snap, const struct
 		const struct condition *primary = policy_primary(&config->policies[i]);
 		if (!primary)
 			continue;
-		struct evaluation evaluation = { detector, snap, config, ret, i };
+		struct evaluation evaluation = { .detector = detector, .snap = snap, .config = config, .findings = ret, .policy = i };
+		evaluation.tracks = tracks_any(detector, i);
 		condition_targets(primary, snap, visit_target, &evaluation);
 		visit_missing(&evaluation);
 	}

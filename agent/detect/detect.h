@@ -24,8 +24,9 @@ struct finding {
 	enum verdict verdict;          /* sustained for its time, with its own clear level */
 	bool pending;                  /* true now, not yet for long enough */
 	uint64_t since_boot_ns;        /* of the verdict */
+	enum severity severity;        /* TRUE: the policy's, or of the worst level that is crossed */
 	struct signal_value signal;
-	char why[WHY_LEN];             /* UNKNOWN: what is missing */
+	char why[WHY_LEN];             /* UNKNOWN: what is missing; pending: why it waits; TRUE: what else is to be known, or "" */
 };
 
 struct findings {

@@ -33,7 +33,8 @@ static inline void scene_at(struct snapshot *snap, uint64_t boot_ns)
 {
 	snap->boot_ns = boot_ns;
 	snap->cpu.measured_ns = snap->memory.measured_ns = snap->psi.measured_ns = snap->filesystems.measured_ns = snap->writers.measured_ns =
-		snap->processes.measured_ns = snap->cgroups.measured_ns = snap->units.measured_ns = boot_ns;
+		snap->processes.measured_ns = snap->cgroups.measured_ns = snap->units.measured_ns = snap->interfaces.measured_ns = snap->disks.measured_ns =
+		snap->listeners.measured_ns = snap->dependencies.measured_ns = boot_ns;
 	for (uint32_t i = 0; i < snap->filesystems.count; i++)
 		snap->filesystems.each[i].measured_ns = boot_ns;
 	for (uint32_t i = 0; i < snap->units.count; i++)
@@ -73,7 +74,7 @@ static inline struct cgroup *scene_cgroup(struct snapshot *snap, uint64_t id, co
 	cgroup->id = id;
 	cgroup->processes = 1;
 	cgroup->rss_bytes = rss;
-	cgroup->memory_current = cgroup->memory_max = UNKNOWN;
+	cgroup->memory_current = cgroup->memory_max = cgroup->memory_file = cgroup->pids_current = cgroup->pids_max = UNKNOWN;
 	snprintf(cgroup->path, sizeof(cgroup->path), "%s", path);
 	return cgroup;
 }

@@ -135,6 +135,34 @@ static void the_shipped_thresholds_are_those_of_the_design(void **state)
 	}
 }
 
+static void shipped_levels_are_sustained_and_clear_apart(void **state)
+{
+	static const struct { const char *name; enum condition_kind kind; double levels[SEVERITY_COUNT]; } expected[] = {
+		{ "network", CONDITION_INTERFACE, { 70, 85, 95 } },
+		{ "pids", CONDITION_PIDS, { 80, 90, 95 } },
+		{ "files", CONDITION_FILES, { 80, 90, 95 } },
+		{ "conntrack", CONDITION_CONNTRACK, { 75, 90, 98 } },
+	};
+	config_defaults(config);
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		const struct policy *policy = find_policy(expected[i].name);
+		const struct condition *leaf = &policy->when[0].condition;
+		assert_int_equal(leaf->kind, expected[i].kind);
+		assert_int_equal(leaf->threshold.graded, 7);
+		assert_int_equal(policy->step_count, 0);
+		for (int level = 0; level < SEVERITY_COUNT; level++) {
+			assert_true(leaf->threshold.levels[level].raise == expected[i].levels[level]);
+			assert_true(leaf->threshold.levels[level].clear < expected[i].levels[level]);
+		}
+	}
+	for (uint32_t i = 0; i < config->policy_count; i++)
+		for (uint32_t at = 0; at < config->policies[i].when_count; at++) {
+			const struct condition *leaf = &config->policies[i].when[at].condition;
+			if (leaf->threshold.graded)
+				assert_true(leaf->for_ns || leaf->of.samples);
+		}
+}
+
 static void an_empty_file_is_the_defaults(void **state)
 {
 	assert_int_equal(parse(""), 0);
@@ -482,6 +510,7 @@ int main(void)
 		cmocka_unit_test(the_defaults_are_those_of_the_contract),
 		cmocka_unit_test(the_shipped_policies_never_act_by_themselves),
 		cmocka_unit_test(the_shipped_thresholds_are_those_of_the_design),
+		cmocka_unit_test(shipped_levels_are_sustained_and_clear_apart),
 		cmocka_unit_test(an_empty_file_is_the_defaults),
 		cmocka_unit_test(collectors_have_a_key_each),
 		cmocka_unit_test(times_and_sizes_are_read_with_their_units),

@@ -32,6 +32,15 @@ static const struct finding *look(struct bench *bench, uint64_t boot_ns)
 	return bench->findings->count ? &bench->findings->each[0] : NULL;
 }
 
+/* A look each second: what nobody looked at for longer has not held. */
+static const struct finding *watch(struct bench *bench, uint64_t from_s, uint64_t to_s)
+{
+	const struct finding *finding = NULL;
+	for (uint64_t second = from_s; second <= to_s; second++)
+		finding = look(bench, SECONDS(second));
+	return finding;
+}
+
 static const char disk[] = "policies:\n"
 			   "  - name: fills\n"
 			   "    when: {filesystem: {mountpoint: /data, used_percent: {above: 90, clear: 80}, for: 5s}}\n";
@@ -62,8 +71,7 @@ static void dip_starts_the_time_anew(void **state)
 	set_used(&bench, 89);
 	look(&bench, SECONDS(1003));
 	set_used(&bench, 95);
-	look(&bench, SECONDS(1004));
-	assert_int_equal(look(&bench, SECONDS(1006))->verdict, VERDICT_FALSE);
+	assert_int_equal(watch(&bench, 1004, 1008)->verdict, VERDICT_FALSE);
 	assert_int_equal(look(&bench, SECONDS(1009))->verdict, VERDICT_TRUE);
 	tear_down(&bench);
 }
@@ -72,8 +80,7 @@ static void stays_until_its_clear_level(void **state)
 {
 	struct bench bench = set_up(disk);
 	scene_filesystem(bench.snap, "/data", 1, 95);
-	look(&bench, SECONDS(1000));
-	assert_int_equal(look(&bench, SECONDS(1005))->verdict, VERDICT_TRUE);
+	assert_int_equal(watch(&bench, 1000, 1005)->verdict, VERDICT_TRUE);
 	set_used(&bench, 85);
 	assert_int_equal(look(&bench, SECONDS(1006))->verdict, VERDICT_TRUE);
 	set_used(&bench, 80);
@@ -86,15 +93,156 @@ static void missing_data_is_unknown_and_ends_the_run(void **state)
 {
 	struct bench bench = set_up(disk);
 	scene_filesystem(bench.snap, "/data", 1, 95);
-	look(&bench, SECONDS(1000));
+	watch(&bench, 1000, 1003);
 	scene_at(bench.snap, SECONDS(1004));
 	bench.snap->filesystems.each[0].measured_ns = SECONDS(1000);
 	detect(bench.detector, bench.snap, bench.config, bench.findings);
 	assert_int_equal(bench.findings->each[0].verdict, VERDICT_UNKNOWN);
 	assert_string_equal(bench.findings->each[0].why, "statvfs has not answered");
-	assert_int_equal(look(&bench, SECONDS(1006))->verdict, VERDICT_FALSE);
-	assert_int_equal(look(&bench, SECONDS(1010))->verdict, VERDICT_FALSE);
+	assert_int_equal(watch(&bench, 1006, 1010)->verdict, VERDICT_FALSE);
 	assert_int_equal(look(&bench, SECONDS(1011))->verdict, VERDICT_TRUE);
+	tear_down(&bench);
+}
+
+static void nobody_looked_in_between_is_not_held(void **state)
+{
+	struct bench bench = set_up(disk);
+	scene_filesystem(bench.snap, "/data", 1, 95);
+	look(&bench, SECONDS(1000));
+	assert_int_equal(look(&bench, SECONDS(1300))->verdict, VERDICT_FALSE); /* suspended for five minutes */
+	assert_int_equal(watch(&bench, 1301, 1305)->verdict, VERDICT_TRUE);
+	assert_int_equal(look(&bench, SECONDS(1900))->verdict, VERDICT_TRUE); /* what was told is not taken back by a gap */
+	tear_down(&bench);
+}
+
+static void wall_clock_does_not_matter(void **state)
+{
+	struct bench bench = set_up(disk);
+	scene_filesystem(bench.snap, "/data", 1, 95);
+	for (uint64_t second = 1000; second <= 1005; second++) {
+		bench.snap->wall_ns = second % 2 ? 1 : INT64_MAX;
+		look(&bench, SECONDS(second));
+	}
+	assert_int_equal(bench.findings->each[0].verdict, VERDICT_TRUE);
+	tear_down(&bench);
+}
+
+static const char graded[] = "policies:\n"
+			     "  - name: fills\n"
+			     "    severity: warning\n"
+			     "    when: {filesystem: {used_percent: {warning: 80, critical: {above: 90, clear: 85}, emergency: 95, clear_by: 3}, for: 2s}}\n";
+
+static void severity_goes_with_the_level(void **state)
+{
+	struct bench bench = set_up(graded);
+	const struct { uint32_t used; enum verdict verdict; enum severity severity; double threshold; } steps[] = {
+		{ 82, VERDICT_TRUE, SEVERITY_WARNING, 80 },
+		{ 91, VERDICT_TRUE, SEVERITY_CRITICAL, 90 },
+		{ 97, VERDICT_TRUE, SEVERITY_EMERGENCY, 95 },
+		{ 93, VERDICT_TRUE, SEVERITY_EMERGENCY, 95 }, /* its clear level is 92 */
+		{ 91, VERDICT_TRUE, SEVERITY_CRITICAL, 90 },
+		{ 86, VERDICT_TRUE, SEVERITY_CRITICAL, 90 }, /* 85, its own */
+		{ 79, VERDICT_TRUE, SEVERITY_WARNING, 80 },
+		{ 77, VERDICT_FALSE, SEVERITY_WARNING, 80 },
+	};
+	scene_filesystem(bench.snap, "/data", 1, 50);
+	uint64_t second = 1000;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		set_used(&bench, steps[i].used);
+		const struct finding *finding = watch(&bench, second, second + 12);
+		second += 13;
+		if (steps[i].verdict == VERDICT_FALSE) {
+			assert_null(finding);
+			continue;
+		}
+		assert_int_equal(finding->verdict, VERDICT_TRUE);
+		assert_int_equal(finding->severity, steps[i].severity);
+		assert_true(finding->signal.threshold == steps[i].threshold);
+	}
+	tear_down(&bench);
+}
+
+static const char most[] = "policies:\n"
+			   "  - name: mostly\n"
+			   "    when: {filesystem: {used_percent: {above: 90, clear: 80}, of: 3/5}}\n";
+
+static enum verdict after_samples(struct bench *bench, uint64_t second, const char *samples)
+{
+	enum verdict verdict = VERDICT_FALSE;
+	for (; *samples; samples++, second++) {
+		if (*samples == '?')
+			continue; /* a tick that was missed */
+		set_used(bench, *samples == 'x' ? 95 : *samples == '-' ? 85 : 50);
+		const struct finding *finding = look(bench, SECONDS(second));
+		verdict = finding ? finding->verdict : VERDICT_FALSE;
+	}
+	return verdict;
+}
+
+static void most_of_the_samples_are_enough(void **state)
+{
+	const struct { const char *samples; enum verdict verdict; } cases[] = {
+		{ "xx", VERDICT_FALSE },       { "xxx", VERDICT_TRUE },   { "x.x.x", VERDICT_TRUE },      { "x..x.x", VERDICT_FALSE },
+		{ "xx??x", VERDICT_TRUE },     { "xx???x", VERDICT_FALSE }, { "xxx..", VERDICT_TRUE },    { "xxx...", VERDICT_FALSE },
+		{ "xxx----------", VERDICT_TRUE }, { "xxx-.-.-", VERDICT_TRUE },   { "xxx-.-.-.", VERDICT_FALSE }, { "xxx..-.", VERDICT_FALSE }, { "x??????????xx", VERDICT_FALSE },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bench bench = set_up(most);
+		scene_filesystem(bench.snap, "/data", 1, 50);
+		if (after_samples(&bench, 1000, cases[i].samples) != cases[i].verdict)
+			fail_msg("%s", cases[i].samples);
+		tear_down(&bench);
+	}
+}
+
+static void fast_ticks_are_no_samples_of_their_own(void **state)
+{
+	struct bench bench = set_up(most);
+	scene_filesystem(bench.snap, "/data", 1, 95);
+	for (uint64_t i = 0; i < 30; i++) /* 1.5 s in ticks of 50 ms */
+		look(&bench, SECONDS(1000) + i * 50 * NSEC_PER_MSEC);
+	assert_int_equal(bench.findings->each[0].verdict, VERDICT_FALSE);
+	look(&bench, SECONDS(1002));
+	assert_int_equal(bench.findings->each[0].verdict, VERDICT_TRUE);
+	tear_down(&bench);
+}
+
+static void what_goes_back_by_itself_is_not_told(void **state)
+{
+	struct bench bench = set_up("policies:\n"
+				    "  - name: fills\n"
+				    "    when: {filesystem: {used_percent: {above: 60, clear: 55}, for: 10s}}\n");
+	scene_filesystem(bench.snap, "/data", 1, 99);
+	const struct finding *finding = NULL;
+	for (uint32_t i = 0; i <= 13; i++) { /* 3 a second: 60 is 8 s away when the time is over */
+		set_used(&bench, 99 - 3 * i);
+		finding = look(&bench, SECONDS(1000 + i));
+		if (i <= 12) {
+			assert_int_equal(finding->verdict, VERDICT_FALSE);
+			assert_true(finding->pending);
+		}
+		if (i == 10)
+			assert_string_equal(finding->why, "on its way back by itself: -3 a second, past its clear level in 5 s");
+	}
+	/* It stops short of it: told, once the pace is forgotten. */
+	set_used(&bench, 65);
+	finding = watch(&bench, 1014, 1030);
+	assert_int_equal(finding->verdict, VERDICT_TRUE);
+	assert_string_equal(finding->why, "");
+	tear_down(&bench);
+}
+
+static void one_that_falls_too_slowly_is_told(void **state)
+{
+	struct bench bench = set_up("policies:\n"
+				    "  - name: fills\n"
+				    "    when: {filesystem: {used_percent: {above: 60, clear: 55}, for: 10s}}\n");
+	scene_filesystem(bench.snap, "/data", 1, 99);
+	for (uint32_t i = 0; i <= 10; i++) {
+		set_used(&bench, 99 - i);
+		look(&bench, SECONDS(1000 + i));
+	}
+	assert_int_equal(bench.findings->each[0].verdict, VERDICT_TRUE);
 	tear_down(&bench);
 }
 
@@ -102,8 +250,7 @@ static void gone_target_is_said_to_be_over(void **state)
 {
 	struct bench bench = set_up(disk);
 	scene_filesystem(bench.snap, "/data", 1, 95);
-	look(&bench, SECONDS(1000));
-	look(&bench, SECONDS(1005));
+	assert_int_equal(watch(&bench, 1000, 1005)->verdict, VERDICT_TRUE);
 	bench.snap->filesystems.count = 0;
 	const struct finding *finding = look(&bench, SECONDS(1006));
 	assert_non_null(finding);
@@ -116,8 +263,7 @@ static void stale_list_is_unknown_for_a_target_not_met(void **state)
 {
 	struct bench bench = set_up(disk);
 	scene_filesystem(bench.snap, "/data", 1, 95);
-	look(&bench, SECONDS(1000));
-	look(&bench, SECONDS(1005));
+	assert_int_equal(watch(&bench, 1000, 1005)->verdict, VERDICT_TRUE);
 	bench.snap->filesystems.count = 0;
 	scene_at(bench.snap, SECONDS(1010));
 	bench.snap->filesystems.measured_ns = SECONDS(1005);
@@ -358,6 +504,13 @@ int main(void)
 		cmocka_unit_test(dip_starts_the_time_anew),
 		cmocka_unit_test(stays_until_its_clear_level),
 		cmocka_unit_test(missing_data_is_unknown_and_ends_the_run),
+		cmocka_unit_test(nobody_looked_in_between_is_not_held),
+		cmocka_unit_test(wall_clock_does_not_matter),
+		cmocka_unit_test(severity_goes_with_the_level),
+		cmocka_unit_test(most_of_the_samples_are_enough),
+		cmocka_unit_test(fast_ticks_are_no_samples_of_their_own),
+		cmocka_unit_test(what_goes_back_by_itself_is_not_told),
+		cmocka_unit_test(one_that_falls_too_slowly_is_told),
 		cmocka_unit_test(gone_target_is_said_to_be_over),
 		cmocka_unit_test(stale_list_is_unknown_for_a_target_not_met),
 		cmocka_unit_test(all_needs_all_and_unknown_is_not_true),

@@ -272,6 +272,57 @@ static void clear_lies_on_the_safe_side(void **state)
 	assert_condition_refused("cpu: {used_percent: {clear: 5}}", "above is missing");
 }
 
+static void levels_get_worse_and_clear_on_the_safe_side(void **state)
+{
+	const struct threshold *threshold = &leaf_of("cpu: {used_percent: {warning: 70, critical: {above: 85, clear: 75}, emergency: 95, clear_by: 5}}")->threshold;
+	assert_int_equal(threshold->graded, 7);
+	assert_true(threshold->raise == 70 && threshold->clear == 65);
+	assert_true(threshold->levels[SEVERITY_WARNING].raise == 70 && threshold->levels[SEVERITY_WARNING].clear == 65);
+	assert_true(threshold->levels[SEVERITY_CRITICAL].raise == 85 && threshold->levels[SEVERITY_CRITICAL].clear == 75);
+	assert_true(threshold->levels[SEVERITY_EMERGENCY].raise == 95 && threshold->levels[SEVERITY_EMERGENCY].clear == 90);
+
+	threshold = &leaf_of("memory: {available_bytes: {critical: 2GiB, emergency: 1GiB, clear_by: 512MiB}}")->threshold;
+	assert_int_equal(threshold->graded, 6);
+	assert_true(threshold->raise == 2147483648.0 && threshold->levels[SEVERITY_EMERGENCY].clear == 1610612736.0);
+	assert_int_equal(leaf_of("cpu: {used_percent: {above: 90, clear: 80}}")->threshold.graded, 0);
+
+	assert_condition_refused("cpu: {used_percent: {warning: 90, critical: 80}}", "critical must lie above warning, which is 90%");
+	assert_condition_refused("cpu: {used_percent: {warning: 90, emergency: 90}}", "emergency must lie above warning");
+	assert_condition_refused("memory: {available_percent: {warning: 5, critical: 10}}", "critical must lie below warning");
+	assert_condition_refused("cpu: {used_percent: {warning: 101}}", "out of range");
+	assert_condition_refused("cpu: {used_percent: {warning: {above: 80, clear: 85}}}", "no more than 80%");
+	assert_condition_refused("cpu: {used_percent: {warning: {warning: 80}}}", "above is missing");
+	assert_condition_refused("cpu: {used_percent: {warning: 80, above: 90}}", "known: warning, critical, emergency, clear_by");
+	assert_condition_refused("cpu: {used_percent: {clear_by: 3}}", "above is missing");
+}
+
+static void windows_of_samples_have_a_form(void **state)
+{
+	const struct condition *condition = leaf_of("cpu: {used_percent: 90, of: 8/10}");
+	assert_int_equal(condition->of.count, 8);
+	assert_int_equal(condition->of.samples, 10);
+	assert_int_equal(leaf_of("cpu: {used_percent: 90}")->of.samples, 0);
+	assert_condition_refused("cpu: {used_percent: 90, of: 8}", "COUNT/SAMPLES");
+	assert_condition_refused("cpu: {used_percent: 90, of: 11/10}", "out of range");
+	assert_condition_refused("cpu: {used_percent: 90, of: 0/10}", "out of range");
+	assert_condition_refused("cpu: {used_percent: 90, of: 8/65}", "2 to 64");
+	assert_condition_refused("cpu: {used_percent: 90, of: -1/10}", "COUNT/SAMPLES");
+	assert_condition_refused("cpu: {used_percent: 90, for: 5s, of: 8/10}", "give one of the two");
+}
+
+static void selectors_that_never_match_are_refused(void **state)
+{
+	assert_condition_refused("files: {comm: x, used_percent: 90}", "write process_used_percent");
+	assert_condition_refused("files: {comm: a-rather-long-name, process_used_percent: 90}", "a-rather-long-n");
+	assert_condition_refused("cgroup: {cgroup: app, memory_used_percent: 90}", "begins with /");
+	assert_condition_refused("dependency: {peer: 10.0.0.5, fails_percent: 50}", "ADDRESS:PORT");
+	assert_condition_refused("interface: {name: a-name-of-16-long, used_percent: 50}", "at most 15 bytes");
+	assert_condition_refused("listener: {port: 0, backlog_percent: 50}", "out of range");
+	assert_string_equal(leaf_of("dependency: {peer: \"10.0.0.5:*\", slower_than_usual: 3x}")->name, "10.0.0.5:*");
+	assert_true(leaf_of("dependency: {slower_than_usual: 2.5}")->threshold.raise == 2.5);
+	assert_condition_refused("dependency: {slower_than_usual: 1}", "1.1x to 10000x");
+}
+
 static void any_process_at_all_is_not_a_policy(void **state)
 {
 	assert_condition_refused("process: {memory: 1GiB}", "select some");
@@ -467,6 +518,9 @@ int main(void)
 		cmocka_unit_test(selectors_and_windows_arrive),
 		cmocka_unit_test(units_have_states_or_a_probe),
 		cmocka_unit_test(clear_lies_on_the_safe_side),
+		cmocka_unit_test(levels_get_worse_and_clear_on_the_safe_side),
+		cmocka_unit_test(windows_of_samples_have_a_form),
+		cmocka_unit_test(selectors_that_never_match_are_refused),
 		cmocka_unit_test(any_process_at_all_is_not_a_policy),
 		cmocka_unit_test(roots_that_hold_a_system_or_data_are_refused),
 		cmocka_unit_test(a_match_of_everything_needs_a_written_age),

@@ -14,6 +14,7 @@
 #include "config.h"
 #include "core/worker.h"
 #include "decide/decide.h"
+#include "detect/bottleneck.h"
 #include "detect/dependency.h"
 #include "detect/forecast.h"
 #include "publisher.h"

@@ -161,6 +161,34 @@ static void add_network(cJSON *pressure, const struct snapshot *snap)
 	}
 }
 
+/* --- what limits the node ---------------------------------------------------------------------------------------------- */
+
+static void add_bottleneck(cJSON *document, const struct snapshot *snap)
+{
+	const struct bottleneck_section *section = &snap->bottleneck;
+	if (!snapshot_is_fresh(snap, section->measured_ns))
+		return;
+	cJSON *object = cJSON_AddObjectToObject(document, "bottleneck");
+	view_add_text(object, "sentence", section->sentence);
+	if (section->limiting != NOTHING_LIMITS) {
+		cJSON_AddStringToObject(object, "resource", resource_kind_names[section->each[section->limiting].kind]);
+		view_add_text(object, "device", section->each[section->limiting].name);
+	}
+	cJSON *list = cJSON_AddArrayToObject(object, "resources");
+	for (uint32_t i = 0; i < section->count; i++) {
+		const struct resource_use *use = &section->each[i];
+		cJSON *row = cJSON_CreateObject();
+		cJSON_AddStringToObject(row, "resource", resource_kind_names[use->kind]);
+		view_add_text(row, "device", use->name);
+		if (use->utilisation >= 0)
+			cJSON_AddNumberToObject(row, "utilisation", use->utilisation);
+		if (use->saturation >= 0)
+			cJSON_AddNumberToObject(row, "saturation", use->saturation);
+		view_add_count(row, "errors", use->errors);
+		cJSON_AddItemToArray(list, row);
+	}
+}
+
 /* --- the agent itself -------------------------------------------------------------------------------------------------- */
 
 static void add_rate(cJSON *object, const char *name, uint64_t rate, uint32_t processors)
@@ -312,6 +340,7 @@ cJSON *view_status(const struct agent *agent)
 	add_memory(pressure, agent->snap);
 	add_io(pressure, agent->snap);
 	add_network(pressure, agent->snap);
+	add_bottleneck(document, agent->snap);
 
 	cJSON *incidents = view_incidents(agent, 0, false);
 	cJSON_AddItemToObject(document, "incidents", cJSON_DetachItemFromObject(incidents, "incidents"));

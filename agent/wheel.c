@@ -255,6 +255,7 @@ void wheel_collect(struct agent *agent, bool full)
 	if (full) {
 		forecast(agent->forecaster, &snap->filesystems, snap->boot_ns);
 		dependencies_update(agent->dependencies, snap);
+		bottleneck_find(snap, &snap->bottleneck);
 		measure_self(agent);
 	}
 	recorder_tick(agent->recorder, snap, &snap->recordings);

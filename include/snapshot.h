@@ -17,6 +17,7 @@
 #include "identity.h"
 #include "series.h"
 #include "signals/block.h"
+#include "signals/bottleneck.h"
 #include "signals/deleted.h"
 #include "signals/dependency.h"
 #include "signals/dns.h"
@@ -383,6 +384,7 @@ struct snapshot {
 	struct drop_device_section drop_devices;
 	struct dns_section dns;
 	struct dependency_section dependencies;
+	struct bottleneck_section bottleneck;
 	struct identity_section identities;
 	struct cgroup_section cgroups;
 	struct process_section processes;

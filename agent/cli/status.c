@@ -100,6 +100,14 @@ static void show_pressure(const struct look *look, const cJSON *pressure)
 	show_network(look, get(pressure, "network"));
 }
 
+static void show_bottleneck(const struct look *look, const cJSON *bottleneck)
+{
+	if (!bottleneck)
+		return;
+	fprintf(look->out, "  %-*s ", LABEL, "limited by");
+	show_tinted(look, get(bottleneck, "resource") ? TINT_WARN : TINT_NONE, "%s\n", show_member(bottleneck, "sentence").text);
+}
+
 static double fullness(const cJSON *filesystem)
 {
 	double bytes = get_number(filesystem, "used_percent"), inodes = get_number(filesystem, "inodes_used_percent");
@@ -197,6 +205,7 @@ void status_show(const struct look *look, const cJSON *status)
 {
 	show_head(look, status);
 	show_pressure(look, get(status, "pressure"));
+	show_bottleneck(look, get(status, "bottleneck"));
 	show_filesystems(look, get(get(status, "pressure"), "filesystems"));
 	show_open(look, status);
 	show_cost(look, status);

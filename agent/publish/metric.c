@@ -27,6 +27,7 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_irq,
 	&metrics_of_syscall,
 	&metrics_of_processes,
+	&metrics_of_bottleneck,
 	&metrics_of_cost,
 	&metrics_of_agent,
 	&metrics_of_outputs,

@@ -133,6 +133,7 @@ extern const struct metric_table metrics_of_sched;
 extern const struct metric_table metrics_of_irq;
 extern const struct metric_table metrics_of_syscall;
 extern const struct metric_table metrics_of_processes;
+extern const struct metric_table metrics_of_bottleneck;
 extern const struct metric_table metrics_of_cost;
 extern const struct metric_table metrics_of_kernel;
 extern const struct metric_table metrics_of_outputs;

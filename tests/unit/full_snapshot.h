@@ -68,6 +68,9 @@ static inline void fill_host(struct snapshot *snap, uint64_t now)
 	strcpy(stuck->device, "server:/x");
 	strcpy(stuck->type, "nfs4");
 
+	snap->bottleneck = (struct bottleneck_section){ .measured_ns = now, .limiting = 1, .sentence = "disk vda: 97 % busy", .count = 2 };
+	snap->bottleneck.each[0] = (struct resource_use){ .kind = RESOURCE_CPU, .utilisation = 0.125, .saturation = 0.02, .errors = UNKNOWN };
+	snap->bottleneck.each[1] = (struct resource_use){ .kind = RESOURCE_DISK, .name = "vda", .utilisation = 0.97, .saturation = 12.5, .errors = 3 };
 	snap->disks = (struct disk_section){ .measured_ns = now, .count = 1 };
 	snap->disks.each[0] = (struct disk){ .name = "vda", .reads = 36887, .read_bytes = 1795195904, .read_ns = 15514000000 };
 	snap->interfaces = (struct interface_section){ .measured_ns = now, .count = 2 };

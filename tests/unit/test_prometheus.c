@@ -163,6 +163,11 @@ static void numbers_stand_under_their_names(void **state)
 	assert_line(page, "nodemend_collector_cpu_ratio{collector=\"syscall\",where=\"kernel\"} 0.005");
 	assert_line(page, "nodemend_coverage_ratio{collector=\"task\"} 0.75");
 	assert_line(page, "nodemend_budget_cpu_ratio 0.01");
+	assert_line(page, "nodemend_bottleneck{resource=\"cpu\",device=\"\"} 0");
+	assert_line(page, "nodemend_bottleneck{resource=\"disk\",device=\"vda\"} 1");
+	assert_line(page, "nodemend_resource_utilisation_ratio{resource=\"disk\",device=\"vda\"} 0.97");
+	assert_line(page, "nodemend_resource_saturation{resource=\"disk\",device=\"vda\"} 12.5");
+	assert_line(page, "nodemend_resource_errors_total{resource=\"disk\",device=\"vda\"} 3");
 	assert_line(page, "nodemend_budget_spent_ratio 0.0035");
 	assert_line(page, "nodemend_budget_steps_total{collector=\"syscall\",direction=\"down\"} 2");
 	assert_line(page, "nodemend_depth_armed 1");

@@ -290,6 +290,7 @@ int agent_reload(struct agent *agent, struct config_faults *faults)
 	free(old);
 	snprintf(agent->snap->node, sizeof(agent->snap->node), "%s", config->node);
 	agent->snap->interval_ns = config->interval_ns;
+	trigger_reload(agent);
 	detector_reset(agent->detector);
 	track_what_is_open(agent);
 	forget_policies(agent);
@@ -453,6 +454,8 @@ static int open_all(struct agent *agent)
 
 	wheel_open_collectors(agent);
 	error = steer_open(agent);
+	if (error >= 0)
+		error = trigger_open(agent);
 	if (error < 0)
 		return error;
 	lock_memory();
@@ -468,6 +471,7 @@ static void close_all(struct agent *agent)
 	agent->fast_timer = sd_event_source_unref(agent->fast_timer);
 	agent->scribe_source = sd_event_source_unref(agent->scribe_source);
 	control_close(agent->control);
+	trigger_close(agent);
 	steer_close(agent);
 	wheel_close_collectors(agent);
 	act_close(agent);

@@ -15,6 +15,7 @@
 #include "core/worker.h"
 #include "decide/decide.h"
 #include "detect/bottleneck.h"
+#include "detect/condition.h"
 #include "detect/dependency.h"
 #include "detect/forecast.h"
 #include "publisher.h"
@@ -52,6 +53,7 @@ struct agent {
 	struct census *census;         /* of BPF maps; NULL: none */
 	struct steering *steering;     /* what we cost and how deep we look; NULL while there is no loop to measure in */
 	struct forecaster *forecaster;
+	struct triggers *triggers;
 	struct dependencies *dependencies;
 	struct recorder *recorder;
 	uint64_t last_full_ns, fast_cost_ns;
@@ -134,6 +136,10 @@ void wheel_schedule_fast(struct agent *agent);
 void wheel_circumstances(const struct agent *agent, struct circumstances *ret);
 
 /* steer.c */
+int trigger_open(struct agent *agent);                   /* the kernel's own word for psi conditions; 0 or -errno */
+void trigger_close(struct agent *agent);
+void trigger_reload(struct agent *agent);                /* what the configuration asks for now */
+void trigger_turn(struct agent *agent);                  /* at a full tick: asks again for cgroups that were not there */
 int steer_open(struct agent *agent);                     /* after the collectors; 0 or -errno */
 void steer_close(struct agent *agent);
 void steer_turn(struct agent *agent);                    /* at a full tick, after detection: arms, asks the governor, turns the depths */

@@ -354,6 +354,27 @@ cJSON *view_status(const struct agent *agent)
 	return document;
 }
 
+/* What the kernel watches for policies, and what it does not. */
+static void add_triggers(cJSON *document, const struct snapshot *snap)
+{
+	static const char *const names[PSI_RESOURCE_COUNT] = { [PSI_CPU] = "cpu", [PSI_MEMORY] = "memory", [PSI_IO] = "io" };
+	cJSON *list = cJSON_AddArrayToObject(document, "pressure_triggers");
+	for (uint32_t i = 0; i < snap->triggers.count; i++) {
+		const struct trigger *trigger = &snap->triggers.each[i];
+		cJSON *row = cJSON_CreateObject();
+		cJSON_AddStringToObject(row, "resource", names[trigger->resource]);
+		if (trigger->cgroup[0])
+			view_add_text(row, "cgroup", trigger->cgroup);
+		cJSON_AddBoolToObject(row, "full", trigger->full);
+		cJSON_AddNumberToObject(row, "percent", trigger->permille / 10.0);
+		cJSON_AddBoolToObject(row, "watched", trigger->error == 0);
+		if (trigger->error)
+			view_add_text(row, "why", strerror(trigger->error));
+		cJSON_AddItemToArray(list, row);
+	}
+	view_add_count(document, "pressure_triggers_cut", snap->triggers.cut);
+}
+
 cJSON *view_doctor(const struct agent *agent)
 {
 	cJSON *document = view_document("doctor");
@@ -364,6 +385,7 @@ cJSON *view_doctor(const struct agent *agent)
 	cJSON *known = view_remedies(agent);
 	cJSON_AddItemToObject(document, "remedies", cJSON_DetachItemFromObject(known, "remedies"));
 	cJSON_Delete(known);
+	add_triggers(document, agent->snap);
 	add_maps(document, agent->snap);
 	add_self(document, agent);
 	add_budget(document, agent);

@@ -305,6 +305,7 @@ void wheel_turn(struct agent *agent, bool full)
 		count_tick(&agent->snap->self, took);
 		show_engine(agent);
 		steer_turn(agent);
+		trigger_turn(agent);
 		ring_publish(&agent->ring, agent->snap);
 	} else {
 		agent->fast_cost_ns = clock_thread_ns() - spent;

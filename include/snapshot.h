@@ -32,6 +32,7 @@
 #include "signals/sched.h"
 #include "signals/socket.h"
 #include "signals/tcp.h"
+#include "signals/trigger.h"
 #include "wire.h"
 
 #define UNKNOWN UINT64_MAX
@@ -110,6 +111,7 @@ struct psi_line {
 	uint32_t avg10_centi, avg60_centi, avg300_centi; /* hundredths of a percent: 12.34 % = 1234 */
 	uint64_t total_ns;
 	uint32_t interval_permille; /* share of the last interval stalled, from total_ns */
+	uint32_t recent_permille;   /* the same of the last two seconds, or of one interval where that is longer */
 };
 
 struct psi_section {
@@ -274,6 +276,7 @@ struct cgroup {
 	uint64_t memory_file;       /* of memory_current, page cache that can be dropped; of cgroups with a controller, else UNKNOWN */
 	uint64_t pids_current, pids_max;     /* of the pids controller, likewise */
 	uint64_t some_ns[PSI_RESOURCE_COUNT], full_ns[PSI_RESOURCE_COUNT]; /* its pressure files, every few seconds; UNKNOWN */
+	uint32_t some_avg10_centi[PSI_RESOURCE_COUNT], full_avg10_centi[PSI_RESOURCE_COUNT]; /* of the same reading */
 	uint64_t written_recent_bytes;
 };
 
@@ -342,6 +345,7 @@ struct snapshot {
 	struct cpu_section cpu;
 	struct memory_section memory;
 	struct psi_section psi;
+	struct trigger_section triggers;
 	struct filesystem_section filesystems;
 	struct writer_section writers;
 	struct growth_section growth;

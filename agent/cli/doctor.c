@@ -117,6 +117,20 @@ static void show_budget(const struct look *look, const cJSON *document)
 		show_line(look, "state", TINT_BAD, "down", get_text(self, "state_error"));
 }
 
+static void show_triggers(const struct look *look, const cJSON *list)
+{
+	const cJSON *item;
+	if (cJSON_GetArraySize(list))
+		fprintf(look->out, "\npressure that the kernel watches for policies:\n");
+	cJSON_ArrayForEach(item, list) {
+		bool watched = get_true(item, "watched");
+		char text[512];
+		snprintf(text, sizeof(text), "%s %.3g %% of 2 s%s%s%s%s", get_true(item, "full") ? "all tasks wait" : "some wait", get_number(item, "percent"),
+			 get_text(item, "cgroup")[0] ? " in " : "", get_text(item, "cgroup"), watched ? "" : "; polled instead: ", get_text(item, "why"));
+		show_line(look, get_text(item, "resource"), watched ? TINT_GOOD : TINT_WARN, watched ? "watched" : "polled", text);
+	}
+}
+
 static void show(const struct look *look, const cJSON *document, const struct cli_options *options)
 {
 	const cJSON *item;
@@ -144,6 +158,7 @@ static void show(const struct look *look, const cJSON *document, const struct cl
 	cJSON_ArrayForEach(item, get(document, "remedies")) {
 		show_remedy(look, item);
 	}
+	show_triggers(look, get(document, "pressure_triggers"));
 	show_budget(look, document);
 }
 

@@ -40,6 +40,8 @@ static void read_pressure(int hierarchy_fd, struct cgroup *row, enum psi_resourc
 	if (length < 0 || psi_parse(text, (size_t)length, &some, &full, &has_full))
 		return;
 	row->some_ns[resource] = some.total_ns;
+	row->some_avg10_centi[resource] = some.avg10_centi;
+	row->full_avg10_centi[resource] = full.avg10_centi;
 	if (has_full)
 		row->full_ns[resource] = full.total_ns;
 }

@@ -16,11 +16,15 @@ static const char *const files[PSI_RESOURCE_COUNT] = {
 	[PSI_CPU] = "pressure/cpu", [PSI_MEMORY] = "pressure/memory", [PSI_IO] = "pressure/io",
 };
 
+#define PAST_NS ((uint64_t)TRIGGER_WINDOW_S * NSEC_PER_SEC)
+enum { PAST_SAMPLES = 12 }; /* a sixth of a second apart at least, so that they reach back two seconds at fast ticks, too */
+
 struct psi_state {
 	int fd[PSI_RESOURCE_COUNT];
 	uint64_t full_ns;       /* boot time of the last full tick */
 	uint64_t some_total[PSI_RESOURCE_COUNT], full_total[PSI_RESOURCE_COUNT]; /* then */
 	bool has_interval;
+	struct { uint64_t at_ns, some[PSI_RESOURCE_COUNT], full[PSI_RESOURCE_COUNT]; } past[PAST_SAMPLES]; /* newest first; at_ns 0: none */
 	char buffer[4096];
 };
 
@@ -143,6 +147,27 @@ static void take_interval(struct psi_state *state, struct psi_section *next, con
 	}
 }
 
+/* Against the youngest sample that is old enough. */
+static void take_recent(struct psi_state *state, struct psi_section *next, uint64_t now_ns)
+{
+	int at = 0;
+	while (at < PAST_SAMPLES - 1 && state->past[at].at_ns && state->past[at].at_ns + PAST_NS > now_ns && state->past[at + 1].at_ns)
+		at++;
+	uint64_t elapsed_ns = state->past[at].at_ns ? now_ns - state->past[at].at_ns : 0;
+	for (int i = 0; i < PSI_RESOURCE_COUNT; i++) {
+		next->some[i].recent_permille = stalled_permille(state->past[at].some[i], next->some[i].total_ns, elapsed_ns);
+		next->full[i].recent_permille = stalled_permille(state->past[at].full[i], next->full[i].total_ns, elapsed_ns);
+	}
+	if (state->past[0].at_ns && now_ns - state->past[0].at_ns < PAST_NS / PAST_SAMPLES)
+		return;
+	memmove(&state->past[1], &state->past[0], (PAST_SAMPLES - 1) * sizeof(state->past[0]));
+	state->past[0].at_ns = now_ns;
+	for (int i = 0; i < PSI_RESOURCE_COUNT; i++) {
+		state->past[0].some[i] = next->some[i].total_ns;
+		state->past[0].full[i] = next->full[i].total_ns;
+	}
+}
+
 static int psi_collect(void *opaque, struct snapshot *snap, bool full, struct collector_status *status)
 {
 	struct psi_state *state = opaque;
@@ -158,6 +183,7 @@ static int psi_collect(void *opaque, struct snapshot *snap, bool full, struct co
 	}
 
 	bool first = !state->full_ns;
+	take_recent(state, &next, snap->boot_ns);
 	take_interval(state, &next, &snap->psi, snap->boot_ns, full);
 	if (full)
 		state->full_ns = snap->boot_ns;

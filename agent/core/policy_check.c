@@ -29,6 +29,17 @@ static void check_selectors(struct reader *reader, const struct yaml_item *item,
 		reader_fault(reader, yaml_member(item, "name"), "name: the kernel's names of interfaces have at most 15 bytes, so this never matches");
 }
 
+static void check_psi(struct reader *reader, const struct yaml_item *item, const struct condition *condition)
+{
+	const struct yaml_item *window = yaml_member(item, "window"), *cgroup = yaml_member(item, "cgroup");
+	if (cgroup && !condition->cgroup[0])
+		reader_fault(reader, cgroup, "cgroup: every cgroup is /*; without this key it is the node's pressure");
+	if (condition->cgroup[0] && condition->psi_window_s != 10 && condition->psi_window_s != TRIGGER_WINDOW_S)
+		reader_fault(reader, window ? window : item, "window: of a cgroup only 10s and 2s are known");
+	if (condition->psi_window_s == TRIGGER_WINDOW_S && condition->threshold.raise < 0.1)
+		reader_fault(reader, window, "window: the kernel watches 2s for a share of at least 0.1%%");
+}
+
 /* One target a process has one measure, the node's another. */
 static void check_files(struct reader *reader, const struct yaml_item *item, const struct condition *condition)
 {
@@ -70,6 +81,8 @@ void policy_check_condition(struct reader *reader, const struct yaml_item *item,
 	if (condition->of.samples && condition->for_ns)
 		reader_fault(reader, yaml_member(item, "of"), "of: for asks for every sample and of for most of them; give one of the two");
 	check_selectors(reader, item, condition);
+	if (condition->kind == CONDITION_PSI)
+		check_psi(reader, item, condition);
 	if (condition->kind == CONDITION_FILES)
 		check_files(reader, item, condition);
 	if (condition->kind == CONDITION_PROCESS)

@@ -18,8 +18,8 @@ static const char *const severity_choices[] = {
 	[SEVERITY_WARNING] = "warning", [SEVERITY_CRITICAL] = "critical", [SEVERITY_EMERGENCY] = "emergency",
 };
 static const char *const resource_choices[] = { [PSI_CPU] = "cpu", [PSI_MEMORY] = "memory", [PSI_IO] = "io" };
-static const char *const window_choices[] = { "10s", "60s", "300s", "interval" };
-static const uint32_t window_seconds[] = { 10, 60, 300, 0 };
+static const char *const window_choices[] = { "10s", "60s", "300s", "interval", "2s" };
+static const uint32_t window_seconds[] = { 10, 60, 300, 0, TRIGGER_WINDOW_S };
 static const char *const by_choices[] = { "process", "cgroup" };
 static const char *const unit_state_choices[] = {
 	[UNIT_ACTIVE] = "active", [UNIT_RELOADING] = "reloading", [UNIT_INACTIVE] = "inactive", [UNIT_FAILED] = "failed",
@@ -68,7 +68,9 @@ static const struct setting psi_settings[] = {
 	THRESHOLD("full", VALUE_PERCENT, true, MEASURE_PSI_FULL, "share of the window in which all tasks waited", PERCENT_RANGE),
 	{ .name = "window", .type = VALUE_CHOICE, MEMBER(struct condition, psi_window_s), CHOICES(window_choices),
 	  .choice_values = window_seconds,
-	  .initial = "10s", .help = "the kernel's averages, or the agent's last interval" },
+	  .initial = "10s", .help = "the kernel's averages, or the agent's last interval; 2s: told by the kernel itself, as soon as it is so" },
+	{ .name = "cgroup", .type = VALUE_STRING, MEMBER(struct condition, cgroup), .initial = "",
+	  .help = "of cgroups (v2) instead of the node: glob on the path, which also takes all cgroups below it; window 10s or 2s" },
 	FOR_SETTING,
 	OF_SETTING,
 };

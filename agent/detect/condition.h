@@ -36,6 +36,9 @@ uint64_t condition_lag_ns(const struct condition *condition);
 bool condition_runs_away(const struct condition *condition);
 /* Why the condition is unknown where nothing is selected; NULL: it is false then. */
 const char *condition_nobody(const struct condition *condition);
+/* Pressure: whether the kernel is to watch it itself, and whether this is the trigger that was asked for. */
+bool condition_wants_trigger(const struct condition *condition);
+bool trigger_is(const struct trigger *trigger, const struct condition *condition);
 bool process_matches(const struct condition *condition, const struct snapshot *snap, const struct process *process);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +13,21 @@ static const char *const files[PSI_RESOURCE_COUNT] = {
 };
 /* Stalled microseconds in a window of microseconds: both are PRESSURE_PERMILLE. */
 static const char *const triggers[] = { "some 75000 1000000", "some 150000 2000000" };
+
+int pressure_trigger(int dir_fd, const char *file, bool full, uint32_t permille, uint32_t window_s)
+{
+	char text[64];
+	int fd = openat(dir_fd, file, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+
+	snprintf(text, sizeof(text), "%s %u %u", full ? "full" : "some", permille * 1000 * window_s, window_s * 1000000);
+	if (write(fd, text, strlen(text) + 1) >= 0)
+		return fd;
+	int error = -errno;
+	close(fd);
+	return error;
+}
 
 int pressure_open(int proc_fd, enum psi_resource resource)
 {

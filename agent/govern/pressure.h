@@ -11,5 +11,7 @@ enum { PRESSURE_PERMILLE = 75 };
 /* Ladder: 1 s windows, as soon as can be; 2 s, all that the kernel allows without CAP_SYS_RESOURCE (v6.4, d82caa273565). The
  * descriptor, or -errno: no PSI, or no triggers for us. */
 int pressure_open(int proc_fd, enum psi_resource resource);
+/* One trigger for a policy, on any pressure file: `permille` of the window stalled. The descriptor, or -errno. */
+int pressure_trigger(int dir_fd, const char *file, bool full, uint32_t permille, uint32_t window_s);
 
 #endif

@@ -178,6 +178,58 @@ static void dependencies_of_which_enough_is_known(void **state)
 	free(snap);
 }
 
+static void pressure_by_the_kernels_own_word(void **state)
+{
+	static const char node[] = "psi: {resource: io, some: 20, window: 2s}", group[] = "psi: {resource: memory, full: 5, window: 2s, cgroup: /app}";
+	struct snapshot *snap = fresh();
+	snap->psi.some[PSI_IO].recent_permille = 125;
+	assert_found(snap, node, KIND_IO_SATURATION, "io 12.5");
+	snap->triggers.count = 2;
+	snap->triggers.each[0] = (struct trigger){ .resource = PSI_IO, .permille = 200, .fired_ns = SECONDS(1000) };
+	snap->triggers.each[1] = (struct trigger){ .cgroup = "/app", .resource = PSI_MEMORY, .full = true, .permille = 50, .fired_ns = SECONDS(1000) };
+	assert_found(snap, node, KIND_IO_SATURATION, "io 20"); /* and above: what it crosses is for the next test */
+	snap->psi.some[PSI_IO].recent_permille = 300;
+	assert_found(snap, node, KIND_IO_SATURATION, "io 30");
+	snap->psi.some[PSI_IO].recent_permille = 0;
+	assert_found(snap, "psi: {resource: io, some: 30, window: 2s}", KIND_IO_SATURATION, "io 0"); /* another policy's trigger */
+	assert_found(snap, "psi: {resource: cpu, some: 20, window: 2s}", KIND_CPU_EXHAUSTION, "cpu 0");
+	assert_found(snap, "psi: {resource: io, some: 20}", KIND_IO_SATURATION, "io 0");
+	scene_at(snap, SECONDS(1003));
+	assert_found(snap, node, KIND_IO_SATURATION, "io 20");
+	scene_at(snap, SECONDS(1004));
+	assert_found(snap, node, KIND_IO_SATURATION, "io 0");
+
+	scene_at(snap, SECONDS(1001));
+	struct cgroup *app = scene_cgroup(snap, 5, "/app", 1), *below = scene_cgroup(snap, 6, "/app/part", 1);
+	app->full_ns[PSI_MEMORY] = UNKNOWN;
+	below->full_avg10_centi[PSI_MEMORY] = 150;
+	assert_found(snap, group, KIND_MEMORY_EXHAUSTION, "/app 5; /app/part 1.5");
+	snap->triggers.count = 0;
+	assert_found(snap, group, KIND_MEMORY_EXHAUSTION, "/app the cgroup has no pressure file; /app/part 1.5");
+	free(snap);
+}
+
+static void the_kernels_word_crosses_the_threshold(void **state)
+{
+	struct snapshot *snap = fresh();
+	struct config *config = scene_config("policies: [{name: p, when: {psi: {resource: io, some: 20, window: 2s}}}]\n");
+	struct detector *detector = detector_new();
+	struct findings *findings = calloc(1, sizeof(*findings));
+	assert_non_null(detector);
+	assert_non_null(findings);
+	detect(detector, snap, config, findings);
+	assert_int_equal(findings->count, 0);
+	snap->triggers.count = 1;
+	snap->triggers.each[0] = (struct trigger){ .resource = PSI_IO, .permille = 200, .fired_ns = snap->boot_ns };
+	detect(detector, snap, config, findings);
+	assert_int_equal(findings->each[0].verdict, VERDICT_TRUE);
+	assert_string_equal(findings->each[0].why, "the kernel said so itself: tasks waited 20 % of two seconds");
+	free(findings);
+	detector_free(detector);
+	free(config);
+	free(snap);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +240,8 @@ int main(void)
 		cmocka_unit_test(interfaces_against_their_speed),
 		cmocka_unit_test(listeners_by_port_and_group),
 		cmocka_unit_test(dependencies_of_which_enough_is_known),
+		cmocka_unit_test(pressure_by_the_kernels_own_word),
+		cmocka_unit_test(the_kernels_word_crosses_the_threshold),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -312,6 +312,10 @@ static void windows_of_samples_have_a_form(void **state)
 
 static void selectors_that_never_match_are_refused(void **state)
 {
+	assert_condition_refused("psi: {resource: io, some: 5, window: 60s, cgroup: /app}", "only 10s and 2s");
+	assert_condition_refused("psi: {resource: io, some: 5, cgroup: \"*\"}", "every cgroup is /*");
+	assert_condition_refused("psi: {resource: io, some: 0, window: 2s}", "at least 0.1%");
+	assert_int_equal(leaf_of("psi: {resource: io, some: 5, window: 2s, cgroup: /app}")->psi_window_s, 2);
 	assert_condition_refused("files: {comm: x, used_percent: 90}", "write process_used_percent");
 	assert_condition_refused("files: {comm: a-rather-long-name, process_used_percent: 90}", "a-rather-long-n");
 	assert_condition_refused("cgroup: {cgroup: app, memory_used_percent: 90}", "begins with /");

@@ -75,11 +75,28 @@ static void a_refusal_is_an_answer(void **state)
 	close(after);
 }
 
+static void a_policy_names_its_own_share(void **state)
+{
+	struct tree *tree = *state;
+	char text[64] = "";
+	int made = openat(tree->fd, "pressure/cpu", O_CREAT | O_WRONLY, 0600);
+	assert_true(made >= 0);
+	close(made);
+
+	int fd = pressure_trigger(tree->fd, "pressure/cpu", true, 25, 2);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, text, sizeof(text), 0), sizeof("full 50000 2000000"));
+	assert_string_equal(text, "full 50000 2000000");
+	close(fd);
+	assert_int_equal(pressure_trigger(tree->fd, "pressure/none", true, 25, 2), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_shortest_window_is_asked_for_first, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_refusal_is_an_answer, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_policy_names_its_own_share, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

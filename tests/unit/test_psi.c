@@ -49,6 +49,27 @@ static void interval_comes_from_the_totals(void **given)
 	assert_int_equal(psi->some[PSI_MEMORY].interval_permille, 0);
 }
 
+static void the_last_two_seconds_also_between_full_ticks(void **given)
+{
+	struct bench *bench = *given;
+	const struct psi_section *psi = &bench->snap->psi;
+	unsigned long long total = 1000000;
+
+	put_all(bench, total, 0);
+	assert_int_equal(bench_open(bench, &collector_psi), 0);
+	assert_int_equal(bench_tick(bench, 0, true), 0);
+	assert_int_equal(psi->some[PSI_CPU].recent_permille, 0);
+	for (int i = 0; i < 60; i++) /* a tenth of three seconds, in fast ticks */
+		assert_int_equal((put_all(bench, total += 5000, 0), bench_tick(bench, 50 * NSEC_PER_MSEC, false)), 0);
+	assert_in_range(psi->some[PSI_CPU].recent_permille, 99, 101);
+	for (int i = 0; i < 20; i++) /* then all of one: half of two, and a tenth of the rest */
+		assert_int_equal((put_all(bench, total += 50000, 0), bench_tick(bench, 50 * NSEC_PER_MSEC, false)), 0);
+	assert_in_range(psi->some[PSI_CPU].recent_permille, 500, 560);
+	assert_int_equal(bench_tick(bench, 10 * NSEC_PER_SEC, true), 0); /* quiet, and the interval is long */
+	assert_int_equal(psi->some[PSI_CPU].recent_permille, 0);
+	assert_int_equal(psi->full[PSI_CPU].recent_permille, 0);
+}
+
 static void cpu_without_full(void **given)
 {
 	struct bench *bench = *given;
@@ -99,6 +120,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(interval_comes_from_the_totals),
+		BENCH_TEST(the_last_two_seconds_also_between_full_ticks),
 		BENCH_TEST(cpu_without_full),
 		BENCH_TEST(no_psi_is_said),
 		BENCH_TEST(bad_text_leaves_the_section_alone),

@@ -175,7 +175,8 @@ static void memory_of_v2(void **given)
 	bench_say(bench, "v2/cgroup.controllers", "cpu io memory pids\n");
 	bench_say(bench, "v2/a.service/memory.current", "4096\n");
 	bench_say(bench, "v2/a.service/memory.max", "max\n");
-	bench_say(bench, "v2/a.service/memory.stat", "anon 4096\nworkingset_refault_anon 5\nworkingset_refault_file 7\nworkingset_activate_file 9\n");
+	bench_say(bench, "v2/a.service/memory.stat", "anon 4096\nworkingset_refault_anon 5\nworkingset_refault_file 7\nworkingset_activate_file 9\n"
+						      "inactive_anon 1\ninactive_file 100\nactive_file 30\n");
 	bench_say(bench, "v2/b.service/memory.current", "8192\n");
 	bench_say(bench, "v2/b.service/memory.max", "1048576\n");
 	assert_int_equal(bench_open(bench, &collector_cgroup), 0);
@@ -191,6 +192,16 @@ static void memory_of_v2(void **given)
 	assert_true(root->memory_growth_bytes == INT64_MIN); /* unknown */
 	assert_int_equal(a->refaults, 12);
 	assert_true(b->refaults == UNKNOWN);
+	assert_int_equal(a->memory_file, 130);
+	assert_true(b->memory_file == UNKNOWN && root->memory_file == UNKNOWN);
+
+	/* Near its limit it is read at every tick, else within ten seconds. */
+	bench_say(bench, "v2/a.service/memory.stat", "inactive_file 200\n");
+	bench_say(bench, "v2/b.service/memory.stat", "inactive_file 300\n");
+	bench_say(bench, "v2/b.service/memory.current", "1000000\n");
+	assert_int_equal(tick(bench, NSEC_PER_SEC), 0);
+	assert_int_equal(a->memory_file, 130);
+	assert_int_equal(b->memory_file, 300);
 
 	bench_say(bench, "v2/a.service/memory.current", "5000\n");
 	assert_int_equal(tick(bench, NSEC_PER_SEC), 0);
@@ -226,10 +237,13 @@ static void memory_of_v1_beside_v2(void **given)
 	bench_say(bench, "v2/cgroup.controllers", "hugetlb\n");
 	bench_say(bench, "memory/a.service/memory.usage_in_bytes", "4096\n");
 	bench_say(bench, "memory/a.service/memory.limit_in_bytes", "9223372036854771712\n");
+	bench_say(bench, "memory/a.service/memory.stat", "inactive_file 1\nactive_file 2\ntotal_inactive_file 1000\ntotal_active_file 500\n");
 	assert_int_equal(bench_open(bench, &collector_cgroup), 0);
 	assert_string_equal(bench->status.source, "cgroup hybrid");
 	struct cgroup *a = named_row(bench, 1, "/a.service"), *b = named_row(bench, 2, "/only-in-v2.service");
 	assert_int_equal(tick(bench, 0), 0);
+	assert_int_equal(a->memory_file, 1500); /* of all below it, as the limit counts */
+	assert_true(a->refaults == UNKNOWN);
 	assert_int_equal(a->memory_current, 4096);
 	assert_true(a->memory_max == UNKNOWN);
 	assert_true(b->memory_current == UNKNOWN);

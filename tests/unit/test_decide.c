@@ -402,10 +402,62 @@ static void what_cannot_be_turned_back_is_failed_and_left_to_its_time(void **sta
 	tear_down(&bench);
 }
 
+static void severity_rises_and_falls_and_stays_where_unknown(void **state)
+{
+	struct bench bench = set_up(two_policies);
+	set_finding(&bench, 0, VERDICT_TRUE);
+	tick(&bench, 1);
+	const struct incident *incident = &bench.saved->incidents[0];
+	assert_int_equal(incident->severity, SEVERITY_WARNING);
+	strcpy(bench.findings->each[0].why, "evidence");
+	bench.findings->each[0].severity = SEVERITY_EMERGENCY;
+	tick(&bench, 1);
+	assert_int_equal(incident->severity, SEVERITY_EMERGENCY);
+	assert_memory_equal(incident->history[incident->history_count - 1].why, "worse", 5);
+
+	bench.findings->each[0].severity = SEVERITY_CRITICAL;
+	bench.findings->each[0].verdict = VERDICT_UNKNOWN;
+	tick(&bench, 1);
+	assert_int_equal(incident->severity, SEVERITY_EMERGENCY);
+	bench.findings->each[0].verdict = VERDICT_TRUE;
+	bench.findings->each[0].signal.threshold = 12;
+	uint32_t entries = incident->history_count;
+	tick(&bench, 1);
+	assert_int_equal(incident->severity, SEVERITY_CRITICAL);
+	assert_true(incident->signal.threshold == 12);
+	assert_memory_equal(incident->history[entries].why, "eases to critical", 17);
+	tick(&bench, 1);
+	assert_int_equal(bench.saved->incident_count, 1);
+	assert_int_equal(incident->history_count, entries + 1); /* said once */
+
+	/* Another policy about the same keeps it as bad as that one finds it. */
+	set_finding(&bench, 1, VERDICT_TRUE);
+	bench.findings->each[1].target = bench.findings->each[0].target;
+	memcpy(bench.findings->each[1].key, bench.findings->each[0].key, KEY_LEN);
+	bench.findings->each[1].severity = SEVERITY_CRITICAL;
+	bench.findings->each[0].severity = SEVERITY_WARNING;
+	tick(&bench, 1);
+	assert_int_equal(incident->severity, SEVERITY_CRITICAL);
+	tear_down(&bench);
+}
+
+static void evidence_stands_in_the_history(void **state)
+{
+	struct bench bench = set_up(two_policies);
+	set_finding(&bench, 0, VERDICT_TRUE);
+	strcpy(bench.findings->each[0].why, "needed by /web.service");
+	tick(&bench, 1);
+	const struct incident *incident = &bench.saved->incidents[0];
+	assert_string_equal(incident->history[1].why, "needed by /web.service");
+	tear_down(&bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(opens_acts_verifies_and_closes),
+		cmocka_unit_test(severity_rises_and_falls_and_stays_where_unknown),
+		cmocka_unit_test(evidence_stands_in_the_history),
 		cmocka_unit_test(next_remedy_only_where_the_one_before_did_not_verify),
 		cmocka_unit_test(clearing_while_the_hands_work_counts),
 		cmocka_unit_test(failed_rounds_back_off_and_end_in_quarantine),

@@ -103,6 +103,30 @@ static void many_interfaces_need_more_than_one_message(void **given)
 	assert_true(bench->snap->interfaces.count >= 81);
 }
 
+static void tables_and_their_limits(void **given)
+{
+	struct bench *bench = *given;
+	const struct interface_section *section = &bench->snap->interfaces;
+	bench_say(bench, "proc/net/stat/arp_cache", "entries  allocs\n0000000a 00000082\n0000000a 00000096\n");
+	bench_say(bench, "proc/sys/net/ipv4/neigh/default/gc_thresh3", "1024\n");
+	bench_say(bench, "proc/net/stat/ndisc_cache", "entries  allocs\n00000200 00000000\n");
+	bench_say(bench, "proc/sys/net/ipv6/neigh/default/gc_thresh3", "1024\n");
+	assert_int_equal(bench_open(bench, &collector_interface), 0);
+	assert_int_equal(bench_tick(bench, 0, true), 0);
+	assert_int_equal(section->neighbours, 512); /* IPv6 is fuller */
+	assert_int_equal(section->neighbours_max, 1024);
+	assert_true(section->conntrack == UNKNOWN && section->conntrack_max == UNKNOWN);
+
+	bench_say(bench, "proc/net/stat/arp_cache", "entries  allocs\n00000300 00000082\n");
+	bench_say(bench, "proc/net/stat/ndisc_cache", "entries\nxyz 1\n");
+	bench_say(bench, "proc/sys/net/netfilter/nf_conntrack_count", "17\n");
+	bench_say(bench, "proc/sys/net/netfilter/nf_conntrack_max", "65536\n");
+	assert_int_equal(bench_tick(bench, NSEC_PER_SEC, true), 0);
+	assert_int_equal(section->neighbours, 768);
+	assert_int_equal(section->conntrack, 17);
+	assert_int_equal(section->conntrack_max, 65536);
+}
+
 static void parses_proc_net_dev(void **given)
 {
 	char text[4096];
@@ -131,6 +155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(netlink_tells_of_our_namespace),
 		BENCH_TEST(many_interfaces_need_more_than_one_message),
+		BENCH_TEST(tables_and_their_limits),
 		BENCH_TEST(parses_proc_net_dev),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -332,13 +332,13 @@ static int set_rate(const struct setting *setting, const char *text, struct budg
 
 static int set_samples(const char *text, struct sample_window *ret, char why[VALUE_WHY_LEN])
 {
-	char shown[CONFIG_SHOWN_LEN], end;
-	unsigned count, samples;
-	if (text[strspn(text, "0123456789/")] || sscanf(text, "%3u/%3u%c", &count, &samples, &end) != 2)
+	char shown[CONFIG_SHOWN_LEN], *end;
+	unsigned long count = strtoul(text, &end, 10), samples = *end == '/' ? strtoul(end + 1, &end, 10) : 0;
+	if (!samples || text[strspn(text, "0123456789/")] || text[0] == '/' || end[-1] == '/' || *end)
 		return why_not(why, "%s is not COUNT/SAMPLES, such as 8/10", config_shown(shown, text));
 	if (samples < 2 || samples > MAX_WINDOW_SAMPLES || count < 1 || count > samples)
 		return why_not(why, "%s is out of range: 1 to all of 2 to %d samples", config_shown(shown, text), MAX_WINDOW_SAMPLES);
-	*ret = (struct sample_window){ .count = count, .samples = samples };
+	*ret = (struct sample_window){ .count = (uint32_t)count, .samples = (uint32_t)samples };
 	return 0;
 }
 

@@ -306,7 +306,13 @@ static void windows_of_samples_have_a_form(void **state)
 	assert_condition_refused("cpu: {used_percent: 90, of: 11/10}", "out of range");
 	assert_condition_refused("cpu: {used_percent: 90, of: 0/10}", "out of range");
 	assert_condition_refused("cpu: {used_percent: 90, of: 8/65}", "2 to 64");
-	assert_condition_refused("cpu: {used_percent: 90, of: -1/10}", "COUNT/SAMPLES");
+	static const char *const wrong[] = { "-1/10", "/10", "8/", "8/10/12", "8/0", "8//10", "a/10", "8/10s", "/" };
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		char text[64];
+		snprintf(text, sizeof(text), "cpu: {used_percent: 90, of: \"%s\"}", wrong[i]);
+		assert_condition_refused(text, "COUNT/SAMPLES");
+	}
+	assert_condition_refused("cpu: {used_percent: 90, of: 99999999999999999999/10}", "out of range");
 	assert_condition_refused("cpu: {used_percent: 90, for: 5s, of: 8/10}", "give one of the two");
 }
 

@@ -9,25 +9,33 @@ static bool of_processes(const struct condition *condition)
 	return condition->measure == MEASURE_FILES_LIMIT_PERCENT;
 }
 
-struct counted {
-	const struct snapshot *snap;
-	target_visitor *each;
-	void *context;
-};
-
-/* Those that have not been counted yet are none: a process is counted within a few ticks, and nothing is said of it until then. */
-static bool visit_counted(const struct target *target, void *context)
+/*
+ * Those that are far from their limit, have none, or have not been counted yet are no targets: of some thousand processes that is nearly all,
+ * at every tick. Half of the clear level is far: what was told of it is over by then.
+ */
+static bool is_near_limit(const struct condition *condition, const struct process *process)
 {
-	const struct counted *counted = context;
-	const struct process *process = snapshot_process(counted->snap, target->pid);
-	return !process || process->files == FILES_UNKNOWN || process->files_max == UNKNOWN || counted->each(target, counted->context);
+	return process->files != FILES_UNKNOWN && process->files_max != UNKNOWN &&
+	       200.0 * process->files >= condition->threshold.clear * (double)process->files_max;
+}
+
+static void near_targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context)
+{
+	for (uint32_t i = 0; i < snap->processes.count; i++) {
+		const struct process *process = &snap->processes.each[i];
+		struct target target;
+		if (!is_near_limit(condition, process) || !process_matches(condition, snap, process))
+			continue;
+		process_target(process, &target);
+		if (!each(&target, context))
+			return;
+	}
 }
 
 static void targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context)
 {
-	struct counted counted = { snap, each, context };
 	if (of_processes(condition))
-		process_targets(condition, snap, visit_counted, &counted);
+		near_targets(condition, snap, each, context);
 	else
 		node_target("files", each, context);
 }

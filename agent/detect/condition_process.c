@@ -21,16 +21,19 @@ bool process_matches(const struct condition *condition, const struct snapshot *s
 	return cgroup && glob_matches_path(condition->cgroup, cgroup->path) && glob_matches(condition->unit, cgroup->unit, 0);
 }
 
-void process_targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context)
+void process_target(const struct process *process, struct target *ret)
+{
+	*ret = (struct target){ .type = TARGET_PROCESS, .pid = process->pid, .start_ns = process->start_ns, .cgroup_id = process->cgroup_id };
+	snprintf(ret->name, sizeof(ret->name), "%s", process->comm);
+}
+
+static void process_targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context)
 {
 	for (uint32_t i = 0; i < snap->processes.count; i++) {
-		const struct process *process = &snap->processes.each[i];
-		if (!process_matches(condition, snap, process))
+		struct target target;
+		if (!process_matches(condition, snap, &snap->processes.each[i]))
 			continue;
-		struct target target = {
-			.type = TARGET_PROCESS, .pid = process->pid, .start_ns = process->start_ns, .cgroup_id = process->cgroup_id,
-		};
-		snprintf(target.name, sizeof(target.name), "%s", process->comm);
+		process_target(&snap->processes.each[i], &target);
 		if (!each(&target, context))
 			return;
 	}

@@ -43,8 +43,8 @@ bool glob_matches_path(const char *glob, const char *path);
 void node_target(const char *name, target_visitor *each, void *context);
 /* Every cgroup with members that the condition's `cgroup` and `unit` name. */
 void group_targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context);
-/* Every process that `comm`, `cgroup` and `unit` name, and whether they name this one. */
-void process_targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context);
+void process_target(const struct process *process, struct target *ret);
+/* Whether `comm`, `cgroup` and `unit` name this very process. */
 bool process_selects(const struct condition *condition, const struct snapshot *snap, const struct target *target);
 
 void reading_known(struct reading *ret, double value);

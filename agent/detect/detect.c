@@ -329,11 +329,12 @@ static bool visit_target(const struct target *target, void *context)
 /* Targets of which something was said and which this tick did not meet: gone where that is known, else unknown. */
 static void visit_missing(struct evaluation *evaluation)
 {
+	const struct policy *policy = &evaluation->config->policies[evaluation->policy];
 	for (size_t i = 0; i < MAX_TRACKED; i++) {
 		struct tracked *tracked = &evaluation->detector->tracked[i];
 		if (!tracked->used || tracked->visited || tracked->policy != evaluation->policy)
 			continue;
-		const struct condition *primary = policy_primary(&evaluation->config->policies[evaluation->policy]);
+		const struct condition *primary = policy_primary(policy);
 		struct reading reading;
 		condition_read(primary, evaluation->snap, &tracked->last.target, &reading);
 		struct finding finding = tracked->last;
@@ -343,6 +344,8 @@ static void visit_missing(struct evaluation *evaluation)
 		snprintf(finding.why, sizeof(finding.why), "%s", reading.state == READING_UNKNOWN ? reading.why : "the target is gone");
 		emit(evaluation->findings, &finding);
 		tracked->used = finding.verdict == VERDICT_UNKNOWN;
+		for (uint32_t leaf = 0; !tracked->used && leaf < policy->when_count; leaf++)
+			latch_drop(&evaluation->detector->latches, key_of(evaluation, leaf, &finding.target));
 		tracked->last = finding;
 	}
 }

@@ -222,6 +222,13 @@ void latch_take(struct latch_pool *pool, uint64_t key, const struct condition *c
 		latch->key = 0;
 }
 
+void latch_drop(struct latch_pool *pool, uint64_t key)
+{
+	struct latch *latch = find(pool, key);
+	if (latch)
+		latch->key = 0;
+}
+
 void latch_forget_run(struct latch_pool *pool, uint64_t key)
 {
 	struct latch *latch = find(pool, key);

@@ -44,6 +44,8 @@ bool latch_crosses(const struct condition *condition, double value);
 /* Takes one known value of the condition on what `key` names. */
 void latch_take(struct latch_pool *pool, uint64_t key, const struct condition *condition, double value, uint64_t now, uint64_t interval_ns,
 		struct latched *ret);
+/* What it was about is gone, or no longer meant. */
+void latch_drop(struct latch_pool *pool, uint64_t key);
 /* The value is not known: what is to hold for five seconds must have been seen for five seconds. */
 void latch_forget_run(struct latch_pool *pool, uint64_t key);
 

@@ -99,6 +99,9 @@ static void files_of_the_node_and_of_a_process(void **state)
 	snap->processes.files_max = 8000;
 	assert_found(snap, "files: {used_percent: 90}", KIND_FD_EXHAUSTION, "files 25");
 	assert_found(snap, "files: {process_used_percent: 90}", KIND_FD_EXHAUSTION, "full 98");
+	snap->processes.each[0].files = 350; /* far below: nobody is asked */
+	assert_found(snap, "files: {process_used_percent: {above: 90, clear: 80}}", KIND_FD_EXHAUSTION, "");
+	assert_found(snap, "files: {process_used_percent: {above: 90, clear: 70}}", KIND_FD_EXHAUSTION, "full 35");
 	assert_found(snap, "files: {comm: fr*, process_used_percent: 90}", KIND_FD_EXHAUSTION, "");
 	snap->processes.files_max = UNKNOWN;
 	assert_found(snap, "files: {used_percent: 90}", KIND_FD_EXHAUSTION, "files the kernel does not say file-nr");

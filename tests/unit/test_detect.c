@@ -311,6 +311,26 @@ static void any_needs_one_and_unknown_does_not_hide_it(void **state)
 	tear_down(&bench);
 }
 
+/* Far below its limit a process is no target any more: that is over, and what comes after it begins anew. */
+static void what_is_no_target_any_more_is_forgotten(void **state)
+{
+	struct bench bench = set_up("policies:\n"
+				    "  - name: files\n"
+				    "    when: {files: {process_used_percent: {above: 90, clear: 80}, for: 3s}}\n");
+	struct process *process = scene_process(bench.snap, 42, "opener", 0, 0);
+	process->files = 95;
+	process->files_max = 100;
+	assert_int_equal(watch(&bench, 1000, 1003)->verdict, VERDICT_TRUE);
+	process->files = 5;
+	assert_int_equal(look(&bench, SECONDS(1004))->verdict, VERDICT_FALSE);
+	assert_null(look(&bench, SECONDS(1005)));
+	process->files = 95;
+	const struct finding *finding = look(&bench, SECONDS(1006));
+	assert_int_equal(finding->verdict, VERDICT_FALSE);
+	assert_true(finding->pending);
+	tear_down(&bench);
+}
+
 static void reused_pid_is_another_process(void **state)
 {
 	struct bench bench = set_up("policies:\n"
@@ -515,6 +535,7 @@ int main(void)
 		cmocka_unit_test(stale_list_is_unknown_for_a_target_not_met),
 		cmocka_unit_test(all_needs_all_and_unknown_is_not_true),
 		cmocka_unit_test(any_needs_one_and_unknown_does_not_hide_it),
+		cmocka_unit_test(what_is_no_target_any_more_is_forgotten),
 		cmocka_unit_test(reused_pid_is_another_process),
 		cmocka_unit_test(group_policy_sums_and_names_only_its_groups),
 		cmocka_unit_test(kernel_threads_are_never_targets),

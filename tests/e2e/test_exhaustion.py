@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import harness
-from harness import cgroup2, remove_cgroup, wait_for
+from harness import MiB, cgroup2, remove_cgroup, wait_for
 
 
 def incident_of(agent, seconds=20, **wanted):
@@ -41,6 +41,8 @@ collectors: {unit: false}
 policies:
   - name: tasks
     when: {cgroup: {cgroup: "PATH", pids_used_percent: {warning: 50, critical: 90, clear_by: 10}, for: 400ms}}
+  - name: memory
+    when: {cgroup: {cgroup: "PATH", memory_used_percent: {warning: 60, critical: 85, clear_by: 10}, for: 400ms}}
   - name: descriptors
     when: {files: {cgroup: "PATH", process_used_percent: {warning: 50, critical: 90, clear_by: 10}, for: 400ms}}
   - name: backlog
@@ -48,15 +50,15 @@ policies:
 """
 
 
-def pids_folder(bench, path):
-    """The same path where the pids controller is: it may be in a v1 hierarchy beside v2."""
+def folder_of(bench, path, controller, limit):
+    """The same path where the controller is: it may be in a v1 hierarchy beside v2."""
     v2 = Path(str(cgroup2()) + path)
-    if (v2 / "pids.max").exists():
+    if (v2 / limit).exists():
         return v2
     for line in open("/proc/self/mountinfo"):
         fields = line.split()
         at = fields.index("-")
-        if fields[at + 1] == "cgroup" and "pids" in fields[at + 3].split(","):
+        if fields[at + 1] == "cgroup" and controller in fields[at + 3].split(","):
             folder = Path(fields[4])
             for name in path.strip("/").split("/"):
                 folder = folder / name
@@ -94,7 +96,11 @@ def in_group(bench, folders, act):
 
 def tasks_and_descriptors_and_backlog(bench):
     folder, path = bench.cgroup("full")
-    pids = pids_folder(bench, path)
+    pids = folder_of(bench, path, "pids", "pids.max")
+    memory = folder_of(bench, path, "memory", "memory.max")
+    if memory:
+        limit = memory / "memory.max"
+        (limit if limit.exists() else memory / "memory.limit_in_bytes").write_text(str(100 * MiB))
     agent = bench.agent(LIMITS.replace("PATH", path))
 
     if pids is None:
@@ -121,6 +127,29 @@ def tasks_and_descriptors_and_backlog(bench):
         bench.ok("which says that it worsened", told(worse, "worse"), worse["history"])
         more()
         bench.ok("and is over with the tasks", is_resolved(agent, incident), "")
+
+    if memory is None:
+        print("SKIP memory of a cgroup: no memory controller")
+    else:
+        def take(commands):
+            cache = Path(bench.dir, "cached")
+            cache.write_bytes(bytes(40 * MiB))  # page cache fills the limit, too, and is nothing to tell of
+            held = []
+            while os.read(commands, 1) and len(held) < 2:
+                held.append(bytearray((65, 25)[len(held)] * MiB))
+                held[-1][::4096] = b"x" * (len(held[-1]) // 4096)
+            held.clear()
+            os.read(commands, 1)
+        _, more = in_group(bench, [folder, memory], take)
+        quiet = agent.next_feed(2)
+        bench.ok("page cache alone is nothing to tell of", quiet and not agent.incidents(kind="memory_exhaustion"), agent.incidents())
+        more()
+        incident = incident_of(agent, kind="memory_exhaustion")
+        bench.equal("two thirds of its limit: a warning about the cgroup", (incident["severity"], incident["resource"].get("cgroup")), ("warning", path))
+        more()
+        bench.ok("nearly all: critical", told(as_bad_as(agent, incident, "critical"), "worse"))
+        more()
+        bench.ok("and over when it is given back", is_resolved(agent, incident), "")
 
     def open_files(commands):
         resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))

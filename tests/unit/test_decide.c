@@ -438,6 +438,12 @@ static void severity_rises_and_falls_and_stays_where_unknown(void **state)
 	bench.findings->each[0].severity = SEVERITY_WARNING;
 	tick(&bench, 1);
 	assert_int_equal(incident->severity, SEVERITY_CRITICAL);
+	bench.findings->each[1].verdict = VERDICT_UNKNOWN;
+	tick(&bench, 1);
+	assert_int_equal(incident->severity, SEVERITY_CRITICAL); /* it may still be as bad */
+	bench.findings->each[1].verdict = VERDICT_FALSE;
+	tick(&bench, 1);
+	assert_int_equal(incident->severity, SEVERITY_WARNING);
 	tear_down(&bench);
 }
 

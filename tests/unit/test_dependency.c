@@ -170,12 +170,12 @@ static void name_servers_fail_in_three_ways(void **state)
 	tick(&bench);
 	for (size_t i = 0; i < 5; i++) {
 		struct dns_row *row = &bench.snap->dns.each[bench.snap->dns.count++];
-		*row = (struct dns_row){ .key = { .cgroup_id = 3, .result = results[i] }, .counts = { .requests = 2, .sum_ns = 1000 } };
+		*row = (struct dns_row){ .key = { .cgroup_id = 3, .result = results[i] }, .counts = { .requests = 1 + i * i, .sum_ns = 1000 } };
 		memcpy(row->key.server, "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
 	}
 	const struct dependency *row = tick(&bench);
 	assert_string_equal(row->name, "dns:2001:db8::1");
-	assert_true(row->attempts == 10 && row->failures == 6);
+	assert_true(row->attempts == 35 && row->failures == 2 + 10 + 17);
 	tear_down(&bench);
 }
 

@@ -226,7 +226,8 @@ static void what_goes_back_by_itself_is_not_told(void **state)
 	}
 	/* It stops short of it: told, once the pace is forgotten. */
 	set_used(&bench, 65);
-	finding = watch(&bench, 1014, 1030);
+	assert_int_equal(watch(&bench, 1014, 1023)->verdict, VERDICT_FALSE);
+	finding = look(&bench, SECONDS(1024));
 	assert_int_equal(finding->verdict, VERDICT_TRUE);
 	assert_string_equal(finding->why, "");
 	tear_down(&bench);

@@ -115,9 +115,11 @@ static bool goes_back(const struct condition *condition, struct level level, con
 
 /* --- one sample -------------------------------------------------------------------------------------------------------- */
 
-static uint64_t shifted(uint64_t samples, uint64_t by)
+/* What is older than the window is not remembered. */
+static uint64_t shifted(const struct sample_window *of, uint64_t samples, uint64_t by)
 {
-	return by < 64 ? samples << by : 0;
+	uint64_t mask = of->samples < 64 ? (1ULL << of->samples) - 1 : UINT64_MAX;
+	return by < 64 ? (samples << by) & mask : 0;
 }
 
 /* How many places the row of samples moves on: 0 between two intervals, more than one where some are missing. */
@@ -130,8 +132,7 @@ static uint64_t samples_since(const struct latch *latch, uint64_t now, uint64_t 
 
 static bool enough(const struct sample_window *of, uint64_t samples)
 {
-	uint64_t mask = of->samples < 64 ? (1ULL << of->samples) - 1 : UINT64_MAX;
-	return (uint32_t)__builtin_popcountll(samples & mask) >= of->count;
+	return (uint32_t)__builtin_popcountll(samples) >= of->count;
 }
 
 static void take_level(struct latch *latch, const struct condition *condition, int i, double value, uint64_t now, uint64_t moved, double window_s,
@@ -143,8 +144,8 @@ static void take_level(struct latch *latch, const struct condition *condition, i
 
 	latch->true_since_ns[i] = !crossed && !was ? 0 : latch->true_since_ns[i] ? latch->true_since_ns[i] : now;
 	if (of && moved) {
-		latch->crossed[i] = shifted(latch->crossed[i], moved) | crossed;
-		latch->calm[i] = shifted(latch->calm[i], moved) | calm;
+		latch->crossed[i] = shifted(of, latch->crossed[i], moved) | crossed;
+		latch->calm[i] = shifted(of, latch->calm[i], moved) | calm;
 	}
 
 	bool raised = was;
@@ -208,7 +209,7 @@ void latch_take(struct latch_pool *pool, uint64_t key, const struct condition *c
 
 	forget_gap(latch, now, interval_ns);
 	double window_s = (double)window / (double)NSEC_PER_SEC;
-	if (window)
+	if (window && !is_flag(condition))
 		slope_add(&latch->slope, value, (double)(now - latch->seen_ns) / (double)NSEC_PER_SEC, window_s);
 	uint64_t moved = samples_since(latch, now, interval_ns);
 	for (int i = 0; i < SEVERITY_COUNT; i++)

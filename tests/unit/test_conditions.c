@@ -159,7 +159,8 @@ static void dependencies_of_which_enough_is_known(void **state)
 	struct snapshot *snap = fresh();
 	scene_cgroup(snap, 5, "/web.service", 1);
 	snap->dependencies.count = 2;
-	snap->dependencies.each[0] = (struct dependency){ .name = "10.0.0.5:5432", .attempts = 20, .failures = 15, .ended = 8, .resets = 2, .user_count = 1, .users = { 5 } };
+	snap->dependencies.each[0] = (struct dependency){ .name = "10.0.0.5:5432", .attempts = 20, .failures = 15, .ended = 8, .resets = 2,
+							  .user_count = 1, .users = { 5 } };
 	snap->dependencies.each[1] = (struct dependency){ .name = "dns:10.0.0.2", .attempts = 4, .failures = 4, .times_slower = 3.5 };
 	assert_found(snap, "dependency: {fails_percent: 50}", KIND_DEPENDENCY_DOWN, "10.0.0.5:5432 75");
 	assert_found(snap, "dependency: {resets_percent: 50}", KIND_DEPENDENCY_DOWN, "10.0.0.5:5432 25");

@@ -195,6 +195,19 @@ static void most_of_the_samples_are_enough(void **state)
 	}
 }
 
+static void a_sample_beyond_the_window_is_forgotten(void **state)
+{
+	struct bench bench = set_up(most);
+	scene_filesystem(bench.snap, "/data", 1, 50);
+	after_samples(&bench, 1000, "x....");
+	assert_true(bench.findings->count && bench.findings->each[0].pending);
+	after_samples(&bench, 1005, ".");
+	assert_false(bench.findings->count && bench.findings->each[0].pending);
+	after_samples(&bench, 1006, ".");
+	assert_int_equal(bench.findings->count, 0);
+	tear_down(&bench);
+}
+
 static void fast_ticks_are_no_samples_of_their_own(void **state)
 {
 	struct bench bench = set_up(most);
@@ -527,6 +540,7 @@ int main(void)
 		cmocka_unit_test(wall_clock_does_not_matter),
 		cmocka_unit_test(severity_goes_with_the_level),
 		cmocka_unit_test(most_of_the_samples_are_enough),
+		cmocka_unit_test(a_sample_beyond_the_window_is_forgotten),
 		cmocka_unit_test(fast_ticks_are_no_samples_of_their_own),
 		cmocka_unit_test(what_goes_back_by_itself_is_not_told),
 		cmocka_unit_test(one_that_falls_too_slowly_is_told),

@@ -30,10 +30,29 @@ static void check_tree(const struct policy *policy)
 	}
 }
 
+/* Levels that are given get worse in their order, and each clears on its safe side. A window of samples fits its latch. */
+static void check_levels(const struct condition *condition)
+{
+	const struct threshold *threshold = &condition->threshold;
+	int before = -1;
+	for (int i = 0; i < SEVERITY_COUNT; i++) {
+		double sign = threshold->above ? 1 : -1;
+		if (!(threshold->graded >> i & 1))
+			continue;
+		require(sign * threshold->levels[i].clear <= sign * threshold->levels[i].raise);
+		require(before < 0 || sign * threshold->levels[i].raise > sign * threshold->levels[before].raise);
+		before = i;
+	}
+	require(threshold->graded < 1U << SEVERITY_COUNT && condition->of.count <= condition->of.samples &&
+		condition->of.samples <= MAX_WINDOW_SAMPLES && !(condition->of.samples && condition->for_ns));
+}
+
 static void check_policy(const struct policy *policy)
 {
 	require(policy->name[0] && policy->mode < MODE_COUNT && policy->severity < SEVERITY_COUNT && policy->step_count <= MAX_STEPS);
 	check_tree(policy);
+	for (uint32_t i = 0; i < policy->when_count; i++)
+		check_levels(&policy->when[i].condition);
 	for (uint32_t i = 0; i < policy->step_count; i++) {
 		const struct remedy_step *step = &policy->steps[i];
 		require(step->remedy < REMEDY_COUNT && step->expect.within_ns != UNKNOWN &&

@@ -12,80 +12,12 @@
 #include "decide/guard.h"
 #include "decide/incident.h"
 #include "decide/ledger.h"
+#include "decide/machine.h"
 #include "detect/condition.h"
 
 #define NONE UINT32_MAX
 /* Backing off doubles with every round in which nothing helped, up to a day. */
 #define LONGEST_HOLD_NS (24 * 3600 * NSEC_PER_SEC)
-
-const char *const engine_state_names[ENGINE_STATE_COUNT] = { "ok", "pending", "armed", "acting", "verifying", "rollback", "quarantined" };
-
-void engine_init(struct engine *engine, struct saved_state *saved)
-{
-	engine->saved = saved;
-	for (uint32_t i = 0; i < saved->machine_count; i++) {
-		struct machine *machine = &saved->machines[i];
-		/* What was under way when the agent ended is over; the caller journals it. The round goes on with its next step, after a new look. */
-		if (machine->state != ENGINE_QUARANTINED)
-			machine->state = ENGINE_ARMED;
-	}
-}
-
-/* --- machines ---------------------------------------------------------------------------------------------------------- */
-
-static uint32_t find_machine(const struct engine *engine, const char *policy, const char *key)
-{
-	for (uint32_t i = 0; i < engine->saved->machine_count; i++) {
-		const struct machine *machine = &engine->saved->machines[i];
-		if (strcmp(machine->policy, policy) == 0 && strcmp(machine->target_key, key) == 0)
-			return i;
-	}
-	return NONE;
-}
-
-static uint32_t new_machine(struct engine *engine, const char *policy, const char *key, const struct circumstances *now)
-{
-	struct saved_state *saved = engine->saved;
-	if (saved->machine_count == MAX_MACHINES)
-		return NONE;
-	uint32_t at = saved->machine_count++;
-	saved->machines[at] = (struct machine){ .state = ENGINE_PENDING, .since_boot_ns = (int64_t)now->boot_ns };
-	snprintf(saved->machines[at].policy, NAME_LEN, "%s", policy);
-	snprintf(saved->machines[at].target_key, KEY_LEN, "%s", key);
-	engine->refusals[at][0] = '\0';
-	return at;
-}
-
-/* The last one takes its place, and its order follows. */
-static void drop_machine(struct engine *engine, uint32_t at, struct changes *ret)
-{
-	struct saved_state *saved = engine->saved;
-	uint32_t last = --saved->machine_count;
-	saved->machines[at] = saved->machines[last];
-	memcpy(engine->refusals[at], engine->refusals[last], NAME_LEN);
-	for (uint32_t i = 0; i < MAX_ORDERS; i++)
-		if (engine->orders[i].phase != ORDER_FREE && engine->orders[i].machine == last)
-			engine->orders[i].machine = at;
-	ret->state_changed = true;
-}
-
-static void enter(struct machine *machine, enum engine_state state, const struct circumstances *now, struct changes *ret)
-{
-	if (machine->state == state)
-		return;
-	machine->state = state;
-	machine->since_boot_ns = (int64_t)now->boot_ns;
-	ret->state_changed |= state != ENGINE_PENDING;
-}
-
-static void quarantine(struct engine *engine, uint32_t at, const struct circumstances *now, struct changes *ret, const char *why)
-{
-	struct machine *machine = &engine->saved->machines[at];
-	enter(machine, ENGINE_QUARANTINED, now, ret);
-	struct incident *incident = incident_by_id(engine, machine->incident);
-	if (incident)
-		incident_enter(incident, INCIDENT_NEEDS_HUMAN, now, ret, "policy %s is quarantined here: %s; `nodemend resume` lifts it", machine->policy, why);
-}
 
 /* --- refusals ---------------------------------------------------------------------------------------------------------- */
 
@@ -198,7 +130,7 @@ static void begin(struct engine *engine, uint32_t slot, uint32_t machine_at, con
 	if (remedies[step->remedy]->aim == AIM_CAUSE)
 		fill_candidates(order, snap, policy, finding);
 
-	enter(machine, ENGINE_ACTING, now, ret);
+	machine_enter(machine, ENGINE_ACTING, now, ret);
 	engine->refusals[machine_at][0] = '\0';
 	if (!dry_run)
 		ledger_add(engine->saved, action, machine->target_key, machine->step, now);
@@ -217,7 +149,7 @@ static void next_step(struct engine *engine, uint32_t machine_at, const struct p
 		      struct changes *ret)
 {
 	struct machine *machine = &engine->saved->machines[machine_at];
-	enter(machine, ENGINE_ARMED, now, ret);
+	machine_enter(machine, ENGINE_ARMED, now, ret);
 	ret->state_changed = true;
 	if (++machine->step < policy->step_count)
 		return;
@@ -231,7 +163,7 @@ static void next_step(struct engine *engine, uint32_t machine_at, const struct p
 	}
 	machine->hold_until_boot_ns = (int64_t)(now->boot_ns + (hold < LONGEST_HOLD_NS ? hold : LONGEST_HOLD_NS));
 	if (!dry_run && !budget_left(engine->saved, policy, machine->target_key, (int64_t)now->boot_ns))
-		quarantine(engine, machine_at, now, ret, "it was tried as often as the policy allows and did not help");
+		machine_quarantine(engine, machine_at, now, ret, "it was tried as often as the policy allows and did not help");
 }
 
 static void finish(struct engine *engine, struct order *order, enum outcome outcome, const struct circumstances *now, struct changes *ret)
@@ -277,7 +209,7 @@ static void revert(struct engine *engine, uint32_t slot, const struct circumstan
 	struct order *order = &engine->orders[slot];
 	order->phase = ORDER_REVERTING;
 	order->request.verb = REMEDY_VERB_REVERT;
-	enter(&engine->saved->machines[order->machine], ENGINE_ROLLBACK, now, ret);
+	machine_enter(&engine->saved->machines[order->machine], ENGINE_ROLLBACK, now, ret);
 	ret->reverts[ret->revert_count++] = slot;
 	ret->state_changed = true;
 }
@@ -296,7 +228,7 @@ static void watch(struct engine *engine, struct order *order, const struct findi
 		uint32_t machine_at = order->machine;
 		order->action.observed.cleared = 1;
 		finish(engine, order, OUTCOME_FIXED, now, ret);
-		drop_machine(engine, machine_at, ret);
+		machine_drop(engine, machine_at, ret);
 		return;
 	}
 	if (now->boot_ns < order->verify_until_boot_ns)
@@ -317,7 +249,7 @@ static void consider(struct engine *engine, uint32_t machine_at, const struct sn
 	const struct incident *incident = incident_of(engine, finding->kind, finding->key);
 	snprintf(machine->incident, sizeof(machine->incident), "%s", incident ? incident->id : "");
 
-	enter(machine, ENGINE_ARMED, now, ret);
+	machine_enter(machine, ENGINE_ARMED, now, ret);
 	if (machine->step >= policy->step_count)
 		machine->step = 0;
 	struct target target;
@@ -331,7 +263,7 @@ static void consider(struct engine *engine, uint32_t machine_at, const struct sn
 	};
 	const char *guard = guard_against(&question);
 	if (guard && strcmp(guard, "per-target-budget") == 0)
-		quarantine(engine, machine_at, now, ret, "it was tried as often as the policy allows, and the trouble came back");
+		machine_quarantine(engine, machine_at, now, ret, "it was tried as often as the policy allows, and the trouble came back");
 	else if (guard)
 		say_refusal(engine, machine_at, policy, finding, guard, now, ret);
 
@@ -355,11 +287,11 @@ static void step_machine(struct engine *engine, const struct snapshot *snap, con
 			 const struct circumstances *now, struct changes *ret)
 {
 	const struct policy *policy = &config->policies[finding->policy];
-	uint32_t at = find_machine(engine, policy->name, finding->key);
+	uint32_t at = machine_find(engine, policy->name, finding->key);
 	bool active = finding->verdict == VERDICT_TRUE || finding->pending;
-	if (at == NONE && active && policy->step_count && effective_mode(config, policy) != MODE_OBSERVE)
-		at = new_machine(engine, policy->name, finding->key, now);
-	if (at == NONE)
+	if (at == NO_MACHINE && active && policy->step_count && effective_mode(config, policy) != MODE_OBSERVE)
+		at = machine_new(engine, policy->name, finding->key, now);
+	if (at == NO_MACHINE)
 		return;
 
 	struct machine *machine = &engine->saved->machines[at];
@@ -368,7 +300,7 @@ static void step_machine(struct engine *engine, const struct snapshot *snap, con
 	if (machine->state == ENGINE_ACTING || machine->state == ENGINE_VERIFYING || machine->state == ENGINE_ROLLBACK || machine->state == ENGINE_QUARANTINED)
 		return; /* its order, or a person, moves it on */
 	if (finding->verdict == VERDICT_FALSE && !finding->pending)
-		drop_machine(engine, at, ret);
+		machine_drop(engine, at, ret);
 	else if (finding->verdict == VERDICT_TRUE && policy->step_count && effective_mode(config, policy) != MODE_OBSERVE)
 		consider(engine, at, snap, finding, config, now, ret);
 }
@@ -427,7 +359,7 @@ const char *engine_still_wanted(struct engine *engine, uint32_t slot, const stru
 	uint32_t machine_at = order->machine;
 	finish(engine, order, OUTCOME_REFUSED, now, ret);
 	if (!manual) {
-		enter(&engine->saved->machines[machine_at], ENGINE_ARMED, now, ret);
+		machine_enter(&engine->saved->machines[machine_at], ENGINE_ARMED, now, ret);
 		snprintf(engine->refusals[machine_at], NAME_LEN, "%s", guard);
 	}
 	return guard;
@@ -499,7 +431,7 @@ void engine_result(struct engine *engine, uint32_t slot, const struct remedy_res
 	uint64_t promised = order->action.started_boot_ns + order->action.expected.within_ns;
 	if (order->action.expected.cleared != UNKNOWN && promised > order->verify_until_boot_ns)
 		order->verify_until_boot_ns = promised;
-	enter(&engine->saved->machines[order->machine], ENGINE_VERIFYING, now, ret);
+	machine_enter(&engine->saved->machines[order->machine], ENGINE_VERIFYING, now, ret);
 	action_remember(engine, &order->action);
 }
 
@@ -560,45 +492,4 @@ int engine_manual(struct engine *engine, enum remedy_id remedy, const struct tar
 	ret->state_changed = true;
 	*ret_slot = slot;
 	return 0;
-}
-
-uint32_t engine_lift_quarantine(struct engine *engine, const struct circumstances *now, struct changes *ret)
-{
-	uint32_t lifted = 0;
-	for (uint32_t i = 0; i < engine->saved->machine_count; i++) {
-		struct machine *machine = &engine->saved->machines[i];
-		if (machine->state != ENGINE_QUARANTINED)
-			continue;
-		enter(machine, ENGINE_ARMED, now, ret);
-		machine->step = machine->failed_rounds = 0;
-		machine->hold_until_boot_ns = 0;
-		lifted++;
-		/* What was spent is forgiven with it, else the budget would send it straight back. */
-		for (uint32_t a = engine->saved->act_count; a-- > 0;)
-			if (strcmp(engine->saved->acts[a].policy, machine->policy) == 0 && strcmp(engine->saved->acts[a].target_key, machine->target_key) == 0)
-				memmove(&engine->saved->acts[a], &engine->saved->acts[a + 1], (--engine->saved->act_count - a) * sizeof(struct act));
-		struct incident *incident = incident_by_id(engine, machine->incident);
-		if (incident && incident->state == INCIDENT_NEEDS_HUMAN)
-			incident_enter(incident, INCIDENT_OPEN, now, ret, "a person lifted the quarantine of policy %s", machine->policy);
-	}
-	return lifted;
-}
-
-void engine_forget_policies(struct engine *engine, const struct config *config, const struct circumstances *now, struct changes *ret)
-{
-	for (uint32_t i = engine->saved->machine_count; i-- > 0;) {
-		bool known = false;
-		for (uint32_t p = 0; p < config->policy_count; p++)
-			known |= strcmp(config->policies[p].name, engine->saved->machines[i].policy) == 0;
-		if (!known)
-			drop_machine(engine, i, ret);
-	}
-	for (uint32_t i = engine->saved->incident_count; i-- > 0;) {
-		struct incident *incident = &engine->saved->incidents[i];
-		bool known = false;
-		for (uint32_t p = 0; p < config->policy_count; p++)
-			known |= strcmp(config->policies[p].name, incident->policy) == 0;
-		if (!known)
-			incident_close(engine, incident, now, ret, "no policy watches it any more");
-	}
 }

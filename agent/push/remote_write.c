@@ -95,7 +95,7 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 
 static void real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
 {
-	put_sample(sink, "", labels, count, NULL, value);
+	put_sample(sink, sink->suffix, labels, count, NULL, value);
 }
 
 static void histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *from)
@@ -140,6 +140,7 @@ static const struct metric_writer remote_writer = {
 	.histogram = histogram,
 	.end_family = end_family,
 	.end = end,
+	.takes_parts = true,
 	.takes_infinite = true,
 };
 

@@ -17,6 +17,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import applications
 import harness
 from harness import MiB, wait_for
 
@@ -192,7 +193,8 @@ def metrics(bench):
         return
     receiver = Receiver(bench)
     os.environ["K8S_NODE_NAME"] = "k8s-1"
-    agent = bench.agent(config(receiver.url + "/", "max_samples: 300", "headers: {X-Scope-OrgID: t1}"))
+    agent = bench.agent(config(receiver.url + "/", "max_samples: 300", "headers: {X-Scope-OrgID: t1}") + applications.config(bench))
+    applications.send(bench, agent)
     del os.environ["K8S_NODE_NAME"]
     agent.next_feed(2)
 
@@ -205,6 +207,8 @@ def metrics(bench):
     feed, families, when = wait_for("a snapshot that came both ways", both, 60)
     numbers, histograms, wrong = compare(feed, families)
     bench.ok("every family and value of the feed", not wrong and numbers > 300 and histograms > 5, f"{numbers}, {histograms}: {wrong[:5]}")
+    got = {name: families.get(name, []) for name in ("shop_orders_total", "queue_depth", "pay_took", "visitors", "backup_seconds_bucket", "report_seconds")}
+    bench.ok("what applications sent is among them", all(got.values()), got)
     bench.note(f"{numbers} numbers and {histograms} histograms compared")
     rows = receiver.lines("metrics")
     bench.ok("in bounded requests", len(rows) > 3 and all(count_points(row) <= 300 for row in rows))

@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import applications
 import harness
 from harness import children_of, wait_for
 
@@ -92,7 +93,8 @@ def arrives(bench):
     if not need_prometheus(bench):
         return
     store = Store(bench)
-    agent = bench.agent(config(store.url, ", native_histograms: true"))
+    agent = bench.agent(config(store.url, ", native_histograms: true") + applications.config(bench))
+    applications.send(bench, agent)
     wait_for("samples", lambda: len(store.raw("nodemend_ticks_total[1m]")) >= 5, 30)
 
     feed = agent.next_feed()
@@ -119,6 +121,11 @@ def arrives(bench):
                 differ.append((name, row, got))
     bench.ok("each value is the feed's, at the snapshot's own time", not differ, differ[:5])
 
+    sent = {series: store.ask(series) for series in applications.SERIES}
+    wrong = {series: sent[series] for series, value in applications.SERIES.items() if [float(row["value"][1]) for row in sent[series]] != [value]}
+    bench.ok("what applications sent, over StatsD and in text files", not wrong, wrong)
+    count = store.ask('histogram_count(pay_took)')
+    bench.ok("a timer as a native histogram, too", len(count) == 1 and float(count[0]["value"][1]) == 4, count)
     count = store.ask('histogram_count(nodemend_tick_seconds)')
     bench.ok("a native histogram counts the ticks", len(count) == 1 and float(count[0]["value"][1]) >= 5, count)
     row = store.ask("nodemend_ticks_total")

@@ -228,15 +228,21 @@ def raw_server(bench, stream):
 
 
 def newer(bench):
-    """2.0 against a receiver of the test's own (Debian's Prometheus 2.42 does not speak it), and against one that only knows 1.0."""
+    """2.0 against receivers of the test's own: one that takes it all, one that says it wrote less, and two that only know 1.0 (test_push has real ones)."""
+    def wrote(request, less=0):
+        rows = series_of(request)
+        return 204, {"X-Prometheus-Remote-Write-Samples-Written": str(sum(len(samples) for _, samples, _ in rows) - less),
+                     "X-Prometheus-Remote-Write-Histograms-Written": str(sum(native for _, _, native in rows))}, b""
+
     def only_1(request):
         return (204, {}, b"") if request.headers["x-prometheus-remote-write-version"] == "0.1.0" else (415, {}, b"2.0? No.")
 
-    modern, old = Receiver(bench), Receiver(bench, only_1)
+    modern, sparing = Receiver(bench, wrote), Receiver(bench, lambda request: wrote(request, 3))
+    old, unaware = Receiver(bench, only_1), Receiver(bench)
     agent = bench.agent("interval: 1s\npolicies: []\noutputs:\n" + "".join(
         f"  - remote-write: {{name: {name}, url: \"http://127.0.0.1:{receiver.port}/\", every: 1s, version: 2, native_histograms: true}}\n"
-        for name, receiver in (("modern", modern), ("old", old))))
-    wait_for("requests", lambda: len(modern.requests) > 3 and len(old.requests) > 6, 30)
+        for name, receiver in (("modern", modern), ("sparing", sparing), ("old", old), ("unaware", unaware))))
+    wait_for("requests", lambda: len(modern.requests) > 3 and min(len(old.requests), len(unaware.requests)) > 9, 30)
 
     request = modern.requests[0]
     bench.equal("2.0's content type", request.headers["content-type"], "application/x-protobuf;proto=io.prometheus.write.v2.Request")
@@ -247,13 +253,19 @@ def newer(bench):
     bench.ok("labels sorted by name", all(list(labels) == sorted(labels) for labels, _, _ in rows))
     bench.ok("native histograms", any(native and labels["__name__"] == "nodemend_tick_seconds" for labels, _, native in rows))
 
-    versions = [request.headers["x-prometheus-remote-write-version"] for request in old.requests]
-    bench.ok("2.0 was tried, and 1.0 from there on", versions[0] == "2.0.0" and set(versions[4:]) == {"0.1.0"}, versions)
-    first = {(labels["__name__"], str(sorted(labels.items()))): samples for labels, samples, _ in series_of(old.requests[0])}
-    again = next(r for r in old.requests if r.headers["x-prometheus-remote-write-version"] == "0.1.0")
-    second = {(labels["__name__"], str(sorted(labels.items()))): samples for labels, samples, _ in series_of(again)}
-    bench.ok("what was refused comes again with the same samples", first == second and first, f"{len(first)} and {len(second)} series")
-    bench.equal("nothing was dropped", total(agent, "nodemend_output_dropped_total"), 0)
+    for name, receiver in (("old", old), ("unaware", unaware)):
+        tried = [(r.headers["x-prometheus-remote-write-version"], series_of(r)[0][1][0][0]) for r in list(receiver.requests)]
+        # What was made before the first answer is of one snapshot: all of its batches are 2.0 yet.
+        bench.ok(f"{name}: 2.0 was tried with one snapshot, and 1.0 from there on", tried[0][0] == "2.0.0" and
+                 {when for version, when in tried if version == "2.0.0"} == {tried[0][1]} and len({when for _, when in tried}) > 1, tried)
+        first = {(labels["__name__"], str(sorted(labels.items()))): samples for labels, samples, _ in series_of(receiver.requests[0])}
+        again = next(r for r in receiver.requests if r.headers["x-prometheus-remote-write-version"] == "0.1.0")
+        second = {(labels["__name__"], str(sorted(labels.items()))): samples for labels, samples, _ in series_of(again)}
+        bench.ok(f"{name}: the first comes again with the same samples", first == second and first, f"{len(first)} and {len(second)} series")
+    feed = agent.next_feed()
+    bench.equal("nothing was dropped", sum(feed.total("nodemend_output_dropped_total", output=name) for name in ("modern", "old", "unaware")), 0)
+    dropped, requests = feed.total("nodemend_output_dropped_total", output="sparing", reason="refused"), len(sparing.requests)
+    bench.ok("what was not written is counted", 0 < dropped <= 3 * requests and dropped % 3 == 0, f"{dropped} after {requests} requests")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import shutil
 
 import harness
 from harness import wait_for
-from runtimes import Containerd, Docker, Podman
+from runtimes import Containerd, Docker, Podman, Systemd
 
 POD_UID = "3a1f4c1e-8c7b-4d62-9d5a-6f6d1c0b2a3e"
 POD_CGROUP = f"/kubepods/burstable/pod{POD_UID}"
@@ -107,6 +107,14 @@ def docker(bench):
     bench.ok("and nowhere else", "pod" not in seen and "namespace" not in seen, seen)
 
 
+def of_cri(kind, container=None):
+    """What containerd's CRI plugin writes into an OCI configuration."""
+    words = {"container-type": kind, "sandbox-id": "a" * 64, "sandbox-name": "web-7d9f-x2x", "sandbox-namespace": "shop", "sandbox-uid": POD_UID}
+    if container:
+        words.update({"container-name": container, "image-name": "busybox"})
+    return {f"io.kubernetes.cri.{key}": value for key, value in words.items()}
+
+
 def containerd(bench):
     if not can_run(bench, "runc", "busybox"):
         return
@@ -115,9 +123,8 @@ def containerd(bench):
         bench.skip("containers of containerd", "containerd cannot be fetched")
         return
     agent = bench.agent(config(runtime.root))
-    pod = {"sandbox-id": "a" * 64, "sandbox-name": "web-7d9f-x2x", "sandbox-namespace": "shop", "sandbox-uid": POD_UID}
-    sandbox = runtime.container("a" * 64, POD_CGROUP, {**pod, "container-type": "sandbox"})
-    app = runtime.container("b" * 64, POD_CGROUP, {**pod, "container-type": "container", "container-name": "app", "image-name": "busybox"})
+    sandbox = runtime.container("a" * 64, POD_CGROUP, of_cri("sandbox"))
+    app = runtime.container("b" * 64, POD_CGROUP, of_cri("container", "app"))
     seen = named(agent, app, "pod")
     bench.equal("the pod's container", tuple(seen.get(key) for key in ("namespace", "pod", "container", "pod_uid", "qos", "runtime", "type")),
                 ("shop", "web-7d9f-x2x", "app", POD_UID, "Burstable", "containerd", "container"))
@@ -127,5 +134,29 @@ def containerd(bench):
     bench.equal("families by cgroup carry it", [sample["labels"].get("pod") for sample in families], ["web-7d9f-x2x"])
 
 
+def systemd_driver(bench):
+    """Scopes of a real systemd, from a real runc: a pod of containerd's, one of CRI-O's, a container of Docker's and one of nobody's."""
+    if not can_run(bench, "runc", "busybox", "systemd-nspawn", "mmdebstrap"):
+        return
+    runtime = Systemd(bench)
+    agent = bench.agent(config(runtime.root))
+    pod = "kubepods-burstable-pod" + POD_UID.replace("-", "_") + ".slice"
+    crio = {"io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.pod.name": "db-0", "io.kubernetes.pod.namespace": "shop",
+            "io.kubernetes.pod.uid": POD_UID, "io.kubernetes.container.name": "postgres"}
+    first = runtime.container(pod, "cri-containerd", "b" * 64, f"containerd/io.containerd.runtime.v2.task/k8s.io/{'b' * 64}", of_cri("container", "app"))
+    second = runtime.container(pod, "crio", "c" * 64, f"containers/storage/overlay-containers/{'c' * 64}/userdata", crio)
+    third = runtime.container("system.slice", "docker", "d" * 64, f"other/{'d' * 64}", {})
+    fourth = runtime.container("machine.slice", "libpod", "e" * 64, f"other/{'e' * 64}", {})
+    seen = named(agent, first, "pod")
+    bench.equal("containerd's", tuple(seen.get(key) for key in ("namespace", "pod", "container", "pod_uid", "qos", "runtime", "unit", "slice")),
+                ("shop", "web-7d9f-x2x", "app", POD_UID, "Burstable", "containerd", f"cri-containerd-{first}.scope", pod))
+    seen = named(agent, second, "pod")
+    bench.equal("CRI-O's", tuple(seen.get(key) for key in ("namespace", "pod", "container", "pod_uid", "qos", "runtime", "unit", "slice")),
+                ("shop", "db-0", "postgres", POD_UID, "Burstable", "cri-o", f"crio-{second}.scope", pod))
+    for name, container_id, slice_name in (("docker", third, "system.slice"), ("podman", fourth, "machine.slice")):
+        seen = named(agent, container_id, "runtime")
+        bench.equal(f"{name}'s, of which nobody tells more", tuple(seen.get(key) for key in ("runtime", "slice", "container", "pod")), (name, slice_name, None, None))
+
+
 if __name__ == "__main__":
-    raise SystemExit(harness.main(podman, docker, containerd))
+    raise SystemExit(harness.main(podman, docker, containerd, systemd_driver))

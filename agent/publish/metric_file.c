@@ -26,24 +26,49 @@ static const char *cgroup_path(const struct snapshot *snap, uint64_t id)
 
 /* --- growth ----------------------------------------------------------------------------------------------------------- */
 
+/* A file that is removed and made anew may get its inode again: another row, and the same labels. */
+static bool is_same_series(const struct snapshot *snap, const struct grown_file *a, const struct grown_file *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && strcmp(a->path, b->path) == 0 && strcmp(a->comm, b->comm) == 0 &&
+	       strcmp(cgroup_path(snap, a->cgroup_id), cgroup_path(snap, b->cgroup_id)) == 0;
+}
+
+/* What it and the rows after it that are the same series have grown; UNKNOWN where it is one of a row before it. */
+static uint64_t grown_of_series(const struct snapshot *snap, uint32_t row, uint32_t count)
+{
+	const struct grown_file *each = snap->growth.each;
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < row; i++)
+		if (is_same_series(snap, &each[i], &each[row]))
+			return UNKNOWN;
+	for (uint32_t i = row; i < count; i++)
+		if (is_same_series(snap, &each[i], &each[row]))
+			sum += each[i].grown_total;
+	return sum;
+}
+
 static uint64_t emit_grown_files(const struct metric_context *context, struct metric_sink *sink, const struct filesystem *fs)
 {
 	const struct growth_section *section = &context->snap->growth;
+	uint32_t count = section->count < GROWING_SHOWN ? section->count : GROWING_SHOWN;
 	uint64_t named = 0;
 
-	for (uint32_t i = 0; i < section->count && i < GROWING_SHOWN; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		const struct grown_file *file = &section->each[i];
 		char ino[24];
 
 		if (file->dev != fs->dev)
+			continue;
+		uint64_t grown = grown_of_series(context->snap, i, count);
+		if (grown == UNKNOWN)
 			continue;
 		snprintf(ino, sizeof(ino), "%llu", (unsigned long long)file->ino);
 		struct label labels[] = {
 			{ "device", fs->device }, { "mountpoint", fs->mountpoint }, { "path", file->path }, { "inode", ino },
 			{ "comm", file->comm }, { "cgroup", cgroup_path(context->snap, file->cgroup_id) },
 		};
-		sink_sample(sink, labels, LABEL_COUNT(labels), file->grown_total, 0);
-		named += file->grown_total;
+		sink_sample(sink, labels, LABEL_COUNT(labels), grown, 0);
+		named += grown;
 	}
 	return named;
 }

@@ -60,10 +60,10 @@ struct label {
 	const char *name, *value;    /* value: as it came, hostile; the writer escapes it */
 };
 
-/* What a counter's sample is an example of: the incident it belongs to. */
+/* What a counter's sample, or a bucket of a histogram, is an example of: the incident it belongs to. */
 struct exemplar {
 	const char *incident;        /* its id */
-	uint64_t value;              /* as the sample's, with as many decimals */
+	uint64_t value;              /* as the sample's, with as many decimals; of a histogram: ns */
 	int64_t wall_ns;
 };
 
@@ -174,6 +174,9 @@ uint32_t cgroup_labels(const struct snapshot *snap, const struct cgroup *cgroup,
 
 /* Cumulative counts of the classic buckets; the last is +Inf, which is the count of all. */
 void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HISTOGRAM_CLASSIC + 1]);
+
+/* Which of the classic buckets holds it; HISTOGRAM_CLASSIC: +Inf. */
+uint32_t histogram_classic_of(uint64_t ns);
 
 /* The row of that name; NULL. */
 const struct metric *metric_by_name(const char *name);

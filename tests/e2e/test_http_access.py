@@ -232,4 +232,4 @@ if __name__ == "__main__":
     if not shutil.which("openssl") or not shutil.which("curl"):
         print("SKIP test_http_access: openssl or curl is not installed (scripts/deps.sh test)")
         raise SystemExit(0)
-    raise SystemExit(harness.main(tls_and_who_it_is, clients_show_certificates, check_tells_of_files, open_to_all_is_said, a_reload_takes_a_new_address, prometheus_scrapes))
+    raise SystemExit(harness.main(prometheus_scrapes, tls_and_who_it_is, clients_show_certificates, check_tells_of_files, open_to_all_is_said, a_reload_takes_a_new_address, together=3))

@@ -143,10 +143,11 @@ def systemd_driver(bench):
     pod = "kubepods-burstable-pod" + POD_UID.replace("-", "_") + ".slice"
     crio = {"io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.pod.name": "db-0", "io.kubernetes.pod.namespace": "shop",
             "io.kubernetes.pod.uid": POD_UID, "io.kubernetes.container.name": "postgres"}
-    first = runtime.container(pod, "cri-containerd", "b" * 64, f"containerd/io.containerd.runtime.v2.task/k8s.io/{'b' * 64}", of_cri("container", "app"))
-    second = runtime.container(pod, "crio", "c" * 64, f"containers/storage/overlay-containers/{'c' * 64}/userdata", crio)
-    third = runtime.container("system.slice", "docker", "d" * 64, f"other/{'d' * 64}", {})
-    fourth = runtime.container("machine.slice", "libpod", "e" * 64, f"other/{'e' * 64}", {})
+    # Ids of their own: the agent of a test beside this one sees these containers, too.
+    first = runtime.container(pod, "cri-containerd", "1" * 64, f"containerd/io.containerd.runtime.v2.task/k8s.io/{'1' * 64}", of_cri("container", "app"))
+    second = runtime.container(pod, "crio", "2" * 64, f"containers/storage/overlay-containers/{'2' * 64}/userdata", crio)
+    third = runtime.container("system.slice", "docker", "3" * 64, f"other/{'3' * 64}", {})
+    fourth = runtime.container("machine.slice", "libpod", "4" * 64, f"other/{'4' * 64}", {})
     seen = named(agent, first, "pod")
     bench.equal("containerd's", tuple(seen.get(key) for key in ("namespace", "pod", "container", "pod_uid", "qos", "runtime", "unit", "slice")),
                 ("shop", "web-7d9f-x2x", "app", POD_UID, "Burstable", "containerd", f"cri-containerd-{first}.scope", pod))
@@ -159,4 +160,4 @@ def systemd_driver(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(podman, docker, containerd, systemd_driver))
+    raise SystemExit(harness.main(docker, podman, systemd_driver, containerd, together=2))

@@ -390,4 +390,4 @@ def later(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(metrics, shadow, enforced, later))
+    raise SystemExit(harness.main(enforced, later, metrics, shadow, together=3))

@@ -271,6 +271,6 @@ def check_reads_templates(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(all_three_webhooks, receivers_that_fail, a_new_sender_tells_nothing_again, flapping, mails,
+    raise SystemExit(harness.main(all_three_webhooks, flapping, receivers_that_fail, a_new_sender_tells_nothing_again, mails,
                                   without_tls_nothing_is_sent, tls_from_the_first_byte, a_server_without_tls_gets_nothing, routes_choose,
-                                  check_reads_templates, seconds=400))
+                                  check_reads_templates, together=4))

@@ -224,4 +224,4 @@ def outage(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(arrives, newer, series_end, outage))
+    raise SystemExit(harness.main(outage, arrives, newer, series_end, together=2))

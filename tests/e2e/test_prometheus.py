@@ -19,6 +19,7 @@ from harness import wait_for
 CALLS = 500
 RARE = "sched_rr_get_interval"  # nobody else on a node makes this call
 RARE_NR = {"x86_64": 148, "aarch64": 127}
+RULES = harness.ROOT / "deploy/prometheus/nodemend.rules.yaml"
 FAMILY = "nodemend_syscall_latency_seconds"
 
 
@@ -28,7 +29,7 @@ class Prometheus:
         folder.mkdir()
         self.port = harness.free_port()
         (folder / "prometheus.yml").write_text(
-            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+            f"global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\nrule_files: [{RULES}]\n"
             f"scrape_configs: [{{job_name: node, static_configs: [{{targets: ['127.0.0.1:{agent.port}']}}]}}]\n")
         self.process = subprocess.Popen(
             ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", "--log.level=warn",
@@ -136,6 +137,9 @@ policies:
     names_incidents(bench, agent, where, peers)
     for name, prometheus in peers.items():
         is_content(bench, name, prometheus)
+        rules = [rule for group in prometheus.get("/api/v1/rules")["groups"] for rule in group["rules"]]
+        bench.ok(f"{name}: the rules that ship are evaluated", len(rules) >= 10 and {rule["health"] for rule in rules} <= {"ok", "unknown"} and
+                 any(rule["health"] == "ok" for rule in rules), [(rule["name"], rule.get("lastError")) for rule in rules if rule["health"] != "ok"])
 
 
 if __name__ == "__main__":

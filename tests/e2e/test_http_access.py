@@ -42,10 +42,10 @@ class Authority:
     def openssl(self, *words):
         subprocess.run(["openssl", *words], cwd=self.folder, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
-    def sign(self, name, use):
+    def sign(self, name, use, days=2):
         (self.folder / f"{name}.ext").write_text(f"subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage={use}\n")
         self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext",
+        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", str(days), "-extfile", f"{name}.ext",
                      "-out", f"{name}.pem")
         return self.folder / f"{name}.pem", self.folder / f"{name}.key"
 
@@ -137,8 +137,9 @@ def tls_and_who_it_is(bench):
 def clients_show_certificates(bench):
     authority, stranger = Authority(Path(bench.dir, "ca")), Authority(Path(bench.dir, "other"))
     agent, ca = start(bench, authority, "", tls=f", client_ca_file: {authority.folder}/ca.pem, client_auth_type: RequireAndVerifyClientCert")
-    for name, signer, use, wanted in (("good", authority, "clientAuth", 200), ("a server's", authority, "serverAuth", 403), ("a stranger's", stranger, "clientAuth", 403)):
-        cert, key = signer.sign("client", use)
+    for name, signer, use, days, wanted in (("good", authority, "clientAuth", 2, 200), ("a server's", authority, "serverAuth", 2, 403),
+                                            ("a stranger's", stranger, "clientAuth", 2, 403), ("an expired", authority, "clientAuth", -1, 403)):
+        cert, key = signer.sign("client", use, days)
         bench.equal(f"{name} certificate", curl(agent, "/healthz", *ca, "--cert", cert, "--key", key)[0], wanted)
     bench.equal("no certificate", curl(agent, "/healthz", *ca)[0], 403)
 

@@ -139,6 +139,39 @@ def refuses(bench):
     bench.ok("what was refused is dropped and counted", dropped > 0, dropped)
 
 
+def every_kind(bench):
+    """What holds for remote write holds for all that go over HTTP: wrong CA, expired certificate, wrong token, wrong password; and the right ones."""
+    good, other = Certificate(Path(bench.dir, "tls"), NAME), Certificate(Path(bench.dir, "other"), NAME)
+    expired = Certificate(Path(bench.dir, "expired"), NAME, days=-1)
+    right, wrong = secret_file(bench, "right", "right-secret"), secret_file(bench, "wrong", "wrong-secret")
+    basic = "Basic " + base64.b64encode(b"user:right-secret").decode()
+    who = {"wrong-ca": (good, other, f"bearer_token_file: {right}", "tls"), "expired": (expired, expired, f"bearer_token_file: {right}", "tls"),
+           "token": (good, good, f"bearer_token_file: {wrong}", "status"), "basic": (good, good, f"username: user, password_file: {right}", None)}
+    kinds = {"otlp": "every: 1s, url", "alertmanager": "resend: 1s, urls", "webhook": "url"}
+    receivers, text = {}, ""
+    for kind, key in kinds.items():
+        for name, (tls, ca, secret, _) in who.items():
+            receiver = receivers[kind, name] = Receiver(bench, lambda request: (200, {}, b"") if request.headers.get("authorization") == basic else NO, tls=tls)
+            url = f"https://127.0.0.1:{receiver.port}/"
+            url = f'["{url}"]' if key.endswith("urls") else f'"{url}"'
+            text += f"  - {kind}: {{name: {kind}-{name}, {key}: {url}, ca_file: {ca.ca}, server_name: {NAME}, {secret}}}\n"
+    agent = bench.agent("interval: 250ms\nstartup_grace: 0s\npolicies:\n  - name: always\n    when: {memory: {used_percent: {above: 0.01, clear: 0.001}}}\n"
+                        f"    mode: observe\noutputs:\n{text}")
+    for (kind, name), receiver in receivers.items():
+        reason = who[name][3]
+        of = lambda metric, **labels: agent.feed().total(f"nodemend_output_{metric}_total", output=f"{kind}-{name}", **labels)
+        if reason == "tls":
+            wait_for(f"{kind} {name} to fail", lambda: of("failed", reason="tls"), 40)
+            bench.equal(f"{kind}, {name}: not one request was let through", (len(receiver.requests), of("sent")), (0, 0))
+        elif reason:
+            wait_for(f"{kind} {name} to be refused", lambda: of("dropped", reason="refused"), 40)
+            bench.equal(f"{kind}, wrong {name}: nothing is sent", of("sent"), 0)
+        else:
+            wait_for(f"{kind} to deliver", lambda: of("sent"), 40)
+            bench.equal(f"{kind}, private CA and password: it arrives", of("failed"), 0)
+    bench.ok("no secret in the log", "-secret" not in agent.log.read_text())
+
+
 def hostile(bench):
     """Silence, garbage, a gigabyte, redirects, endless headers, a 100 that never ends: all at once beside one that behaves."""
     def gigabyte(out):
@@ -273,4 +306,4 @@ def newer(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(hostile, refuses, introduces_itself, trusts, newer, together=2))
+    raise SystemExit(harness.main(hostile, every_kind, refuses, introduces_itself, trusts, newer, together=2))

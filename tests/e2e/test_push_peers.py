@@ -156,7 +156,7 @@ def every_kind(bench):
             url = f'["{url}"]' if key.endswith("urls") else f'"{url}"'
             text += f"  - {kind}: {{name: {kind}-{name}, {key}: {url}, ca_file: {ca.ca}, server_name: {NAME}, {secret}}}\n"
     agent = bench.agent("interval: 250ms\nstartup_grace: 0s\npolicies:\n  - name: always\n    when: {memory: {used_percent: {above: 0.01, clear: 0.001}}}\n"
-                        f"    mode: observe\noutputs:\n{text}")
+                        f"    mode: observe\nroutes: [{', '.join('{to: webhook-' + name + ', group_wait: 0s}' for name in who)}]\noutputs:\n{text}")
     for (kind, name), receiver in receivers.items():
         reason = who[name][3]
         of = lambda metric, **labels: agent.feed().total(f"nodemend_output_{metric}_total", output=f"{kind}-{name}", **labels)

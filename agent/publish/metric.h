@@ -162,6 +162,8 @@ bool context_collecting(const struct metric_context *context, enum collector_id 
 	not stepped down to off, and the snapshot fresh */
 /* "" for one without a row. */
 const char *context_cgroup_path(const struct metric_context *context, uint64_t id);
+/* NULL for one that has no series of its own. */
+const struct cgroup *context_shown_cgroup(const struct metric_context *context, uint64_t id);
 void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
 void sink_real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value);
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);

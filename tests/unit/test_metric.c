@@ -91,6 +91,24 @@ static void the_network_adds_up(void **state)
 
 #define APP "cgroup=\"/system.slice/app.service\",unit=\"app.service\""
 #define OTHER "cgroup=\"other\""
+/* Two cgroups whose names are not known yet would be one series twice: they are among the others. */
+static void the_nameless_are_among_the_others(void **state)
+{
+	struct fixture *fixture = *state;
+	struct cgroup_section *cgroups = &fixture->snap->cgroups;
+	uint32_t nameless = 0;
+	for (uint32_t i = 0; i < cgroups->count && nameless < 2; i++) {
+		cgroups->each[i].path[0] = 0;
+		cgroups->each[i].cpu_recent_ns = UINT64_MAX / 2; /* large enough for a series of their own */
+		nameless++;
+	}
+	assert_int_equal(nameless, 2);
+	shown_choose(fixture->shown, fixture->snap, 10);
+	const char *page = render(fixture, &prometheus_writer, 0);
+	assert_no(page, "nodemend_cgroup_cpu_seconds_total{cgroup=\"\"");
+	assert_non_null(strstr(page, "nodemend_cgroup_cpu_seconds_total{cgroup=\"other\"}"));
+}
+
 /* What is shown and the rest add up to the node. */
 static void cgroups_and_their_rest(void **state)
 {
@@ -269,6 +287,7 @@ int main(void)
 		TEST(numbers_stand_under_their_names),
 		TEST(the_network_adds_up),
 		TEST(cgroups_and_their_rest),
+		TEST(the_nameless_are_among_the_others),
 		TEST(named_writers_and_the_rest_add_up),
 		TEST(storage_and_its_rests_add_up),
 		TEST(a_file_made_anew_is_one_series),

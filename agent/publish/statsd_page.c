@@ -189,9 +189,10 @@ int statsd_page_read(const struct statsd_page *page, struct statsd *statsd, stru
 	int error = copy(page, statsd, buffer, ret_written_ns);
 	if (error == -EAGAIN || error == -ENODATA)
 		return error;
-	const struct cursor cursor = { (const uint8_t *)buffer->data, (const uint8_t *)buffer->data + buffer->length };
-	if (!error && buffer->length && !unpack(cursor, statsd))
-		error = -EPROTO;
+	if (!error && buffer->length) {
+		const struct cursor cursor = { (const uint8_t *)buffer->data, (const uint8_t *)buffer->data + buffer->length };
+		error = unpack(cursor, statsd) ? 0 : -EPROTO;
+	}
 	if (error || !buffer->length)
 		empty(statsd);
 	return error;

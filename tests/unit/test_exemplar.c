@@ -77,6 +77,12 @@ static void latencies_name_their_incident(void **state)
 		exposition__metric_family__free_unpacked(family, NULL);
 	}
 	assert_int_equal(marked, 1);
+
+	/* What is left is of somebody else, or of long before. */
+	snap->events.each[snap->events.total % MAX_EVENTS].pid = calls[1].pid;
+	assert_no(render(fixture, &openmetrics_writer, 0), " # {incident=\"disk-1\"} 0.7 ");
+	snap->events.each[(snap->events.total - 2) % MAX_EVENTS].at_ns = snap->boot_ns - 65 * NSEC_PER_SEC;
+	assert_non_null(strstr(render(fixture, &openmetrics_writer, 0), " # {incident=\"disk-1\"} 0.7 "));
 }
 
 int main(void)

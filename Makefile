@@ -118,6 +118,7 @@ install: all ## into DESTDIR
 	install -m 0644 $(policies) $(DESTDIR)$(PREFIX)/share/nodemend/policy.d/
 	install -d -m 0755 $(DESTDIR)/lib/systemd/system
 	install -m 0644 $(wildcard deploy/systemd/*.service deploy/systemd/*.timer) $(DESTDIR)/lib/systemd/system/
+	install -D -m 0644 deploy/prometheus/nodemend.rules.yaml $(DESTDIR)$(PREFIX)/share/nodemend/prometheus/nodemend.rules.yaml
 	install -m 0644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/nodemend/
 
 clean: ## remove what was built

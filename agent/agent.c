@@ -286,7 +286,8 @@ int agent_reload(struct agent *agent, struct config_faults *faults)
 	log_open(config->log_format, config->log_level);
 	wheel_reopen_collectors(agent, old);
 	web_reload(agent, old);
-	publish |= input_reopen(agent, old);
+	if (input_reopen(agent, old))
+		publish = outputs = true; /* both hold what the old one was read through */
 	free(old);
 	snprintf(agent->snap->node, sizeof(agent->snap->node), "%s", config->node);
 	agent->snap->interval_ns = config->interval_ns;
@@ -521,7 +522,7 @@ int agent_run(const struct agent_options *options)
 	agent->listen_override = options->listen;
 	agent->started_boot_ns = clock_boot_ns();
 	agent->publisher.fd = agent->sender.fd = agent->ring.fd = agent->statsd_fd = -1;
-	agent->sender_page = agent->publisher_page = (struct share){ -1, -1 };
+	agent->sender_page = agent->publisher_page = agent->statsd_page = (struct share){ -1, -1 };
 	snprintf(agent->run_dir, sizeof(agent->run_dir), "%s", options->run_dir);
 	snprintf(agent->state_dir, sizeof(agent->state_dir), "%s", options->state_dir);
 	snprintf(agent->kill_switch, sizeof(agent->kill_switch), "%.240s/stop", options->run_dir);

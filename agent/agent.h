@@ -94,6 +94,7 @@ struct agent {
 	struct output_page *page;                /* the sender's */
 	int feed_fd;
 	int statsd_fd;                           /* -1 = none */
+	struct share statsd_page;                /* from who reads it to who pushes it; both -1 = none */
 	char statsd_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	uint64_t records_dropped;
 	bool reload_pending;
@@ -154,7 +155,7 @@ void act_pump(struct agent *agent);                      /* sends what is ready,
 /* input.c: the StatsD socket; one that cannot be made is said and done without. */
 void input_open(struct agent *agent);
 void input_close(struct agent *agent);
-bool input_reopen(struct agent *agent, const struct config *old); /* true: the publisher's descriptor or bounds are not what they were */
+bool input_reopen(struct agent *agent, const struct config *old); /* true: the descriptors or bounds of publisher and sender are not what they were */
 
 /* tell.c */
 int tell_open(struct agent *agent);

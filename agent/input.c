@@ -16,6 +16,7 @@
 
 #include "core/account.h"
 #include "core/log.h"
+#include "publish/statsd_page.h"
 
 /* A socket that an agent before this one left behind; nothing else is removed. */
 static void remove_stale(const char *path)
@@ -72,6 +73,7 @@ void input_open(struct agent *agent)
 {
 	const struct statsd_settings *settings = &agent->config->statsd;
 	agent->statsd_fd = -1;
+	agent->statsd_page = (struct share){ -1, -1 };
 	if (!settings->socket[0])
 		return;
 	int fd = open_statsd(settings);
@@ -79,6 +81,9 @@ void input_open(struct agent *agent)
 		log_error("statsd: no socket at %s, going on without it: %s", settings->socket, strerror(-fd));
 		return;
 	}
+	int error = share_create(statsd_page_size(settings->max_series), &agent->statsd_page);
+	if (error < 0)
+		log_warning("statsd: no shared memory, what comes in is served and not pushed: %s", strerror(-error));
 	agent->statsd_fd = fd;
 	memcpy(agent->statsd_path, settings->socket, sizeof(agent->statsd_path));
 }
@@ -88,6 +93,7 @@ void input_close(struct agent *agent)
 	if (agent->statsd_fd < 0)
 		return;
 	close(agent->statsd_fd);
+	share_destroy(&agent->statsd_page);
 	(void)unlink(agent->statsd_path); /* gone already is fine */
 	agent->statsd_fd = -1;
 }

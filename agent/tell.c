@@ -67,13 +67,14 @@ static int start_publisher(struct agent *agent)
 	char *const argv[] = { "nodemend", "publish", "--ring-fd", "3", "--event-fd", "4", "--feed-fd", "5", "--outputs-fd", "6", "--counters-fd", "7",
 			       "--listen", agent->config->listen, "--node", agent->config->node, "--user", agent->config->publisher_user,
 			       "--processes", shown, "--log-format", format, "--log-level", level, "--statsd-series", series, "--statsd-age", age,
-			       agent->statsd_fd < 0 ? NULL : "--statsd-fd", "8", NULL };
+			       agent->statsd_fd < 0 ? NULL : "--statsd-fd", "8", agent->statsd_page.write_fd < 0 ? NULL : "--statsd-page-fd", "9", NULL };
 	const struct publisher_message mask = { .type = PUBLISHER_MASK, .mask = config->mask };
 	const struct child_start start = {
 		.program = "/proc/self/exe",
 		.argv = argv,
-		.fds = { agent->ring.fd, -1, agent->feed_fd, agent->sender_page.read_fd, agent->publisher_page.write_fd, agent->statsd_fd },
-		.fd_count = agent->statsd_fd < 0 ? 5 : 6,
+		.fds = { agent->ring.fd, -1, agent->feed_fd, agent->sender_page.read_fd, agent->publisher_page.write_fd, agent->statsd_fd,
+			 agent->statsd_page.write_fd },
+		.fd_count = agent->statsd_fd < 0 ? 5 : agent->statsd_page.write_fd < 0 ? 6 : 7,
 		.first = &mask,
 	};
 	return child_spawn(&agent->publisher, &start);
@@ -154,8 +155,9 @@ static int start_sender(struct agent *agent)
 	const struct child_start start = {
 		.program = path,
 		.argv = argv,
-		/* By the order of enum sender_fd; without a spool a second of another kind stands there, which the sender finds out. */
-		.fds = { agent->ring.fd, -1, outputs_fd, agent->sender_page.write_fd, agent->publisher_page.read_fd, spool_fd < 0 ? outputs_fd : spool_fd },
+		/* By the order of enum sender_fd; without a spool or StatsD a second of another kind stands there, which the sender finds out. */
+		.fds = { agent->ring.fd, -1, outputs_fd, agent->sender_page.write_fd, agent->publisher_page.read_fd, spool_fd < 0 ? outputs_fd : spool_fd,
+			 agent->statsd_page.read_fd < 0 ? outputs_fd : agent->statsd_page.read_fd },
 		.fd_count = SENDER_FD_END - SENDER_RING_FD,
 	};
 	error = child_spawn(&agent->sender, &start);

@@ -88,7 +88,7 @@ struct route {
 
 struct outputs {
 	char node[NAME_LEN], listen[NAME_LEN]; /* listen: of the HTTP side, for links; "" = none */
-	uint32_t label_count, output_count, route_count, max_processes_shown;
+	uint32_t label_count, output_count, route_count, max_processes_shown, statsd_max_series; /* the last: 0 = no StatsD */
 	enum log_format log_format;        /* how the sender logs, and what it hides */
 	uint32_t log_level;
 	struct mask_rules mask;

@@ -86,6 +86,7 @@ struct publisher_args {
 	enum log_format log_format;
 	uint32_t log_level;
 	int statsd_fd;              /* the bound datagram socket; -1 = none */
+	int statsd_page_fd;         /* where what came in goes, for the sender; -1 = nowhere */
 	uint32_t statsd_max_series;
 	uint64_t statsd_max_age_ns;
 };

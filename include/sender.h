@@ -12,7 +12,7 @@
 #include "publisher.h"
 
 /* The descriptors that it is started with, from 3 on. */
-enum sender_fd { SENDER_RING_FD = 3, SENDER_EVENT_FD, SENDER_OUTPUTS_FD, SENDER_PAGE_FD, SENDER_PUBLISHER_FD, SENDER_SPOOL_FD, SENDER_FD_END };
+enum sender_fd { SENDER_RING_FD = 3, SENDER_EVENT_FD, SENDER_OUTPUTS_FD, SENDER_PAGE_FD, SENDER_PUBLISHER_FD, SENDER_SPOOL_FD, SENDER_STATSD_FD, SENDER_FD_END };
 
 /* Until SENDER_EVENT_FD closes. An exit code. */
 int sender_run(const char *user, const char *boot_id);

@@ -23,11 +23,11 @@ static int run(int argc, char **argv)
 		{ "listen", required_argument, NULL, 'l' },  { "node", required_argument, NULL, 'n' },	   { "user", required_argument, NULL, 'u' },
 		{ "processes", required_argument, NULL, 'p' }, { "outputs-fd", required_argument, NULL, 'o' }, { "counters-fd", required_argument, NULL, 'c' },
 		{ "log-format", required_argument, NULL, 'F' }, { "log-level", required_argument, NULL, 'L' },
-		{ "statsd-fd", required_argument, NULL, 's' }, { "statsd-series", required_argument, NULL, 'S' }, { "statsd-age", required_argument, NULL, 'A' },
+		{ "statsd-fd", required_argument, NULL, 's' }, { "statsd-page-fd", required_argument, NULL, 'P' }, { "statsd-series", required_argument, NULL, 'S' }, { "statsd-age", required_argument, NULL, 'A' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct publisher_args args = { .ring_fd = -1, .event_fd = -1, .feed_dir_fd = -1, .outputs_fd = -1, .counters_fd = -1, .listen = "", .node = "", .user = "nobody",
-				       .log_format = LOG_FORMAT_TEXT, .log_level = 6, .statsd_fd = -1 };
+				       .log_format = LOG_FORMAT_TEXT, .log_level = 6, .statsd_fd = -1, .statsd_page_fd = -1 };
 
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (option) {
@@ -66,6 +66,9 @@ static int run(int argc, char **argv)
 			break;
 		case 's':
 			args.statsd_fd = number(optarg);
+			break;
+		case 'P':
+			args.statsd_page_fd = number(optarg);
 			break;
 		case 'S':
 			args.statsd_max_series = (uint32_t)number(optarg);

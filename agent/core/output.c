@@ -282,6 +282,7 @@ void outputs_finish(struct config *config)
 	outputs->log_level = config->log_level;
 	outputs->mask = config->mask;
 	outputs->max_processes_shown = config->max_processes_shown;
+	outputs->statsd_max_series = config->statsd.socket[0] ? config->statsd.max_series : 0;
 	add_label(outputs, "instance", config->node);
 	add_label(outputs, "job", "nodemend");
 	qsort(outputs->labels, outputs->label_count, sizeof(outputs->labels[0]), by_name);

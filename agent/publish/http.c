@@ -134,11 +134,17 @@ static const struct page *oldest_page(const struct http *http)
 	return oldest;
 }
 
+/* Beside the newest page of each format: on a large node those alone may be more than that. */
+static bool is_too_much(const struct publisher *publisher)
+{
+	return publisher->pages.bytes > MAX_LIVE_BYTES + renderings_current_bytes(publisher);
+}
+
 /* Until what is left of outdated pages, the library having run in between, fits. */
 static void close_greedy(struct http *http)
 {
 	const struct page *oldest;
-	while (http->publisher->pages.bytes > MAX_LIVE_BYTES && (oldest = oldest_page(http))) {
+	while (is_too_much(http->publisher) && (oldest = oldest_page(http))) {
 		for (int i = 0; i < MAX_CONNECTIONS; i++)
 			if (http->connections[i].socket >= 0 && http->connections[i].page == oldest)
 				close_slow(http, &http->connections[i]);
@@ -256,7 +262,7 @@ static enum MHD_Result answer(struct http *http, struct MHD_Connection *connecti
 		return answer_stream(http, connection, slot, request.accept);
 
 	struct page *page = reply.page ? reply.page : page_take(&publisher->pages, reply.body);
-	bool too_much = !reply.whole && publisher->pages.bytes > MAX_LIVE_BYTES && page && page->length >= PAGE_PACK_MIN;
+	bool too_much = !reply.whole && is_too_much(publisher) && page && page->length >= PAGE_PACK_MIN;
 	if (too_much) {
 		page_release(page);
 		page = NULL;

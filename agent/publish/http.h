@@ -3,7 +3,7 @@
  * The HTTP server: read-only, one thread, everything bounded. Connections: MAX_CONNECTIONS, the rest waits in the backlog.
  * A connection has REQUEST_NS to deliver a whole request, its handshake included, and PRESSED_NS where all connections are
  * taken; it has ANSWER_NS to take the answer, however slowly it trickles. Whoever asks for the same page is sent the same
- * bytes. All answers hold at most MAX_LIVE_BYTES: beyond that who is slowest at taking an outdated page is let go, and lists
+ * bytes. Beside the newest page of each format all answers hold at most MAX_LIVE_BYTES: beyond that who is slowest at taking an outdated page is let go, and lists
  * and filtered pages are 503.
  */
 #ifndef NODEMEND_PUBLISH_HTTP_H

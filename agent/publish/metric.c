@@ -154,8 +154,11 @@ void sink_real(struct metric_sink *sink, const struct label *labels, uint32_t co
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
 {
 	struct hidden_labels room;
+	struct exemplar exemplar;
 	begin_family_once(sink);
+	sink->exemplar = exemplar_find_call(sink, labels, count, &exemplar) ? &exemplar : NULL;
 	sink->writer->histogram(sink, hide_secrets(labels, count, &room), count, histogram);
+	sink->exemplar = NULL;
 }
 
 void sink_field(struct metric_sink *sink, const struct metric *metric, const struct label *labels, uint32_t count, const void *row)
@@ -189,6 +192,14 @@ static void format_bounds(struct metric_sink *sink)
 		/* 17 digits hold any double; the locale is C: nobody sets one */
 		snprintf(sink->le[i], sizeof(sink->le[i]), "%.17g", ldexp(1, HISTOGRAM_CLASSIC_FIRST_EXP + i));
 	}
+}
+
+uint32_t histogram_classic_of(uint64_t ns)
+{
+	uint32_t bucket = histogram_bucket(ns), i = 0;
+	while (i < HISTOGRAM_CLASSIC && bucket > histogram_last_up_to(HISTOGRAM_CLASSIC_FIRST_EXP + (int)i))
+		i++;
+	return i;
 }
 
 void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HISTOGRAM_CLASSIC + 1])

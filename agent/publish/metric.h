@@ -60,10 +60,10 @@ struct label {
 	const char *name, *value;    /* value: as it came, hostile; the writer escapes it */
 };
 
-/* What a counter's sample is an example of: the incident it belongs to. */
+/* What a counter's sample, or a bucket of a histogram, is an example of: the incident it belongs to. */
 struct exemplar {
 	const char *incident;        /* its id */
-	uint64_t value;              /* as the sample's, with as many decimals */
+	uint64_t value;              /* as the sample's, with as many decimals; of a histogram: ns */
 	int64_t wall_ns;
 };
 
@@ -163,6 +163,8 @@ bool context_collecting(const struct metric_context *context, enum collector_id 
 	not stepped down to off, and the snapshot fresh */
 /* "" for one without a row. */
 const char *context_cgroup_path(const struct metric_context *context, uint64_t id);
+/* NULL for one that has no series of its own. */
+const struct cgroup *context_shown_cgroup(const struct metric_context *context, uint64_t id);
 void sink_sample(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals);
 void sink_real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value);
 void sink_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram);
@@ -175,6 +177,9 @@ uint32_t cgroup_labels(const struct snapshot *snap, const struct cgroup *cgroup,
 
 /* Cumulative counts of the classic buckets; the last is +Inf, which is the count of all. */
 void histogram_classic(const struct histogram *histogram, uint64_t ret_below[HISTOGRAM_CLASSIC + 1]);
+
+/* Which of the classic buckets holds it; HISTOGRAM_CLASSIC: +Inf. */
+uint32_t histogram_classic_of(uint64_t ns);
 
 /* The row of that name; NULL. */
 const struct metric *metric_by_name(const char *name);

@@ -71,24 +71,6 @@ static void emit_device(const struct metric *metric, const struct metric_context
 
 /* --- by cgroup -------------------------------------------------------------------------------------------------------- */
 
-static int compare_row(const void *key, const void *row)
-{
-	uint32_t left = *(const uint32_t *)key, right = *(const uint32_t *)row;
-	return (left > right) - (left < right);
-}
-
-/* NULL for those that have no series of their own. */
-static const struct cgroup *shown_cgroup(const struct metric_context *context, uint64_t id)
-{
-	const struct shown *shown = context->shown;
-	const struct cgroup *cgroup = id ? snapshot_cgroup(context->snap, id) : NULL;
-
-	if (!cgroup)
-		return NULL;
-	uint32_t index = (uint32_t)(cgroup - context->snap->cgroups.each);
-	return bsearch(&index, shown->cgroups, shown->cgroup_count, sizeof(index), compare_row) ? cgroup : NULL;
-}
-
 static uint32_t stat_index(const struct block_stat_section *section, uint32_t dev, uint32_t op)
 {
 	for (uint32_t i = 0; i < section->count; i++)
@@ -106,7 +88,7 @@ static void emit_group(const struct metric *metric, const struct metric_context 
 
 	for (uint32_t i = 0; stats && i < context->snap->block_groups.count; i++) {
 		const struct block_group *group = &context->snap->block_groups.each[i];
-		const struct cgroup *cgroup = shown_cgroup(context, group->cgroup_id);
+		const struct cgroup *cgroup = context_shown_cgroup(context, group->cgroup_id);
 		const char *device = device_name(context->snap, group->dev);
 		uint32_t index = stat_index(stats, group->dev, group->op);
 

@@ -18,32 +18,51 @@ static const struct filesystem *filesystem_of(const struct snapshot *snap, uint3
 	return NULL;
 }
 
-static const char *cgroup_path(const struct snapshot *snap, uint64_t id)
+/* --- growth ----------------------------------------------------------------------------------------------------------- */
+
+/* A file that is removed and made anew may get its inode again: another row, and the same labels. */
+static bool is_same_series(const struct metric_context *context, const struct grown_file *a, const struct grown_file *b)
 {
-	const struct cgroup *cgroup = id ? snapshot_cgroup(snap, id) : NULL;
-	return cgroup ? cgroup->path : "";
+	return a->dev == b->dev && a->ino == b->ino && strcmp(a->path, b->path) == 0 && strcmp(a->comm, b->comm) == 0 &&
+	       strcmp(context_cgroup_path(context, a->cgroup_id), context_cgroup_path(context, b->cgroup_id)) == 0;
 }
 
-/* --- growth ----------------------------------------------------------------------------------------------------------- */
+/* What it and the rows after it that are the same series have grown; UNKNOWN where it is one of a row before it. */
+static uint64_t grown_of_series(const struct metric_context *context, uint32_t row, uint32_t count)
+{
+	const struct grown_file *each = context->snap->growth.each;
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < row; i++)
+		if (is_same_series(context, &each[i], &each[row]))
+			return UNKNOWN;
+	for (uint32_t i = row; i < count; i++)
+		if (is_same_series(context, &each[i], &each[row]))
+			sum += each[i].grown_total;
+	return sum;
+}
 
 static uint64_t emit_grown_files(const struct metric_context *context, struct metric_sink *sink, const struct filesystem *fs)
 {
 	const struct growth_section *section = &context->snap->growth;
+	uint32_t count = section->count < GROWING_SHOWN ? section->count : GROWING_SHOWN;
 	uint64_t named = 0;
 
-	for (uint32_t i = 0; i < section->count && i < GROWING_SHOWN; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		const struct grown_file *file = &section->each[i];
 		char ino[24];
 
 		if (file->dev != fs->dev)
 			continue;
+		uint64_t grown = grown_of_series(context, i, count);
+		if (grown == UNKNOWN)
+			continue;
 		snprintf(ino, sizeof(ino), "%llu", (unsigned long long)file->ino);
 		struct label labels[] = {
 			{ "device", fs->device }, { "mountpoint", fs->mountpoint }, { "path", file->path }, { "inode", ino },
-			{ "comm", file->comm }, { "cgroup", cgroup_path(context->snap, file->cgroup_id) },
+			{ "comm", file->comm }, { "cgroup", context_cgroup_path(context, file->cgroup_id) },
 		};
-		sink_sample(sink, labels, LABEL_COUNT(labels), file->grown_total, 0);
-		named += file->grown_total;
+		sink_sample(sink, labels, LABEL_COUNT(labels), grown, 0);
+		named += grown;
 	}
 	return named;
 }
@@ -117,7 +136,7 @@ static void emit_deleted_holders(const struct metric *metric, const struct metri
 		snprintf(pid, sizeof(pid), "%d", holder->pid);
 		struct label labels[] = {
 			{ "device", fs->device }, { "mountpoint", fs->mountpoint }, { "pid", pid }, { "comm", holder->comm },
-			{ "cgroup", cgroup_path(context->snap, holder->cgroup_id) },
+			{ "cgroup", context_cgroup_path(context, holder->cgroup_id) },
 		};
 		sink_field(sink, metric, labels, LABEL_COUNT(labels), holder);
 	}
@@ -172,23 +191,6 @@ static void emit_fsop(const struct metric *metric, const struct metric_context *
 	}
 }
 
-static int compare_row(const void *key, const void *row)
-{
-	uint32_t left = *(const uint32_t *)key, right = *(const uint32_t *)row;
-	return (left > right) - (left < right);
-}
-
-static const struct cgroup *shown_cgroup(const struct metric_context *context, uint64_t id)
-{
-	const struct shown *shown = context->shown;
-	const struct cgroup *cgroup = id ? snapshot_cgroup(context->snap, id) : NULL;
-
-	if (!cgroup)
-		return NULL;
-	uint32_t index = (uint32_t)(cgroup - context->snap->cgroups.each);
-	return bsearch(&index, shown->cgroups, shown->cgroup_count, sizeof(index), compare_row) ? cgroup : NULL;
-}
-
 static void emit_fsop_group(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
 {
 	if (!context->snap || !context_fresh(context, context->snap->fsop_groups.measured_ns))
@@ -198,7 +200,7 @@ static void emit_fsop_group(const struct metric *metric, const struct metric_con
 	bool has_others[FSOP_COUNT] = { false };
 	for (uint32_t i = 0; i < context->snap->fsop_groups.count; i++) {
 		const struct fsop_group *group = &context->snap->fsop_groups.each[i];
-		const struct cgroup *cgroup = shown_cgroup(context, group->cgroup_id);
+		const struct cgroup *cgroup = context_shown_cgroup(context, group->cgroup_id);
 
 		if (group->op >= FSOP_COUNT)
 			continue;

@@ -148,16 +148,10 @@ static void emit_slow(const struct metric *metric, const struct metric_context *
 
 static bool is_shown(const struct metric_context *context, uint64_t cgroup_id, const char **ret_path)
 {
-	const struct cgroup_section *cgroups = &context->snap->cgroups;
-	const struct cgroup *cgroup = snapshot_cgroup(context->snap, cgroup_id);
-	uint32_t index = cgroup ? (uint32_t)(cgroup - cgroups->each) : NO_INDEX;
-
-	for (uint32_t i = 0; cgroup && i < context->shown->cgroup_count; i++)
-		if (context->shown->cgroups[i] == index) {
-			*ret_path = cgroup->path;
-			return true;
-		}
-	return false;
+	const struct cgroup *cgroup = context_shown_cgroup(context, cgroup_id);
+	if (cgroup)
+		*ret_path = cgroup->path;
+	return cgroup != NULL;
 }
 
 static void emit_cgroup_row(const struct metric *metric, struct metric_sink *sink, const char *path, const struct syscall_cgroup_row *row)

@@ -107,21 +107,24 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 }
 
 /* ` # {incident="…"} value timestamp`: a name of 8 characters and an id of at most 39 keep far below the 128 that are allowed. */
+static void append_exemplar(struct text *out, const struct exemplar *exemplar, unsigned int decimals)
+{
+	if (!exemplar)
+		return;
+	text_string(out, " # {incident=\"");
+	text_label_value(out, exemplar->incident);
+	text_append(out, "\"} ", 3);
+	text_decimal(out, exemplar->value, decimals);
+	text_append(out, " ", 1);
+	text_decimal(out, (uint64_t)exemplar->wall_ns / NSEC_PER_MSEC, 3); /* a reader keeps milliseconds */
+}
+
 static void sample_openmetrics(struct metric_sink *sink, const struct label *labels, uint32_t count, uint64_t value, unsigned int decimals)
 {
-	const struct exemplar *exemplar = sink->exemplar;
-	struct text *out = sink->out;
 	begin_sample(sink, labels, count);
-	text_decimal(out, value, decimals);
-	if (exemplar) {
-		text_string(out, " # {incident=\"");
-		text_label_value(out, exemplar->incident);
-		text_append(out, "\"} ", 3);
-		text_decimal(out, exemplar->value, decimals);
-		text_append(out, " ", 1);
-		text_decimal(out, (uint64_t)exemplar->wall_ns / NSEC_PER_MSEC, 3); /* a reader keeps milliseconds */
-	}
-	text_append(out, "\n", 1);
+	text_decimal(sink->out, value, decimals);
+	append_exemplar(sink->out, sink->exemplar, decimals);
+	text_append(sink->out, "\n", 1);
 }
 
 static void real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
@@ -138,17 +141,20 @@ static void append_again(struct text *out, size_t from, size_t size)
 		text_append(out, out->data + from, size);
 }
 
-static void append_bucket_end(struct text *out, const char *le, uint64_t count)
+static void append_bucket_end(struct text *out, const char *le, uint64_t count, const struct exemplar *exemplar)
 {
 	text_string(out, le);
 	text_append(out, "\"} ", 3);
 	text_u64(out, count);
+	append_exemplar(out, exemplar, 9);
 	text_append(out, "\n", 1);
 }
 
-static void append_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
+static void write_histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram,
+			    const struct exemplar *exemplar)
 {
 	struct text *out = sink->out;
+	uint32_t marked = exemplar ? histogram_classic_of(exemplar->value) : UINT32_MAX;
 	uint64_t below[HISTOGRAM_CLASSIC + 1];
 	histogram_classic(histogram, below);
 
@@ -161,11 +167,11 @@ static void append_histogram(struct metric_sink *sink, const struct label *label
 	size_t labels_end = out->length;
 	text_string(out, count ? ",le=\"" : "{le=\"");
 	size_t prefix = out->length - first;
-	append_bucket_end(out, sink->le[0], below[0]);
+	append_bucket_end(out, sink->le[0], below[0], marked == 0 ? exemplar : NULL);
 
-	for (int i = 1; i <= HISTOGRAM_CLASSIC; i++) {
+	for (uint32_t i = 1; i <= HISTOGRAM_CLASSIC; i++) {
 		append_again(out, first, prefix);
-		append_bucket_end(out, i < HISTOGRAM_CLASSIC ? sink->le[i] : "+Inf", below[i]);
+		append_bucket_end(out, i < HISTOGRAM_CLASSIC ? sink->le[i] : "+Inf", below[i], marked == i ? exemplar : NULL);
 	}
 
 	text_string(out, sink->metric->name);
@@ -180,6 +186,16 @@ static void append_histogram(struct metric_sink *sink, const struct label *label
 	text_string(out, count ? "} " : " ");
 	text_u64(out, below[HISTOGRAM_CLASSIC]);
 	text_append(out, "\n", 1);
+}
+
+static void histogram_prometheus(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
+{
+	write_histogram(sink, labels, count, histogram, NULL);
+}
+
+static void histogram_openmetrics(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *histogram)
+{
+	write_histogram(sink, labels, count, histogram, sink->exemplar);
 }
 
 static void end_family(struct metric_sink *sink)
@@ -206,7 +222,7 @@ const struct metric_writer prometheus_writer = {
 	.begin_family = begin_family_prometheus,
 	.sample = sample,
 	.real = real,
-	.histogram = append_histogram,
+	.histogram = histogram_prometheus,
 	.end_family = end_family,
 	.end = end,
 	.takes_parts = true,
@@ -218,7 +234,7 @@ const struct metric_writer openmetrics_writer = {
 	.begin_family = begin_family_openmetrics,
 	.sample = sample_openmetrics,
 	.real = real,
-	.histogram = append_histogram,
+	.histogram = histogram_openmetrics,
 	.end_family = end_family,
 	.end = end_openmetrics,
 	.takes_infinite = true,

@@ -182,22 +182,28 @@ static void append_histogram(struct metric_sink *sink, const struct label *label
 {
 	Exposition__Metric metric = EXPOSITION__METRIC__INIT;
 	Exposition__Histogram message = EXPOSITION__HISTOGRAM__INIT;
-	Exposition__Bucket buckets[HISTOGRAM_CLASSIC], *list[HISTOGRAM_CLASSIC];
+	Exposition__Bucket buckets[HISTOGRAM_CLASSIC + 1], *list[HISTOGRAM_CLASSIC + 1];
 	uint64_t below[HISTOGRAM_CLASSIC + 1];
 	Exposition__BucketSpan spans[NATIVE_MAX_SPANS], *span_list[NATIVE_MAX_SPANS];
 	struct native native;
+	struct exemplar_message exemplar;
+	uint32_t marked = sink->exemplar ? histogram_classic_of(sink->exemplar->value) : UINT32_MAX;
 
 	native_fill(histogram, &native);
 	histogram_classic(histogram, below);
-	for (int i = 0; i < HISTOGRAM_CLASSIC; i++) {
+	for (int i = 0; i <= HISTOGRAM_CLASSIC; i++) {
 		exposition__bucket__init(&buckets[i]);
 		buckets[i].cumulative_count = below[i];
-		buckets[i].upper_bound = ldexp(1, HISTOGRAM_CLASSIC_FIRST_EXP + i);
+		buckets[i].upper_bound = i < HISTOGRAM_CLASSIC ? ldexp(1, HISTOGRAM_CLASSIC_FIRST_EXP + i) : INFINITY;
 		list[i] = &buckets[i];
+	}
+	if (sink->exemplar) {
+		fill_exemplar(&exemplar, sink->exemplar, (double)sink->exemplar->value / 1e9);
+		buckets[marked].exemplar = &exemplar.message;
 	}
 	message.sample_count = below[HISTOGRAM_CLASSIC];
 	message.sample_sum = (double)histogram->sum_ns / 1e9;
-	message.n_bucket = HISTOGRAM_CLASSIC;
+	message.n_bucket = marked == HISTOGRAM_CLASSIC ? HISTOGRAM_CLASSIC + 1 : HISTOGRAM_CLASSIC; /* the last one is the count, and left out without need */
 	message.bucket = list;
 	fill_native(&message, &native, spans, span_list);
 	metric.histogram = &message;

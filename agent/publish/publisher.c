@@ -23,6 +23,7 @@
 #include "publish/http.h"
 #include "publish/sandbox.h"
 #include "publish/statsd_input.h"
+#include "publish/statsd_page.h"
 #include "push/share.h"
 
 #define RETRY_NS NSEC_PER_SEC             /* for a listening address that is taken */
@@ -45,6 +46,7 @@ struct loop {
 	uint64_t statsd_ns;               /* when the StatsD socket has its next turn; UINT64_MAX: there is none */
 	int epoll_fd;
 	struct publisher_page *numbers;   /* NULL = nowhere to */
+	struct statsd_page *statsd_page;  /* likewise */
 	union {
 		enum publisher_message_type type;
 		struct publisher_message message;
@@ -120,9 +122,18 @@ static void show_counters(const struct loop *loop)
 		atomic_store_explicit(&loop->numbers->numbers[i], counters[i], memory_order_relaxed);
 }
 
+/* Only while there is a sender to read it. */
+static void show_statsd(const struct loop *loop)
+{
+	const struct output_page *outputs = loop->publisher.outputs;
+	if (loop->statsd_page && loop->statsd.statsd && outputs && atomic_load_explicit(&outputs->count, memory_order_relaxed))
+		statsd_page_write(loop->statsd_page, loop->statsd.statsd, clock_boot_ns());
+}
+
 static void tell_snapshot(struct loop *loop)
 {
 	show_counters(loop);
+	show_statsd(loop);
 	struct publisher *publisher = &loop->publisher;
 	if (!publisher->feed || (loop->args->feed_dir_fd >= 0 && replace_feed(loop->args->feed_dir_fd, publisher->feed) < 0))
 		publisher->counters.feed_errors++;
@@ -355,9 +366,12 @@ static int open_loop(struct loop *loop)
 		return error;
 
 	/* Without the first the outputs' metrics are absent here, without the second this one's in what is pushed. */
-	void *outputs = NULL, *numbers = NULL;
+	void *outputs = NULL, *numbers = NULL, *statsd_page = NULL;
 	(void)share_map(loop->args->outputs_fd, false, sizeof(struct output_page), &outputs);
 	(void)share_map(loop->args->counters_fd, true, sizeof(struct publisher_page), &numbers);
+	if (loop->args->statsd_page_fd >= 0)
+		(void)share_map(loop->args->statsd_page_fd, true, statsd_page_size(loop->args->statsd_max_series), &statsd_page);
+	loop->statsd_page = statsd_page;
 	publisher->outputs = outputs;
 	loop->numbers = numbers;
 	publisher->max_shown = loop->args->max_processes_shown;
@@ -425,7 +439,7 @@ int publisher_run(const struct publisher_args *args)
 	settle_signals();
 	umask(022);
 	log_open(args->log_format, args->log_level); /* no socket is opened behind the wall */
-	sandbox_close_others((const int[]){ args->ring_fd, args->event_fd, args->feed_dir_fd, args->outputs_fd, args->counters_fd, args->statsd_fd, log_fd() }, 7);
+	sandbox_close_others((const int[]){ args->ring_fd, args->event_fd, args->feed_dir_fd, args->outputs_fd, args->counters_fd, args->statsd_fd, args->statsd_page_fd, log_fd() }, 8);
 
 	loop->args = args;
 	int error = open_loop(loop);

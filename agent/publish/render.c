@@ -25,6 +25,20 @@ void renderings_free(struct renderings *renderings)
 		forget(&renderings->filtered[i]);
 }
 
+static size_t bytes_of(const struct page *page)
+{
+	return page ? page->length + page->packed_length : 0;
+}
+
+size_t renderings_current_bytes(const struct publisher *publisher)
+{
+	const struct rendering *whole = publisher->renderings.whole;
+	size_t bytes = publisher->feed != whole[EXPOSITION_JSON].page ? bytes_of(publisher->feed) : 0;
+	for (int i = 0; i < EXPOSITION_COUNT; i++)
+		bytes += bytes_of(whole[i].page);
+	return bytes;
+}
+
 static bool snapshot_fresh(const struct publisher *publisher, uint64_t now_ns)
 {
 	struct metric_context context;

@@ -32,6 +32,8 @@ struct renderings {
 
 /* A page with one owner more, the caller; NULL: no memory. */
 struct page *metrics_page(struct publisher *publisher, enum exposition format, const struct metric_selection *selection, uint64_t now_ns);
+/* Of the pages that everybody gets who asks now, one a format, and of the feed's: what a node's size costs, whoever reads it or not. */
+size_t renderings_current_bytes(const struct publisher *publisher);
 void renderings_free(struct renderings *renderings);
 
 #endif

@@ -109,6 +109,8 @@ void shown_choose(struct shown *shown, const struct snapshot *snap, uint32_t mos
 		rankings[r].count = 0;
 	for (uint32_t i = 0; most && i < snap->cgroups.count; i++) {
 		const struct cgroup *cgroup = &snap->cgroups.each[i];
+		if (!cgroup->path[0])
+			continue; /* nameless as yet: two of these would be one series */
 		ranking_offer(&rankings[0], most, cgroup->cpu_recent_ns, i);
 		ranking_offer(&rankings[1], most, cgroup->rss_bytes, i);
 		ranking_offer(&rankings[2], most, cgroup->written_recent_bytes, i);
@@ -119,4 +121,15 @@ void shown_choose(struct shown *shown, const struct snapshot *snap, uint32_t mos
 
 	shown->writers = snap->writers.count < most ? snap->writers.count : most;
 	shown->folded_writers += snap->writers.count - shown->writers;
+}
+
+const struct cgroup *context_shown_cgroup(const struct metric_context *context, uint64_t id)
+{
+	const struct shown *shown = context->shown;
+	const struct cgroup *cgroup = id ? snapshot_cgroup(context->snap, id) : NULL;
+
+	if (!cgroup)
+		return NULL;
+	uint32_t row = (uint32_t)(cgroup - context->snap->cgroups.each);
+	return bsearch(&row, shown->cgroups, shown->cgroup_count, sizeof(row), compare_rows) ? cgroup : NULL;
 }

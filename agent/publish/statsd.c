@@ -3,32 +3,10 @@
  * The store: families by name, series by family and labels, in tables of a fixed size with chains of indexes. Bodies of histograms
  * and sets stand apart, so that a series that needs none touches none of their pages.
  */
-#include "publish/statsd.h"
+#include "publish/statsd_store.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-
-enum { SET_WORDS = STATSD_SET_BITS / 64 };
-
-union body {
-	struct histogram histogram;
-	uint64_t set[SET_WORDS];
-};
-
-struct statsd {
-	uint32_t max_series, series_count, bucket_mask;
-	uint64_t max_age_ns, seed;
-	struct statsd_counters counters;
-	struct statsd_family *families;    /* max_series of each; a free one has no series */
-	struct statsd_series *series;
-	union body *bodies;
-	uint32_t *buckets, *family_buckets; /* indexes + 1 of the first of each chain */
-	uint32_t *free_series, *free_families, free_count, free_family_count;
-	struct statsd_line line;
-};
 
 /* --- tables ------------------------------------------------------------------------------------------------------------ */
 
@@ -38,7 +16,7 @@ static void *pages(size_t size)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-struct statsd *statsd_new(uint32_t max_series, uint64_t max_age_ns, uint64_t seed)
+struct statsd *statsd_new(uint32_t max_series, uint64_t max_age_ns, uint64_t seed, uint64_t now_ns)
 {
 	struct statsd *statsd = calloc(1, sizeof(*statsd));
 	if (!statsd)
@@ -49,6 +27,7 @@ struct statsd *statsd_new(uint32_t max_series, uint64_t max_age_ns, uint64_t see
 	statsd->max_series = max_series;
 	statsd->max_age_ns = max_age_ns;
 	statsd->seed = seed;
+	statsd->started_ns = now_ns;
 	statsd->bucket_mask = buckets - 1;
 	statsd->families = pages(max_series * sizeof(*statsd->families));
 	statsd->series = pages(max_series * sizeof(*statsd->series));
@@ -86,28 +65,7 @@ void statsd_free(struct statsd *statsd)
 	free(statsd);
 }
 
-/* FNV-1a from a secret beginning, and a last mix: the low bits choose the bucket. */
-static uint64_t hash_more(uint64_t hash, const char *data, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		hash = (hash ^ (unsigned char)data[i]) * 0x100000001b3ULL;
-	return hash;
-}
-
-static uint64_t hash_end(uint64_t hash)
-{
-	hash ^= hash >> 32;
-	hash *= 0xd6e8feb86659fd93ULL;
-	return hash ^ hash >> 32;
-}
-
 /* --- families ---------------------------------------------------------------------------------------------------------- */
-
-static bool ends_with(const char *name, size_t length, const char *ending)
-{
-	size_t size = strlen(ending);
-	return length > size && memcmp(name + length - size, ending, size) == 0;
-}
 
 /*
  * A histogram `x` writes x_bucket, x_sum and x_count, a counter `x` x_total; OpenMetrics calls the counter's family x. So two
@@ -118,7 +76,7 @@ static uint32_t stem_of(const char *name)
 	static const char *const endings[] = { "_total", "_sum", "_count", "_bucket", "_created" };
 	size_t length = strlen(name);
 	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
-		if (ends_with(name, length, endings[i]))
+		if (statsd_ends_with(name, length, endings[i]))
 			return (uint32_t)(length - strlen(endings[i]));
 	return (uint32_t)length;
 }
@@ -130,7 +88,7 @@ static bool is_same_stem(const struct statsd_family *family, const char *name, u
 
 static uint32_t *family_bucket(const struct statsd *statsd, const char *name, uint32_t stem)
 {
-	return &statsd->family_buckets[hash_end(hash_more(statsd->seed, name, stem)) & statsd->bucket_mask];
+	return &statsd->family_buckets[statsd_hash_end(statsd_hash_more(statsd->seed, name, stem)) & statsd->bucket_mask];
 }
 
 /* The family's index + 1; 0: the name is taken by another type. There are as many families as series, and one of those is free. */
@@ -204,12 +162,12 @@ static struct statsd_series *add_series(struct statsd *statsd, const struct stat
 	return series;
 }
 
-static struct statsd_series *find_or_add_series(struct statsd *statsd, const struct statsd_line *line)
+struct statsd_series *statsd_find_or_add(struct statsd *statsd, const struct statsd_line *line)
 {
 	char labels[STATSD_LABELS_LEN];
 	size_t size = pack_labels(line, labels);
-	uint64_t hash = hash_more(statsd->seed, line->name, strlen(line->name) + 1);
-	hash = hash_end(hash_more(hash, labels, size));
+	uint64_t hash = statsd_hash_more(statsd->seed, line->name, strlen(line->name) + 1);
+	hash = statsd_hash_end(statsd_hash_more(hash, labels, size));
 
 	for (uint32_t at = statsd->buckets[hash & statsd->bucket_mask]; at; at = statsd->series[at - 1].next_in_bucket) {
 		struct statsd_series *series = &statsd->series[at - 1];
@@ -251,133 +209,6 @@ void statsd_expire(struct statsd *statsd, uint64_t now_ns)
 	}
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------------ */
-
-static union body *body_of(const struct statsd *statsd, const struct statsd_series *series)
-{
-	return &statsd->bodies[series - statsd->series];
-}
-
-/* A counter never falls, and a time beyond thirty years is none. */
-static bool is_value_good(const struct statsd_line *line, double value)
-{
-	return line->type == STATSD_GAUGE || (value >= 0 && (line->type == STATSD_COUNTER || value * line->scale <= 1e9));
-}
-
-/* A line is good as a whole or not at all: its numbers are read once before any is taken. */
-static bool are_values_good(struct statsd_line *line)
-{
-	const char *values = line->values;
-	size_t size = line->values_size;
-	double value;
-	bool is_signed;
-	int result = 0;
-	if (line->type == STATSD_SET)
-		return size > 0;
-	while (result == 0) {
-		result = statsd_next_number(line, &value, &is_signed);
-		if (result == 0 && !is_value_good(line, value))
-			return false;
-	}
-	line->values = values;
-	line->values_size = size;
-	return result == 1;
-}
-
-static void add_time(struct histogram *histogram, double seconds, double rate)
-{
-	uint64_t ns = (uint64_t)(seconds * 1e9 + 0.5), times = (uint64_t)(1 / rate + 0.5);
-	histogram->buckets[histogram_bucket(ns)] += times;
-	histogram->sum_ns += ns * times;
-}
-
-/* Linear counting: n different values leave about e^(-n/m) of m bits unset. One percent off at a thousand, full at 70 000. */
-static double count_set(const uint64_t set[SET_WORDS])
-{
-	uint32_t zeros = 0;
-	for (uint32_t i = 0; i < SET_WORDS; i++)
-		zeros += 64 - (uint32_t)__builtin_popcountll(set[i]);
-	return round(-STATSD_SET_BITS * log((double)(zeros ? zeros : 1) / STATSD_SET_BITS));
-}
-
-static void turn_window(struct statsd_series *series, union body *body, uint64_t now_ns)
-{
-	if (!series->window_ns)
-		series->window_ns = now_ns;
-	if (now_ns - series->window_ns < STATSD_SET_WINDOW_NS)
-		return;
-	series->value = count_set(body->set);
-	series->whole_window = true;
-	series->window_ns = now_ns;
-	memset(body->set, 0, sizeof(body->set));
-}
-
-static void add_to_set(const struct statsd *statsd, union body *body, const char *word, size_t size)
-{
-	uint64_t bit = hash_end(hash_more(statsd->seed, word, size)) % STATSD_SET_BITS;
-	body->set[bit / 64] |= 1ULL << bit % 64;
-}
-
-static void apply(struct statsd *statsd, struct statsd_series *series, struct statsd_line *line, uint64_t now_ns)
-{
-	union body *body = body_of(statsd, series);
-	const char *word;
-	size_t size;
-	double value;
-	bool is_signed;
-
-	if (line->type == STATSD_SET)
-		turn_window(series, body, now_ns);
-	while (line->type == STATSD_SET && statsd_next_word(line, &word, &size) == 0)
-		add_to_set(statsd, body, word, size);
-	while (line->type != STATSD_SET && statsd_next_number(line, &value, &is_signed) == 0) {
-		if (line->type == STATSD_TIMER)
-			add_time(&body->histogram, value * line->scale, line->rate);
-		else if (line->type == STATSD_COUNTER)
-			series->value += value / line->rate;
-		else
-			series->value = is_signed ? series->value + value : value;
-	}
-	series->seen_ns = now_ns;
-}
-
-/* --- datagrams --------------------------------------------------------------------------------------------------------- */
-
-static void take_line(struct statsd *statsd, const char *text, size_t size, uint64_t now_ns)
-{
-	struct statsd_line *line = &statsd->line;
-	statsd->counters.lines++;
-	if (statsd_parse(text, size, line) < 0 || !are_values_good(line)) {
-		statsd->counters.malformed++;
-		return;
-	}
-	size_t length = strlen(line->name);
-	if (line->type == STATSD_COUNTER && !ends_with(line->name, length, "_total"))
-		memcpy(line->name + length, "_total", sizeof("_total")); /* statsd_parse left room for it */
-	struct statsd_series *series = find_or_add_series(statsd, line);
-	if (series)
-		apply(statsd, series, line, now_ns);
-}
-
-void statsd_take(struct statsd *statsd, const char *datagram, size_t size, uint64_t now_ns)
-{
-	statsd->counters.datagrams++;
-	for (size_t at = 0; at < size;) {
-		const char *newline = memchr(datagram + at, '\n', size - at);
-		size_t length = newline ? (size_t)(newline - datagram) - at : size - at;
-		size_t kept = length && datagram[at + length - 1] == '\r' ? length - 1 : length;
-		if (kept)
-			take_line(statsd, datagram + at, kept, now_ns);
-		at += length + 1;
-	}
-}
-
-void statsd_refuse(struct statsd *statsd)
-{
-	statsd->counters.datagrams++;
-	statsd->counters.malformed++;
-}
-
 /* --- reading ----------------------------------------------------------------------------------------------------------- */
 
 const struct statsd_counters *statsd_counters(const struct statsd *statsd)
@@ -390,6 +221,11 @@ uint32_t statsd_series_count(const struct statsd *statsd)
 	return statsd->series_count;
 }
 
+uint64_t statsd_started_ns(const struct statsd *statsd)
+{
+	return statsd->started_ns;
+}
+
 const struct statsd_family *statsd_family(const struct statsd *statsd, uint32_t index)
 {
 	return index < statsd->max_series ? &statsd->families[index] : NULL;
@@ -398,14 +234,4 @@ const struct statsd_family *statsd_family(const struct statsd *statsd, uint32_t 
 const struct statsd_series *statsd_series(const struct statsd *statsd, uint32_t index_plus_one)
 {
 	return index_plus_one ? &statsd->series[index_plus_one - 1] : NULL;
-}
-
-const struct histogram *statsd_histogram(const struct statsd *statsd, const struct statsd_series *series)
-{
-	return &body_of(statsd, series)->histogram;
-}
-
-double statsd_distinct(const struct statsd *statsd, const struct statsd_series *series)
-{
-	return series->whole_window ? series->value : count_set(body_of(statsd, series)->set);
 }

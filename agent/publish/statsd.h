@@ -74,8 +74,8 @@ struct statsd_family {
 };
 
 struct statsd;
-/* NULL when out of memory. `seed`: no sender can guess which series share a bucket. */
-struct statsd *statsd_new(uint32_t max_series, uint64_t max_age_ns, uint64_t seed);
+/* NULL when out of memory. `seed`: no sender can guess which series share a bucket. It counts from `now_ns` on. */
+struct statsd *statsd_new(uint32_t max_series, uint64_t max_age_ns, uint64_t seed, uint64_t now_ns);
 void statsd_free(struct statsd *statsd);
 void statsd_take(struct statsd *statsd, const char *datagram, size_t size, uint64_t now_ns);
 /* Counts a datagram that came in longer than any may be. */
@@ -85,6 +85,7 @@ void statsd_expire(struct statsd *statsd, uint64_t now_ns);
 
 const struct statsd_counters *statsd_counters(const struct statsd *statsd);
 uint32_t statsd_series_count(const struct statsd *statsd);
+uint64_t statsd_started_ns(const struct statsd *statsd);
 /* Family `index`, NULL beyond the last, without a first series where there is none; and a series by the indexes in the structs. */
 const struct statsd_family *statsd_family(const struct statsd *statsd, uint32_t index);
 const struct statsd_series *statsd_series(const struct statsd *statsd, uint32_t index_plus_one);

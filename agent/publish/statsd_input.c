@@ -30,7 +30,7 @@ int statsd_input_open(struct statsd_input *input, int fd, int epoll_fd, uint32_t
 	uint64_t seed = 0;
 	(void)!getrandom(&seed, sizeof(seed), GRND_NONBLOCK); /* without it a sender might guess the buckets: slower, not wrong */
 	*input = (struct statsd_input){ .fd = fd, .epoll_fd = epoll_fd, .armed = true };
-	input->statsd = statsd_new(max_series, max_age_ns, seed);
+	input->statsd = statsd_new(max_series, max_age_ns, seed, clock_boot_ns());
 	if (!input->statsd)
 		return -ENOMEM;
 	return arm(input, EPOLL_CTL_ADD);

@@ -154,7 +154,7 @@ static enum verdict judge(struct outlet *outlet, long status)
 		outlet->answer.length--;
 	if (outlet->family->judge) {
 		const struct answer answer = { .status = status, .body = outlet->answer.data ? outlet->answer.data : "", .size = outlet->answer.length,
-					       .content_type = content_type };
+					       .content_type = content_type, .written = outlet->written };
 		verdict = outlet->family->judge(outlet->context, &outlet->head, &answer, &changed, &type);
 	}
 	if (verdict == VERDICT_CHANGED && !outlet->is_changed && !changed.failed && type < outlet->family->type_count) {

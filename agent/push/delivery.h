@@ -36,6 +36,7 @@ struct answer {
 	const char *body;           /* NUL-terminated, cut at 64 KiB; hostile */
 	size_t size;
 	const char *content_type;   /* NULL = none said */
+	int64_t written;            /* what the family's count_headers add up to; -1 = none of them was there */
 };
 
 /* What an answer means where the rule at the top of this file is not it. */
@@ -45,6 +46,7 @@ enum verdict { VERDICT_DEFAULT, VERDICT_TAKEN, VERDICT_AGAIN, VERDICT_REFUSED, V
 struct outlet_family {
 	const struct parcel_type *types;
 	uint32_t type_count;
+	const char *const *count_headers; /* in which a receiver says how many items it took, lower case with the colon; NULL ends them; NULL = none */
 	/* NULL: HTTP. Else sets what is special on a libcurl easy handle right before it is started (SMTP: sender, recipients). 0 or -errno. */
 	int (*prepare)(void *context, void *easy, const struct parcel *parcel);
 	/* NULL: the parcel's body as it is. Else writes what is sent instead, with the secrets that a spool must not hold. 0; or -errno, as for a

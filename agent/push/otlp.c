@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "publish/statsd.h"
 #include "push/otlp_logs.h"
 #include "push/otlp_metrics.h"
 #include "push/otlp_news.h"
@@ -84,8 +85,9 @@ static void take_metrics(void *context, const struct text *request, uint32_t poi
 }
 
 /* Said once and kept, for a start that moves is a reset to a receiver; unless the clock was wrong then and lies ahead of now. */
-static void note_starts(struct otlp *otlp, const struct snapshot *snap)
+static void note_starts(struct otlp *otlp, const struct metric_context *context)
 {
+	const struct snapshot *snap = context->snap;
 	int64_t *starts = otlp->metrics.start_wall_ns;
 	const struct process *agent = snapshot_process(snap, otlp->agent_pid);
 
@@ -95,6 +97,8 @@ static void note_starts(struct otlp *otlp, const struct snapshot *snap)
 	}
 	if (!starts[OTLP_SINCE_AGENT] && agent)
 		starts[OTLP_SINCE_AGENT] = starts[OTLP_SINCE_BOOT] + (int64_t)agent->start_ns;
+	if (context->statsd)
+		starts[OTLP_SINCE_STATSD] = starts[OTLP_SINCE_BOOT] + (int64_t)statsd_started_ns(context->statsd);
 }
 
 static void on_snapshot(void *state, const struct metric_context *context, struct moment now)
@@ -106,7 +110,7 @@ static void on_snapshot(void *state, const struct metric_context *context, struc
 	if (!otlp->output->metrics || snap->boot_ns + snap->interval_ns / 2 < otlp->due_ns)
 		return;
 	otlp->due_ns = snap->boot_ns + otlp->output->every_ns;
-	note_starts(otlp, snap);
+	note_starts(otlp, context);
 	if (otlp_metrics_write(&otlp->metrics, context) < 0)
 		log_warning("output %s: no memory for all metrics of a snapshot", otlp->output->name);
 }

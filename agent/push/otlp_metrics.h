@@ -13,8 +13,9 @@
 #include "publish/metric.h"
 #include "push/otlp_request.h"
 
-/* Since when a counter of which source counts. Boot: the kernel's own, and per process or device no later than its birth. */
-enum otlp_since { OTLP_SINCE_UNSAID, OTLP_SINCE_BOOT, OTLP_SINCE_AGENT, OTLP_SINCE_COUNT };
+/* Since when a counter of which source counts. Boot: the kernel's own, and per process or device no later than its birth.
+ * StatsD: whoever reads it, and begins at nothing when it is started anew. */
+enum otlp_since { OTLP_SINCE_UNSAID, OTLP_SINCE_BOOT, OTLP_SINCE_AGENT, OTLP_SINCE_STATSD, OTLP_SINCE_COUNT };
 extern const enum otlp_since otlp_since_of[METRIC_SOURCES];
 
 struct otlp_metrics {

@@ -54,6 +54,7 @@ struct outlet {
 	uint64_t said_refusal_ns;
 	struct text answer;
 	size_t answer_headers;
+	int64_t written;           /* by the answer's headers; -1 = not said */
 	char retry_after[64], error[CURL_ERROR_SIZE];
 };
 

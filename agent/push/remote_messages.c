@@ -25,7 +25,7 @@ enum {
 	TAG_SERIES_2 = 5 << 3 | BYTES,
 };
 
-static const uint32_t types[] = { [METRIC_COUNTER] = 1, [METRIC_GAUGE] = 2, [METRIC_HISTOGRAM] = 3, [METRIC_INFO] = 2, [METRIC_UNTYPED] = 0 };
+static const uint32_t types[] = { [METRIC_COUNTER] = 1, [METRIC_GAUGE] = 2, [METRIC_HISTOGRAM] = 3, [METRIC_INFO] = 2, [METRIC_UNTYPED] = 0, [METRIC_SUMMARY] = 5 };
 
 static void append_tag(struct text *out, uint8_t tag, size_t length)
 {

@@ -95,7 +95,7 @@ static void sample(struct metric_sink *sink, const struct label *labels, uint32_
 
 static void real(struct metric_sink *sink, const struct label *labels, uint32_t count, double value)
 {
-	put_sample(sink, "", labels, count, NULL, value);
+	put_sample(sink, sink->suffix, labels, count, NULL, value);
 }
 
 static void histogram(struct metric_sink *sink, const struct label *labels, uint32_t count, const struct histogram *from)
@@ -140,6 +140,7 @@ static const struct metric_writer remote_writer = {
 	.histogram = histogram,
 	.end_family = end_family,
 	.end = end,
+	.takes_parts = true,
 	.takes_infinite = true,
 };
 
@@ -196,22 +197,38 @@ static void on_snapshot(void *state, const struct metric_context *context, struc
 
 /* --- 2.0 where it is taken --------------------------------------------------------------------------------------------- */
 
-/* "If the receiver does not support 2.0 it answers 415, and the sender falls back to 1.0": for this parcel and for all that follow. */
+/*
+ * "If the receiver does not support 2.0 it answers 415, and the sender falls back to 1.0": for this parcel and for all that follow. One that is
+ * older than that rule (Prometheus 2.42, VictoriaMetrics 1.145) reads 2.0 as a 1.0 without any series, and says 204; but who takes 2.0 must
+ * say how much it wrote.
+ */
 static enum verdict judge(void *context, const struct parcel *parcel, const struct answer *answer, struct text *ret, uint32_t *ret_type)
 {
 	struct remote_write *remote = context;
-	if (answer->status != 415 || parcel->type != REMOTE_2)
+	bool good = answer->status >= 200 && answer->status < 300;
+	if (parcel->type != REMOTE_2)
+		return VERDICT_DEFAULT;
+	if (good && answer->written >= 0) {
+		uint64_t written = (uint64_t)answer->written;
+		outlet_reject(remote->outlet, written < parcel->items ? parcel->items - written : 0);
+		return VERDICT_TAKEN;
+	}
+	if (!good && answer->status != 415)
 		return VERDICT_DEFAULT;
 	if (remote->version == 2)
-		log_info("output %s: the receiver does not take remote write 2.0, going on with 1.0", remote->output->name);
+		log_info("output %s: the receiver does not take remote write 2.0%s, going on with 1.0", remote->output->name,
+			good ? " (it said yes, and not what it wrote)" : "");
 	remote->version = 1;
 	*ret_type = REMOTE_1;
 	return batch_downgrade(parcel->body, parcel->size, ret) < 0 ? VERDICT_REFUSED : VERDICT_CHANGED;
 }
 
+static const char *const count_headers[] = { "x-prometheus-remote-write-samples-written:", "x-prometheus-remote-write-histograms-written:", NULL };
+
 static const struct outlet_family family = {
 	.types = parcel_types,
 	.type_count = sizeof(parcel_types) / sizeof(parcel_types[0]),
+	.count_headers = count_headers,
 	.judge = judge,
 };
 

@@ -23,6 +23,7 @@
 #include "core/privilege.h"
 #include "mask.h"
 #include "publish/records.h"
+#include "publish/statsd_page.h"
 #include "push/exporter.h"
 #include "push/keys.h"
 #include "push/wall.h"
@@ -48,6 +49,10 @@ struct sender {
 	struct output_page *page;
 	const struct publisher_page *publisher;
 	struct publisher_counters counters; /* of the publisher, as of this snapshot */
+	const struct statsd_page *statsd_page; /* NULL: none; and what it said last */
+	struct statsd *statsd;
+	struct text statsd_bytes;
+	uint64_t statsd_written_ns;
 	struct keys *keys;
 	struct delivery *delivery;
 	uint32_t running_count;
@@ -70,6 +75,18 @@ static void read_publisher(struct sender *sender)
 		counters[i] = atomic_load_explicit(&sender->publisher->numbers[i], memory_order_relaxed);
 }
 
+/* What applications sent; NULL where there is none, or where nobody has kept it up to date for three intervals. */
+static const struct statsd *read_statsd(struct sender *sender)
+{
+	if (!sender->statsd_page)
+		return NULL;
+	int error = statsd_page_read(sender->statsd_page, sender->statsd, &sender->statsd_bytes, &sender->statsd_written_ns);
+	if (error == -ENOMEM || error == -EPROTO)
+		log_warning("sender: what came in over StatsD cannot be read, and is not sent: %s", strerror(-error));
+	bool fresh = sender->statsd_written_ns + 3 * sender->snap->interval_ns >= sender->snap->boot_ns;
+	return fresh ? sender->statsd : NULL;
+}
+
 static void tell_snapshot(struct sender *sender, struct moment now)
 {
 	read_publisher(sender);
@@ -81,6 +98,7 @@ static void tell_snapshot(struct sender *sender, struct moment now)
 		.records = &sender->records,
 		.counters = &sender->counters,
 		.outputs = sender->page,
+		.statsd = read_statsd(sender),
 	};
 	for (uint32_t i = 0; i < sender->running_count; i++)
 		if (sender->running[i].exporter->on_snapshot)
@@ -233,6 +251,18 @@ static bool is_directory(int fd)
 	return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+/* In its place stands a descriptor of another kind where there is no StatsD. */
+static int open_statsd(struct sender *sender)
+{
+	uint32_t most = sender->outputs->statsd_max_series;
+	void *page = NULL;
+	if (!most || share_map(SENDER_STATSD_FD, false, statsd_page_size(most), &page) < 0)
+		return 0;
+	sender->statsd_page = page;
+	sender->statsd = statsd_new(most, 0, 0, 0);
+	return sender->statsd ? 0 : -ENOMEM;
+}
+
 static int open_what_was_given(struct sender *sender)
 {
 	int error = ring_open(SENDER_RING_FD, &sender->ring);
@@ -253,7 +283,9 @@ static int open_what_was_given(struct sender *sender)
 	sender->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (sender->snap == MAP_FAILED || sender->epoll_fd < 0)
 		return -errno;
-	error = settle_signals(sender);
+	error = open_statsd(sender);
+	if (!error)
+		error = settle_signals(sender);
 	if (!error)
 		error = keys_open(sender->outputs, &sender->keys);
 	if (!error)

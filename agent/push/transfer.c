@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "push/keys.h"
@@ -22,19 +23,38 @@ static size_t on_body(char *data, size_t one, size_t size, void *context)
 	return size <= room && !outlet->answer.failed ? size : 0;
 }
 
+/* What stands behind `name`, which ends in a colon, where the line is that header. */
+static bool header_value(const char *line, size_t size, const char *name, char *ret, size_t ret_size)
+{
+	size_t length = strlen(name);
+	if (size <= length || strncasecmp(line, name, length) != 0)
+		return false;
+	const char *value = line + length, *end = line + size;
+	while (value < end && *value == ' ')
+		value++;
+	while (end > value && strchr("\r\n ", end[-1]))
+		end--;
+	snprintf(ret, ret_size, "%.*s", (int)(end - value), value);
+	return true;
+}
+
+static void count_written(struct outlet *outlet, const char *line, size_t size)
+{
+	char value[24];
+	for (const char *const *name = outlet->family->count_headers; name && *name; name++) {
+		if (!header_value(line, size, *name, value, sizeof(value)))
+			continue;
+		long long count = strtoll(value, NULL, 10);
+		outlet->written = (outlet->written < 0 ? 0 : outlet->written) + (count < 0 ? 0 : count > PARCEL_MAX ? PARCEL_MAX : count);
+	}
+}
+
 static size_t on_header(char *data, size_t one, size_t size, void *context)
 {
-	static const char name[] = "retry-after:";
 	struct outlet *outlet = context;
 	outlet->answer_headers += size;
-	if (size > sizeof(name) && strncasecmp(data, name, sizeof(name) - 1) == 0) {
-		const char *value = data + sizeof(name) - 1, *end = data + size;
-		while (value < end && *value == ' ')
-			value++;
-		while (end > value && strchr("\r\n ", end[-1]))
-			end--;
-		snprintf(outlet->retry_after, sizeof(outlet->retry_after), "%.*s", (int)(end - value), value);
-	}
+	(void)header_value(data, size, "retry-after:", outlet->retry_after, sizeof(outlet->retry_after));
+	count_written(outlet, data, size);
 	return outlet->answer_headers <= ANSWER_HEADERS_MAX ? size : 0;
 }
 
@@ -246,6 +266,7 @@ int transfer_begin(struct outlet *outlet, CURLM *multi)
 	curl_easy_reset(outlet->easy); /* keeps its connection */
 	text_reset(&outlet->answer);
 	outlet->answer_headers = 0;
+	outlet->written = -1;
 	outlet->retry_after[0] = outlet->error[0] = 0;
 
 	set_bounds(outlet);

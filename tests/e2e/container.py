@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real systemd as PID 1 of a container: the host's own Debian release by mmdebstrap, booted by systemd-nspawn. Made once
-and kept as a tarball beside the build, so that only the first run downloads.
+and kept beside the build, so that only the first run downloads; each container writes into a layer of its own above it.
 """
 
+import fcntl
 import os
 import signal
 import shutil
@@ -39,6 +40,33 @@ def tarball():
     return path
 
 
+def unpacked_tree():
+    """Unpacked once: that takes some ten seconds, and a layer above it none."""
+    tree = harness.CACHE / f"systemd-{release()}"
+    archive = tarball()
+    with open(harness.CACHE / "systemd.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not tree.exists():
+            new = tree.with_suffix(".new")
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+            subprocess.run(["tar", "-xf", archive, "-C", new], check=True)
+            new.rename(tree)
+    return tree
+
+
+def layer(bench, where):
+    """A tree of one's own at `where`; a copy where the kernel or the file system has no overlays."""
+    upper, work = Path(bench.dir, "layer"), Path(bench.dir, "layer-work")
+    for folder in (where, upper, work):
+        folder.mkdir()
+    options = f"lowerdir={unpacked_tree()},upperdir={upper},workdir={work}"
+    if subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, where], capture_output=True, check=False).returncode:
+        subprocess.run(["tar", "-xf", tarball(), "-C", where], check=True)
+    else:
+        bench.stack.callback(subprocess.run, ["umount", "--lazy", where], check=False)
+
+
 def v1_systemd():
     """The named hierarchy that systemd uses where v1 and v2 stand side by side; None on a pure v2 host."""
     for line in open("/proc/self/mountinfo"):
@@ -53,8 +81,7 @@ class Container:
     def __init__(self, bench, units, binds=(), options=()):
         self.bench = bench
         self.tree = Path(bench.dir, "tree")
-        self.tree.mkdir()
-        subprocess.run(["tar", "-xf", tarball(), "-C", self.tree], check=True)
+        layer(bench, self.tree)
         (self.tree / "etc/machine-id").unlink(missing_ok=True)
         for name, text in units.items():
             (self.tree / "etc/systemd/system" / name).write_text(text)
@@ -134,7 +161,6 @@ class Container:
             self.process.kill()
             self.process.wait()
         self.log.close()
-        shutil.rmtree(self.tree, ignore_errors=True)
 
 
 def remove_tree(folder):

@@ -470,8 +470,71 @@ def enter_own_mounts():
     os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv])
 
 
-def main(*tests, seconds=400, need_root=True):
-    """Runs the tests one after the other, each on a bench of its own. `seconds` bounds them all."""
+def run_one(test):
+    """On a bench of its own; how many of its checks failed."""
+    bench = Bench(test.__name__)
+    try:
+        test(bench)
+    except Failed as error:
+        bench.ok("runs to its end", False, error)
+    except Exception:  # a test's own fault is a failure too, with its trace
+        traceback.print_exc(file=sys.stdout)
+        bench.ok("runs to its end", False, repr(sys.exc_info()[1]))
+    finally:
+        bench.close()
+    return bench.failed
+
+
+def fork_test(test, seconds):
+    """(pid, the file that its lines go to)"""
+    out = tempfile.TemporaryFile()
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        return pid, out
+    code = 1
+    try:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+        signal.alarm(seconds)
+        code = min(run_one(test), 1)
+    except BaseException:
+        traceback.print_exc(file=sys.stdout)
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+
+
+def run_together(tests, most, seconds):
+    """Each in a process of its own, `most` at once; the lines of one test stay together. How many failed."""
+    waiting, running, failed = list(tests), {}, 0
+    try:
+        while waiting or running:
+            while waiting and len(running) < most:
+                test = waiting.pop(0)
+                pid, out = fork_test(test, seconds)
+                running[pid] = test, out
+            pid, status = os.wait()
+            test, out = running.pop(pid)
+            out.seek(0)
+            said = out.read().decode(errors="replace")
+            print(said, end="", flush=True)
+            failed += status != 0
+            if status and "not ok" not in said:
+                print(f"not ok {test.__name__}: ended with {status}", flush=True)
+    finally:
+        for pid in running:
+            os.kill(pid, signal.SIGTERM)
+        for pid in running:
+            os.waitpid(pid, 0)
+    return failed
+
+
+def main(*tests, seconds=400, need_root=True, together=1):
+    """Runs the tests, each on a bench of its own: one after the other, or so many together where all that each does is to wait for its own
+    agent and peers. `seconds` bounds them all.
+    """
     if need_root and os.geteuid() != 0:
         for test in tests:
             print(f"SKIP {test.__name__}: needs root")
@@ -489,20 +552,6 @@ def main(*tests, seconds=400, need_root=True):
         signal.signal(number, out_of_time)
     signal.alarm(seconds)
     wanted = [re.compile(word) for word in sys.argv[1:]]
-    failed = 0
-    for test in tests:
-        name = test.__name__
-        if wanted and not any(pattern.search(name) for pattern in wanted):
-            continue
-        bench = Bench(name)
-        try:
-            test(bench)
-        except Failed as error:
-            bench.ok("runs to its end", False, error)
-        except Exception:  # a test's own fault is a failure too, with its trace
-            traceback.print_exc(file=sys.stdout)
-            bench.ok("runs to its end", False, repr(sys.exc_info()[1]))
-        finally:
-            bench.close()
-            failed += bench.failed
+    chosen = [test for test in tests if not wanted or any(pattern.search(test.__name__) for pattern in wanted)]
+    failed = run_together(chosen, together, seconds) if together > 1 else sum(run_one(test) for test in chosen)
     return 1 if failed else 0

@@ -128,4 +128,4 @@ def routes_choose(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(receives_groups_and_resolves, ends_by_itself_without_the_node, routes_choose, seconds=280))
+    raise SystemExit(harness.main(receives_groups_and_resolves, ends_by_itself_without_the_node, routes_choose, together=3))

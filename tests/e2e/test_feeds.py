@@ -86,4 +86,4 @@ def examples_are_whole(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(collectd_reads, examples_are_whole))
+    raise SystemExit(harness.main(collectd_reads, examples_are_whole, together=2))

@@ -1,69 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Real containers of Podman get their names: one as Podman made it, and one in a cgroup as kubelet would have made it, with
-kubelet's names of logs beside. Podman's storage lies in a tree of the test's own, which is the agent's host_root.
+"""Real containers get their names: of Podman, as it made it, and in a cgroup as kubelet would have made it, with kubelet's names of logs beside;
+of Docker, by its own name and by kubelet's labels; of containerd, a pod's sandbox and a container in it. Their state lies in a tree of the
+test's own, which is the agent's host_root.
 """
 
-import os
 import shutil
-import subprocess
-from pathlib import Path
 
 import harness
-from container import remove_tree
 from harness import wait_for
+from runtimes import Containerd, Docker, Podman, Systemd
 
 POD_UID = "3a1f4c1e-8c7b-4d62-9d5a-6f6d1c0b2a3e"
-# Idle until the test says so: who has a name by then has it in the incident, too.
-SPIN = "until [ -e /told/go ]; do sleep 0.1; done; exec timeout 120 sh -c 'while :; do :; done'"
-
-
-class Podman:
-    """Podman as it is, but for its folders, its cgroups and what this kind of machine refuses (runc, limits, no network)."""
-
-    def __init__(self, bench):
-        self.bench = bench
-        self.root = Path(bench.dir, "host")
-        self.told = Path(bench.dir, "told")
-        self.told.mkdir()
-        self.parent = f"/test-nodemend-{os.getpid()}"
-        storage = self.root / "var/lib/containers/storage"
-        state = Path(bench.dir, "r")  # Podman takes no more than 50 characters
-        self.argv = ["podman", "--root", storage, "--runroot", state, "--tmpdir", Path(bench.dir, "libpod"), "--runtime", "runc",
-                     "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
-        bench.stack.callback(self._remove_cgroups)
-        bench.stack.callback(self._remove_containers)
-        self._import_busybox()
-
-    def run(self, *words, **options):
-        done = subprocess.run([*map(str, self.argv), *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False, **options)
-        if done.returncode:
-            raise harness.Failed(f"podman {words[0]}: {done.stderr.decode(errors='replace')[-400:]}")
-        return done.stdout.decode().strip()
-
-    def container(self, name, parent=""):
-        """Starts one; its id."""
-        return self.run("run", "--detach", "--name", name, "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000",
-                        "--volume", f"{self.told}:/told:ro", "--cgroup-parent", self.parent + parent, "busybox", "/bin/sh", "-c", SPIN)
-
-    def _import_busybox(self):
-        tree = Path(self.bench.dir, "image")
-        (tree / "bin").mkdir(parents=True)
-        shutil.copy(shutil.which("busybox"), tree / "bin/busybox")
-        for name in ("sh", "sleep", "timeout"):
-            (tree / "bin" / name).symlink_to("busybox")
-        packed = subprocess.run(["tar", "-C", tree, "-c", "."], stdout=subprocess.PIPE, check=True).stdout
-        self.run("import", "-", "busybox", input=packed)
-
-    def _remove_containers(self):
-        subprocess.run([*map(str, self.argv), "rm", "--all", "--force", "--time", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-
-    def _remove_cgroups(self):
-        """In every hierarchy: each controller of v1 has one of its own."""
-        for line in open("/proc/self/mountinfo"):
-            fields = line.split()
-            if fields[fields.index("-") + 1] in ("cgroup", "cgroup2"):
-                remove_tree(fields[4] + self.parent)
+POD_CGROUP = f"/kubepods/burstable/pod{POD_UID}"
 
 
 def config(host_root):
@@ -99,7 +48,7 @@ def told_by_podman(bench, podman, agent):
 def told_by_kubelet(bench, podman, agent):
     """A cgroup with a pod's uid: which pod that is, kubelet's folder of its logs says. The incident then has it, too."""
     (podman.root / f"var/log/pods/shop_web-7d9f-x2x_{POD_UID}/app").mkdir(parents=True)
-    container_id = podman.container("k8s_app", f"/kubepods/burstable/pod{POD_UID}")
+    container_id = podman.container("k8s_app", POD_CGROUP)
     labels = wait_for("the pod's name", lambda: info(agent, container_id).get("pod") and info(agent, container_id), 30)
     bench.equal("namespace and pod", (labels["namespace"], labels["pod"]), ("shop", "web-7d9f-x2x"))
     bench.equal("uid and class", (labels["pod_uid"], labels["qos"]), (POD_UID, "Burstable"))
@@ -112,11 +61,20 @@ def told_by_kubelet(bench, podman, agent):
     bench.ok("why says it", "pod web-7d9f-x2x" in said and "namespace shop" in said, said[-800:])
 
 
+def named(agent, container_id, label):
+    return wait_for(f"the {label} of {container_id[:12]}", lambda: info(agent, container_id).get(label) and info(agent, container_id), 30)
+
+
+def can_run(bench, *tools):
+    missing = [tool for tool in tools if not shutil.which(tool)]
+    if missing:
+        bench.skip("real containers", f"{missing[0]} is not installed (scripts/deps.sh test)")
+    return not missing
+
+
 def podman(bench):
-    for tool in ("podman", "runc", "busybox"):
-        if not shutil.which(tool):
-            bench.skip("containers of Podman", f"{tool} is not installed")
-            return
+    if not can_run(bench, "podman", "runc", "busybox"):
+        return
     runtime = Podman(bench)
     agent = bench.agent(config(runtime.root))
     told_by_podman(bench, runtime, agent)
@@ -125,5 +83,81 @@ def podman(bench):
     bench.equal("the collector is up", status.get("identity"), 1)
 
 
+def docker(bench):
+    if not can_run(bench, "runc", "busybox"):
+        return
+    runtime = Docker(bench)
+    if not runtime.possible:
+        bench.skip("containers of Docker", "docker.io and containerd cannot be fetched")
+        return
+    agent = bench.agent(config(runtime.root))
+    own = runtime.container("web")
+    labels = {"io.kubernetes.container.name": "app", "io.kubernetes.pod.name": "web-7d9f-x2x", "io.kubernetes.pod.namespace": "shop",
+              "io.kubernetes.pod.uid": POD_UID, "io.kubernetes.docker.type": "container"}
+    words = [f"{key}={value}" for key, value in labels.items()]
+    of_pod = runtime.container("k8s_app_web", POD_CGROUP, words)
+    liar = runtime.container("liar", labels=words)
+    seen = named(agent, own, "container")
+    bench.equal("the name is Docker's", (seen["container"], seen["runtime"], seen["cgroup"]), ("web", "docker", f"{runtime.parent}/{own}"))
+    bench.ok("nobody made up a pod", not {"pod", "namespace", "pod_uid", "qos"} & set(seen), seen)
+    seen = named(agent, of_pod, "pod")
+    bench.equal("kubelet's labels count in a pod's group", tuple(seen.get(key) for key in ("namespace", "pod", "container", "pod_uid", "qos", "runtime")),
+                ("shop", "web-7d9f-x2x", "app", POD_UID, "Burstable", "docker"))
+    seen = named(agent, liar, "container")
+    bench.ok("and nowhere else", "pod" not in seen and "namespace" not in seen, seen)
+
+
+def of_cri(kind, container=None):
+    """What containerd's CRI plugin writes into an OCI configuration."""
+    words = {"container-type": kind, "sandbox-id": "a" * 64, "sandbox-name": "web-7d9f-x2x", "sandbox-namespace": "shop", "sandbox-uid": POD_UID}
+    if container:
+        words.update({"container-name": container, "image-name": "busybox"})
+    return {f"io.kubernetes.cri.{key}": value for key, value in words.items()}
+
+
+def containerd(bench):
+    if not can_run(bench, "runc", "busybox"):
+        return
+    runtime = Containerd(bench)
+    if not runtime.possible:
+        bench.skip("containers of containerd", "containerd cannot be fetched")
+        return
+    agent = bench.agent(config(runtime.root))
+    sandbox = runtime.container("a" * 64, POD_CGROUP, of_cri("sandbox"))
+    app = runtime.container("b" * 64, POD_CGROUP, of_cri("container", "app"))
+    seen = named(agent, app, "pod")
+    bench.equal("the pod's container", tuple(seen.get(key) for key in ("namespace", "pod", "container", "pod_uid", "qos", "runtime", "type")),
+                ("shop", "web-7d9f-x2x", "app", POD_UID, "Burstable", "containerd", "container"))
+    seen = named(agent, sandbox, "pod")
+    bench.equal("its sandbox has no container's name", (seen.get("type"), seen.get("container"), seen.get("pod")), ("sandbox", None, "web-7d9f-x2x"))
+    families = agent.feed().samples("nodemend_cgroup_cpu_seconds_total", cgroup=f"{runtime.parent}{POD_CGROUP}/{app}")
+    bench.equal("families by cgroup carry it", [sample["labels"].get("pod") for sample in families], ["web-7d9f-x2x"])
+
+
+def systemd_driver(bench):
+    """Scopes of a real systemd, from a real runc: a pod of containerd's, one of CRI-O's, a container of Docker's and one of nobody's."""
+    if not can_run(bench, "runc", "busybox", "systemd-nspawn", "mmdebstrap"):
+        return
+    runtime = Systemd(bench)
+    agent = bench.agent(config(runtime.root))
+    pod = "kubepods-burstable-pod" + POD_UID.replace("-", "_") + ".slice"
+    crio = {"io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": "container", "io.kubernetes.pod.name": "db-0", "io.kubernetes.pod.namespace": "shop",
+            "io.kubernetes.pod.uid": POD_UID, "io.kubernetes.container.name": "postgres"}
+    # Ids of their own: the agent of a test beside this one sees these containers, too.
+    first = runtime.container(pod, "cri-containerd", "1" * 64, f"containerd/io.containerd.runtime.v2.task/k8s.io/{'1' * 64}", of_cri("container", "app"))
+    second = runtime.container(pod, "crio", "2" * 64, f"containers/storage/overlay-containers/{'2' * 64}/userdata", crio)
+    third = runtime.container("system.slice", "docker", "3" * 64, f"other/{'3' * 64}", {})
+    fourth = runtime.container("machine.slice", "libpod", "4" * 64, f"other/{'4' * 64}", {})
+    seen = named(agent, first, "pod")
+    bench.equal("containerd's", tuple(seen.get(key) for key in ("namespace", "pod", "container", "pod_uid", "qos", "runtime", "unit", "slice")),
+                ("shop", "web-7d9f-x2x", "app", POD_UID, "Burstable", "containerd", f"cri-containerd-{first}.scope", pod))
+    seen = named(agent, second, "pod")
+    bench.equal("CRI-O's", tuple(seen.get(key) for key in ("namespace", "pod", "container", "pod_uid", "qos", "runtime", "unit", "slice")),
+                ("shop", "db-0", "postgres", POD_UID, "Burstable", "cri-o", f"crio-{second}.scope", pod))
+    for name, container_id, slice_name in (("docker", third, "system.slice"), ("podman", fourth, "machine.slice")):
+        seen = named(agent, container_id, "runtime")
+        bench.equal(f"{name}'s, of which nobody tells more", tuple(seen.get(key) for key in ("runtime", "slice", "container", "pod")), (name, slice_name, None, None))
+
+
 if __name__ == "__main__":
-    raise SystemExit(harness.main(podman))
+    raise SystemExit(harness.main(docker, podman, systemd_driver, containerd, together=2))

@@ -357,4 +357,4 @@ def textfiles(bench):
 
 
 if __name__ == "__main__":
-    harness.main(beside, tree, btrfs, textfiles)
+    raise SystemExit(harness.main(beside, textfiles, tree, btrfs, together=2))

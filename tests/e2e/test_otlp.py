@@ -17,6 +17,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import applications
 import harness
 from harness import MiB, wait_for
 
@@ -55,6 +56,7 @@ class Receiver:
     def __init__(self, bench, port=0):
         self.file = Path(bench.dir, "receiver.jsonl")
         self.file.touch()
+        self.rows, self.read_to = [], 0
         self.process = subprocess.Popen(["node", HERE / "receiver.js", self.file, str(port)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         env={**os.environ, "NODE_PATH": str(node_modules())})
         bench.stack.callback(self.close)
@@ -80,8 +82,14 @@ class Receiver:
         assert self.post("/plan", json.dumps(answers), {}) == 200
 
     def lines(self, signal=None):
-        rows = [json.loads(line) for line in self.file.read_text().splitlines() if line.endswith("}")]
-        return [row for row in rows if signal is None or row.get("signal") == signal]
+        with open(self.file) as file:  # what is new since the last time: all of it again would take longer with every second
+            file.seek(self.read_to)
+            for line in iter(file.readline, ""):
+                if not line.endswith("\n"):
+                    break
+                self.rows.append(json.loads(line))
+                self.read_to += len(line.encode())
+        return [row for row in self.rows if signal is None or row.get("signal") == signal]
 
     def bad(self):
         return [row["bad"] for row in self.lines() if "bad" in row]
@@ -192,7 +200,8 @@ def metrics(bench):
         return
     receiver = Receiver(bench)
     os.environ["K8S_NODE_NAME"] = "k8s-1"
-    agent = bench.agent(config(receiver.url + "/", "max_samples: 300", "headers: {X-Scope-OrgID: t1}"))
+    agent = bench.agent(config(receiver.url + "/", "max_samples: 300", "headers: {X-Scope-OrgID: t1}") + applications.config(bench))
+    applications.send(bench, agent)
     del os.environ["K8S_NODE_NAME"]
     agent.next_feed(2)
 
@@ -205,6 +214,8 @@ def metrics(bench):
     feed, families, when = wait_for("a snapshot that came both ways", both, 60)
     numbers, histograms, wrong = compare(feed, families)
     bench.ok("every family and value of the feed", not wrong and numbers > 300 and histograms > 5, f"{numbers}, {histograms}: {wrong[:5]}")
+    got = {name: families.get(name, []) for name in ("shop_orders_total", "queue_depth", "pay_took", "visitors", "backup_seconds_bucket", "report_seconds")}
+    bench.ok("what applications sent is among them", all(got.values()), got)
     bench.note(f"{numbers} numbers and {histograms} histograms compared")
     rows = receiver.lines("metrics")
     bench.ok("in bounded requests", len(rows) > 3 and all(count_points(row) <= 300 for row in rows))
@@ -386,4 +397,4 @@ def later(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(metrics, shadow, enforced, later))
+    raise SystemExit(harness.main(enforced, later, metrics, shadow, together=3))

@@ -14,6 +14,8 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import applications
+import debian
 import harness
 from harness import children_of, wait_for
 
@@ -25,8 +27,8 @@ OF_EACH_PROCESS = ("nodemend_snapshot_age_seconds", "nodemend_series_folded_tota
 class Store:
     """A Prometheus that scrapes nothing and is written to."""
 
-    def __init__(self, bench, name="store"):
-        self.folder, self.port, self.process = Path(bench.dir, name), harness.free_port(), None
+    def __init__(self, bench, name="store", program="prometheus"):
+        self.folder, self.port, self.process, self.program = Path(bench.dir, name), harness.free_port(), None, program
         self.folder.mkdir()
         (self.folder / "prometheus.yml").write_text("global: {}\n")
         bench.stack.callback(self.stop)
@@ -34,7 +36,7 @@ class Store:
 
     def start(self):
         self.process = subprocess.Popen(
-            ["prometheus", f"--config.file={self.folder}/prometheus.yml", f"--storage.tsdb.path={self.folder}/data", "--log.level=error",
+            [self.program, f"--config.file={self.folder}/prometheus.yml", f"--storage.tsdb.path={self.folder}/data", "--log.level=error",
              f"--web.listen-address=127.0.0.1:{self.port}", "--web.enable-remote-write-receiver", "--enable-feature=native-histograms"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for("Prometheus", lambda: self.get("/api/v1/status/buildinfo"), 30)
@@ -92,7 +94,8 @@ def arrives(bench):
     if not need_prometheus(bench):
         return
     store = Store(bench)
-    agent = bench.agent(config(store.url, ", native_histograms: true"))
+    agent = bench.agent(config(store.url, ", native_histograms: true") + applications.config(bench))
+    applications.send(bench, agent)
     wait_for("samples", lambda: len(store.raw("nodemend_ticks_total[1m]")) >= 5, 30)
 
     feed = agent.next_feed()
@@ -105,20 +108,27 @@ def arrives(bench):
     when = round(harness.parse_time(feed.document["time"]) * 1000)
     wait_for("the feed's own tick", lambda: when in store.raw("nodemend_ticks_total[1m]"), 20)
     differ = []
+    stored = {}  # by name, by labels
+    for row in store.ask('{job="nodemend"}[1m]'):
+        labels = {key: value for key, value in row["metric"].items() if key not in ("__name__", "instance", "job", "cluster")}
+        stored.setdefault(row["metric"]["__name__"], {})[json.dumps(labels, sort_keys=True)] = {round(t * 1000): float(v) for t, v in row.get("values", [])}
     for name, metric in feed.metrics.items():
         if metric["type"] == "histogram" or name.startswith(("nodemend_output_", "nodemend_sender_", "nodemend_publisher_")) or name in OF_EACH_PROCESS:
             continue
-        stored = {json.dumps({k: v for k, v in row["metric"].items() if k not in ("__name__", "instance", "job", "cluster")}, sort_keys=True):
-                  {round(t * 1000): float(v) for t, v in row["values"]} for row in store.ask(f"{name}[1m]")}
         keys = [json.dumps({k: v for k, v in row.get("labels", {}).items() if v}, sort_keys=True) for row in metric["samples"]]
         for key, row in zip(keys, metric["samples"]):
-            got = stored.get(key, {}).get(when)
+            got = stored.get(name, {}).get(key, {}).get(when)
             if keys.count(key) > 1:
                 continue  # cgroups whose name could not be found in time share one: whoever comes first is sent
             if got is None or abs(got - row["value"]) > 1e-9 * max(1, abs(row["value"])):
                 differ.append((name, row, got))
     bench.ok("each value is the feed's, at the snapshot's own time", not differ, differ[:5])
 
+    sent = {series: store.ask(series) for series in applications.SERIES}
+    wrong = {series: sent[series] for series, value in applications.SERIES.items() if [float(row["value"][1]) for row in sent[series]] != [value]}
+    bench.ok("what applications sent, over StatsD and in text files", not wrong, wrong)
+    count = store.ask('histogram_count(pay_took)')
+    bench.ok("a timer as a native histogram, too", len(count) == 1 and float(count[0]["value"][1]) == 4, count)
     count = store.ask('histogram_count(nodemend_tick_seconds)')
     bench.ok("a native histogram counts the ticks", len(count) == 1 and float(count[0]["value"][1]) >= 5, count)
     row = store.ask("nodemend_ticks_total")
@@ -128,14 +138,35 @@ def arrives(bench):
     bench.ok("what was sent is counted", total(agent, "nodemend_output_sent_total", output="store") > 100)
 
 
+def newer(bench):
+    """2.0 to a Prometheus that speaks it."""
+    tree = debian.unpacked("sid", "prometheus")
+    if not tree:
+        bench.skip("remote write 2.0 to a real Prometheus", "Debian sid cannot be reached")
+        return
+    store = Store(bench, program=tree / "usr/bin/prometheus")
+    agent = bench.agent(config(store.url, ", native_histograms: true, version: 2") + applications.config(bench))
+    applications.send(bench, agent)
+    wait_for("samples", lambda: len(store.raw("nodemend_ticks_total[1m]")) >= 3, 30)
+    wait_for("what applications sent", lambda: store.ask("visitors"), 20)
+    wrong = {series: value for series, value in applications.SERIES.items() if [float(row["value"][1]) for row in store.ask(series)] != [value]}
+    bench.ok(f"remote write 2.0 to Prometheus {store.get('/api/v1/status/buildinfo')['version']}", not wrong, wrong)
+    count = store.ask("histogram_count(pay_took)")
+    bench.ok("native histograms", len(count) == 1 and float(count[0]["value"][1]) == 4, count)
+    bench.ok("it was 2.0 to the end", "going on with 1.0" not in agent.log.read_text(), agent.log_tail())
+    bench.equal("and all of it was written", total(agent, "nodemend_output_dropped_total"), 0)
+
+
 def series_end(bench):
+    """With 2.0 to one that does not know it, and says yes nevertheless."""
     if not need_prometheus(bench):
         return
     store = Store(bench)
-    agent = bench.agent(config(store.url))
+    agent = bench.agent(config(store.url, ", version: 2"))
     spinner = bench.program("spinner", 120, ready=False)
     series = f'{{__name__=~"nodemend_process_.*",pid="{spinner.pid}"}}'
     wait_for("the program's series", lambda: store.ask(series), 30)
+    bench.ok("one that says yes to 2.0 and stores nothing gets 1.0", "going on with 1.0" in agent.log.read_text(), agent.log_tail())
     spinner.kill()
     before = agent.next_feed().document["seq"]
     # Without the marker a series is looked back at for five minutes.
@@ -193,4 +224,4 @@ def outage(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(arrives, series_end, outage))
+    raise SystemExit(harness.main(outage, arrives, newer, series_end, together=2))

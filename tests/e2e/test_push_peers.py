@@ -114,7 +114,7 @@ def refuses(bench):
         ("no-ca", good, f"ca_file: {bench.dir}/none.pem, server_name: {NAME}", "secret"),
         ("wrong-password", None, f"username: user, password_file: {password}", "status"),
     ]
-    text, receivers = "interval: 1s\npolicies: []\noutputs:\n", {}
+    text, receivers = "interval: 250ms\npolicies: []\noutputs:\n", {}
     for name, tls, options, _ in cases:
         receivers[name] = Receiver(bench, lambda request: (204, {}, b"") if request.headers.get("authorization") == right else NO, tls=tls)
         scheme = "https" if tls else "http"
@@ -137,6 +137,39 @@ def refuses(bench):
     bench.ok("no secret in the log", "wrong-password\n" not in log and "dXNlcjp3cm9uZy1wYXNzd29yZA" not in log)
     dropped = agent.feed().total("nodemend_output_dropped_total", output="wrong-password", reason="refused")
     bench.ok("what was refused is dropped and counted", dropped > 0, dropped)
+
+
+def every_kind(bench):
+    """What holds for remote write holds for all that go over HTTP: wrong CA, expired certificate, wrong token, wrong password; and the right ones."""
+    good, other = Certificate(Path(bench.dir, "tls"), NAME), Certificate(Path(bench.dir, "other"), NAME)
+    expired = Certificate(Path(bench.dir, "expired"), NAME, days=-1)
+    right, wrong = secret_file(bench, "right", "right-secret"), secret_file(bench, "wrong", "wrong-secret")
+    basic = "Basic " + base64.b64encode(b"user:right-secret").decode()
+    who = {"wrong-ca": (good, other, f"bearer_token_file: {right}", "tls"), "expired": (expired, expired, f"bearer_token_file: {right}", "tls"),
+           "token": (good, good, f"bearer_token_file: {wrong}", "status"), "basic": (good, good, f"username: user, password_file: {right}", None)}
+    kinds = {"otlp": "every: 1s, url", "alertmanager": "resend: 1s, urls", "webhook": "url"}
+    receivers, text = {}, ""
+    for kind, key in kinds.items():
+        for name, (tls, ca, secret, _) in who.items():
+            receiver = receivers[kind, name] = Receiver(bench, lambda request: (200, {}, b"") if request.headers.get("authorization") == basic else NO, tls=tls)
+            url = f"https://127.0.0.1:{receiver.port}/"
+            url = f'["{url}"]' if key.endswith("urls") else f'"{url}"'
+            text += f"  - {kind}: {{name: {kind}-{name}, {key}: {url}, ca_file: {ca.ca}, server_name: {NAME}, {secret}}}\n"
+    agent = bench.agent("interval: 250ms\nstartup_grace: 0s\npolicies:\n  - name: always\n    when: {memory: {used_percent: {above: 0.01, clear: 0.001}}}\n"
+                        f"    mode: observe\nroutes: [{', '.join('{to: webhook-' + name + ', group_wait: 0s}' for name in who)}]\noutputs:\n{text}")
+    for (kind, name), receiver in receivers.items():
+        reason = who[name][3]
+        of = lambda metric, **labels: agent.feed().total(f"nodemend_output_{metric}_total", output=f"{kind}-{name}", **labels)
+        if reason == "tls":
+            wait_for(f"{kind} {name} to fail", lambda: of("failed", reason="tls"), 40)
+            bench.equal(f"{kind}, {name}: not one request was let through", (len(receiver.requests), of("sent")), (0, 0))
+        elif reason:
+            wait_for(f"{kind} {name} to be refused", lambda: of("dropped", reason="refused"), 40)
+            bench.equal(f"{kind}, wrong {name}: nothing is sent", of("sent"), 0)
+        else:
+            wait_for(f"{kind} to deliver", lambda: of("sent"), 40)
+            bench.equal(f"{kind}, private CA and password: it arrives", of("failed"), 0)
+    bench.ok("no secret in the log", "-secret" not in agent.log.read_text())
 
 
 def hostile(bench):
@@ -173,10 +206,11 @@ def hostile(bench):
         ports[name] = raw_server(bench, stream)
     ports["dead"] = harness.free_port()
 
-    quiet = bench.agent("interval: 1s\npolicies: []\n", name="quiet")
-    text = f"interval: 1s\npolicies: []\noutputs:\n  - remote-write: {{name: good, url: \"http://127.0.0.1:{good.port}/\", every: 1s}}\n"
+    quiet = bench.agent("interval: 250ms\npolicies: []\n", name="quiet")
+    text = f"interval: 250ms\npolicies: []\noutputs:\n  - remote-write: {{name: good, url: \"http://127.0.0.1:{good.port}/\", every: 1s}}\n"
+    patience = {name: "30s" for name in ("garbage", "redirects", "busy")}  # these answer, on a busy machine later
     for name, port in ports.items():
-        text += f"  - remote-write: {{name: {name}, url: \"http://127.0.0.1:{port}/\", every: 1s, timeout: 2s, connect_timeout: 1s}}\n"
+        text += f"  - remote-write: {{name: {name}, url: \"http://127.0.0.1:{port}/\", every: 1s, timeout: {patience.get(name, '2s')}, connect_timeout: 1s}}\n"
     agent = bench.agent(text)
 
     def of(output, metric, **labels):
@@ -227,16 +261,28 @@ def raw_server(bench, stream):
     return server.getsockname()[1]
 
 
+def first_time(rows):
+    return next(samples[0][0] for _, samples, _ in rows if samples)
+
+
 def newer(bench):
-    """2.0 against a receiver of the test's own (Debian's Prometheus 2.42 does not speak it), and against one that only knows 1.0."""
+    """2.0 against receivers of the test's own: one that takes it all, one that says it wrote less, and two that only know 1.0 (test_push has real ones)."""
+    def wrote(request, less=0):
+        rows = series_of(request)
+        return 204, {"X-Prometheus-Remote-Write-Samples-Written": str(sum(len(samples) for _, samples, _ in rows) - less),
+                     "X-Prometheus-Remote-Write-Histograms-Written": str(sum(native for _, _, native in rows))}, b""
+
     def only_1(request):
         return (204, {}, b"") if request.headers["x-prometheus-remote-write-version"] == "0.1.0" else (415, {}, b"2.0? No.")
 
-    modern, old = Receiver(bench), Receiver(bench, only_1)
-    agent = bench.agent("interval: 1s\npolicies: []\noutputs:\n" + "".join(
+    modern, sparing = Receiver(bench, wrote), Receiver(bench, lambda request: wrote(request, 3))
+    old, unaware = Receiver(bench, only_1), Receiver(bench)
+    # As few series as there can be: the receivers read them in Python.
+    agent = bench.agent("interval: 1s\ntop_processes: 3\ncollectors: {syscall: false, host: false, sched: false, tcp: false, block: false, reclaim: false}\n"
+                        "policies: []\noutputs:\n" + "".join(
         f"  - remote-write: {{name: {name}, url: \"http://127.0.0.1:{receiver.port}/\", every: 1s, version: 2, native_histograms: true}}\n"
-        for name, receiver in (("modern", modern), ("old", old))))
-    wait_for("requests", lambda: len(modern.requests) > 3 and len(old.requests) > 6, 30)
+        for name, receiver in (("modern", modern), ("sparing", sparing), ("old", old), ("unaware", unaware))))
+    wait_for("requests", lambda: len(modern.requests) > 3 and min(len(old.requests), len(unaware.requests)) > 5, 30)
 
     request = modern.requests[0]
     bench.equal("2.0's content type", request.headers["content-type"], "application/x-protobuf;proto=io.prometheus.write.v2.Request")
@@ -247,14 +293,20 @@ def newer(bench):
     bench.ok("labels sorted by name", all(list(labels) == sorted(labels) for labels, _, _ in rows))
     bench.ok("native histograms", any(native and labels["__name__"] == "nodemend_tick_seconds" for labels, _, native in rows))
 
-    versions = [request.headers["x-prometheus-remote-write-version"] for request in old.requests]
-    bench.ok("2.0 was tried, and 1.0 from there on", versions[0] == "2.0.0" and set(versions[4:]) == {"0.1.0"}, versions)
-    first = {(labels["__name__"], str(sorted(labels.items()))): samples for labels, samples, _ in series_of(old.requests[0])}
-    again = next(r for r in old.requests if r.headers["x-prometheus-remote-write-version"] == "0.1.0")
-    second = {(labels["__name__"], str(sorted(labels.items()))): samples for labels, samples, _ in series_of(again)}
-    bench.ok("what was refused comes again with the same samples", first == second and first, f"{len(first)} and {len(second)} series")
-    bench.equal("nothing was dropped", total(agent, "nodemend_output_dropped_total"), 0)
+    for name, receiver in (("old", old), ("unaware", unaware)):
+        tried = [(r.headers["x-prometheus-remote-write-version"], first_time(series_of(r))) for r in list(receiver.requests)]
+        # What was made before the first answer came is 2.0 yet, and comes again as 1.0; what was made later is 1.0 at once.
+        newer, older = ({when for version, when in tried if version == wanted} for wanted in ("2.0.0", "0.1.0"))
+        bench.ok(f"{name}: 2.0 was tried, and 1.0 from there on", tried[0][0] == "2.0.0" and max(newer) < max(older) and newer <= older, tried)
+        first = {(labels["__name__"], str(sorted(labels.items()))): samples for labels, samples, _ in series_of(receiver.requests[0])}
+        again = next(r for r in receiver.requests if r.headers["x-prometheus-remote-write-version"] == "0.1.0")
+        second = {(labels["__name__"], str(sorted(labels.items()))): samples for labels, samples, _ in series_of(again)}
+        bench.ok(f"{name}: the first comes again with the same samples", first == second and first, f"{len(first)} and {len(second)} series")
+    feed = agent.next_feed()
+    bench.equal("nothing was dropped", sum(feed.total("nodemend_output_dropped_total", output=name) for name in ("modern", "old", "unaware")), 0)
+    dropped, requests = feed.total("nodemend_output_dropped_total", output="sparing", reason="refused"), len(sparing.requests)
+    bench.ok("what was not written is counted", 0 < dropped <= 3 * requests and dropped % 3 == 0, f"{dropped} after {requests} requests")
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(trusts, introduces_itself, refuses, hostile, newer))
+    raise SystemExit(harness.main(hostile, every_kind, refuses, introduces_itself, trusts, newer, together=2))

@@ -4,6 +4,7 @@
 everything that leaves the agent is searched for them. And the log: each line against its schema, its level by reload.
 """
 
+import fcntl
 import json
 import subprocess
 
@@ -41,9 +42,9 @@ time.sleep(600)
 """
 
 
-def holder(bench, folder, name):
+def holder(bench, folder, name, ready=True):
     argv = ["/usr/bin/python3", "-c", HOLDER, name, "--password", ARGUED, f"--token={ARGUED}"]
-    return harness.Program(bench, argv, cgroup=folder)
+    return harness.Program(bench, argv, cgroup=folder, ready=ready)
 
 
 def nothing_leaves(bench):
@@ -107,7 +108,7 @@ def json_lines(bench):
     """stderr is a file here: each line is an object of the schema, and a reload changes the level."""
     folder, path = bench.cgroup("plain")
     agent = bench.agent(CONFIG.format(mode="enforce", cgroup=path, format="auto", level="info"))
-    program = holder(bench, folder, "plain")
+    program = holder(bench, folder, "plain", ready=False)  # it may be ended before it has said that it is
     wait_for("its end", lambda: not program.alive(), 40)
     wait_for("its record", lambda: [row for row in agent.actions(remedy="terminate") if row["outcome"] == "fixed"], 20)
     schema = jsonschema.Draft202012Validator(json.loads((harness.ROOT / "docs/schema/log.schema.json").read_text()))
@@ -138,8 +139,9 @@ def full_pipe(bench):
     argv = [str(harness.BINARY), "run", "--config", str(agent.config), "--run-dir", str(agent.run_dir), "--state-dir", str(agent.state_dir),
             "--listen", agent.listen]
     agent.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    fcntl.fcntl(agent.process.stderr, fcntl.F_SETPIPE_SZ, 4096)
     agent.wait_ready()
-    for i in range(150):  # each a line that is longer than the pipe is deep at last
+    for i in range(15):  # together more than the pipe holds
         agent.cli("pause", f"{i} " + "x" * 150)
         agent.cli("resume")
     before = agent.feed().document["seq"]
@@ -153,4 +155,4 @@ def full_pipe(bench):
 
 
 if __name__ == "__main__":
-    raise SystemExit(harness.main(nothing_leaves, json_lines, full_pipe))
+    raise SystemExit(harness.main(nothing_leaves, json_lines, full_pipe, together=3))

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct text out;
 	static uint64_t now_ns = NSEC_PER_SEC;
 	if (!statsd)
-		statsd = statsd_new(16, 100 * NSEC_PER_SEC, 1);
+		statsd = statsd_new(16, 100 * NSEC_PER_SEC, 1, NSEC_PER_SEC);
 	now_ns += NSEC_PER_SEC;
 	statsd_take(statsd, (const char *)data, size, now_ns);
 	statsd_expire(statsd, now_ns);

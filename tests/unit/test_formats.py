@@ -13,9 +13,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import jsonschema
 
@@ -109,6 +111,23 @@ def check_promtool():
     # node_exporter's names are as they are.
     said = [line for line in result.stdout.decode().splitlines() if not re.match(r"node_(memory|netstat)_\w+ .*camelCase", line)]
     check("promtool has nothing to say", "; ".join(said[:5]) or (None if result.returncode in (0, 3) else f"exit code {result.returncode}"))
+
+
+def check_rules():
+    """Prometheus takes the rules that ship, they ask for nothing that is not served, and fire where they should."""
+    rules = Path(ROOT, "deploy/prometheus/nodemend.rules.yaml")
+    asked, served = set(re.findall(r"\bnode(?:mend)?_[a-z_0-9]+", re.sub(r"(?m)^ *(?:#|summary:|description:).*$", "", rules.read_text()))), \
+        set(re.findall(r"(?m)^\| `(\w+)` \|", Path(ROOT, "docs/metrics.md").read_text()))
+    check("the rules ask for families that there are", sorted(asked - served) or None)
+    if not shutil.which("promtool"):
+        print("SKIP promtool on rules: not installed")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        cases = Path(folder, "cases.yaml")
+        cases.write_text(Path(ROOT, "tests/fixtures/prometheus-rules.yaml").read_text().replace("RULES", str(rules)))
+        for words in (["check", "rules", rules], ["test", "rules", cases]):
+            result = subprocess.run(["promtool", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            check(f"promtool {words[0]} rules", result.stdout.decode()[-600:] if result.returncode else None)
 
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -237,6 +256,7 @@ def main():
     check_schemas()
     check_node_exporter()
     check_promtool()
+    check_rules()
     page = printed("test_prometheus", "openmetrics")
     check("OpenMetrics keeps to its grammar", openmetrics_fault(page))
     for name, spoiled in (("a counter without _total", page.replace("_total{", "{", 1)), ("a bare whole number", page.replace('le="1.0"', 'le="1"')),

@@ -393,6 +393,25 @@ static void outdated_pages_do_not_pile_up(void **state)
 }
 
 /* With all connections taken, who sends nothing has a second. */
+/* Pages as large as a node of many series makes them leave the lists and the filtered pages as they are. */
+static void a_large_node_is_served_its_lists(void **state)
+{
+	struct fixture *fixture = *state;
+	publish(fixture, 2);
+	expect(fixture, "GET", "/metrics", 200, "nodemend_build_info");
+	struct page *page = fixture->publisher.renderings.whole[EXPOSITION_TEXT].page;
+	assert_non_null(page);
+	const size_t more = 2 * MAX_LIVE_BYTES;
+	page->length += more; /* as if it were so large */
+	page->account->bytes += more;
+	expect(fixture, "GET", "/metrics?collect[]=cpu", 200, "node_cpu_seconds_total");
+	page->length -= more;
+	page->account->bytes -= more;
+	fixture->publisher.pages.bytes += more; /* of somebody who does not read */
+	expect(fixture, "GET", "/metrics?collect[]=syscall", 503, "too many answers");
+	fixture->publisher.pages.bytes -= more;
+}
+
 static void idlers_make_room(void **state)
 {
 	struct fixture *fixture = *state;
@@ -553,6 +572,7 @@ int main(void)
 		TEST(two_hundred_at_once_are_all_answered),
 		TEST(a_request_that_trickles_is_closed),
 		TEST(outdated_pages_do_not_pile_up),
+		TEST(a_large_node_is_served_its_lists),
 		TEST(idlers_make_room),
 		TEST(strangers_are_refused),
 		TEST(lines_for_who_wants_lines),

@@ -18,6 +18,7 @@
 #include "publish/publish.h"
 #include "publish/records.h"
 #include "tests/unit/full_snapshot.h"
+#include "tests/unit/notice_fixture.h"
 
 #define OPENED_NS 1795485165000000000
 
@@ -33,29 +34,18 @@ struct fixture {
 
 static void fill_incident(struct incident *incident, const char *id, int64_t opened_ns, enum incident_state state)
 {
-	*incident = (struct incident){ .kind = KIND_DISK_EXHAUSTION, .severity = SEVERITY_CRITICAL, .state = state, .opened_wall_ns = opened_ns };
-	snprintf(incident->id, sizeof(incident->id), "%s", id);
-	strcpy(incident->policy, "data-fills");
+	fill_told_incident(incident, id, state);
+	incident->opened_wall_ns = incident->history[0].wall_ns = opened_ns;
 	incident->resolved_wall_ns = state == INCIDENT_RESOLVED ? opened_ns + 5000000000 : 0;
-	incident->resource.type = TARGET_FILESYSTEM;
 	strcpy(incident->resource.name, "/data \"actions\":[");
 	strcpy(incident->resource.device, "/dev/loop0");
-	strcpy(incident->signal.metric, "node_filesystem_avail_bytes");
-	incident->signal.value = 0.93;
-	incident->signal.threshold = 0.9;
-	incident->signal.exhausted_in_ns = 412000000000;
-	incident->signal.confidence_permille = 900;
-	incident->cause_count = 1;
-	incident->causes[0] = (struct cause){ .rank = 1, .pid = 4242, .share_permille = 970 };
 	strcpy(incident->causes[0].comm, HOSTILE_COMM);
 	strcpy(incident->causes[0].cgroup, "/x");
+	incident->causes[0].unit[0] = 0;
 	strcpy(incident->causes[0].evidence, "wrote \"most\" of it");
 	incident->action_count = 2;
 	snprintf(incident->actions[0], ID_LEN, "a1");
 	snprintf(incident->actions[1], ID_LEN, "forgotten");
-	incident->history_count = 1;
-	incident->history[0] = (struct history_entry){ .wall_ns = opened_ns, .state = INCIDENT_OPEN };
-	strcpy(incident->history[0].why, "used 93 %");
 }
 
 static void fill_action(struct action *action, const char *id, int64_t started_ns, enum outcome outcome)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* StatsD lines: what each means, what is refused and counted, and that no sender gets past the bounds. */
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,7 @@
 
 #include "publish/metric.h"
 #include "publish/publish.h"
-#include "publish/statsd.h"
+#include "publish/statsd_page.h"
 
 #define SECOND NSEC_PER_SEC
 
@@ -26,7 +27,7 @@ struct fixture {
 static int open_fixture(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	fixture->statsd = statsd_new(20, 300 * SECOND, 42);
+	fixture->statsd = statsd_new(20, 300 * SECOND, 42, SECOND);
 	*state = fixture;
 	return fixture->statsd ? 0 : -1;
 }
@@ -196,6 +197,146 @@ static void test_all_formats(void **state)
 	assert_non_null(memmem(fixture->out.data, fixture->out.length, "a_b_total", 9));
 }
 
+/* --- the page between publisher and sender ------------------------------------------------------------------------------ */
+
+enum { SERIES = 20 };
+
+static struct statsd_page *make_page(void)
+{
+	struct statsd_page *page = calloc(1, statsd_page_size(SERIES));
+	assert_non_null(page);
+	return page;
+}
+
+/* What a copy is read into has nothing of what it held before. */
+static void test_page_carries_everything(void **state)
+{
+	struct fixture *fixture = *state;
+	struct statsd_page *page = make_page();
+	struct fixture copy = { .statsd = statsd_new(SERIES, 0, 0, 0) };
+	struct text buffer = { 0 };
+	uint64_t written_ns = 0;
+	assert_int_equal(statsd_page_read(page, copy.statsd, &buffer, &written_ns), -ENODATA);
+
+	take(fixture, "a.b:1|c|#k:v,z:w\na.b:2|c\nt:1:70|h|#x:y\nt:250|ms\ng:-1.5|g\nset:a:b:c|s\nbroken");
+	for (int round = 0; round < 3; round++) {
+		statsd_page_write(page, fixture->statsd, (uint64_t)(5 + round) * SECOND);
+		assert_int_equal(statsd_page_read(page, copy.statsd, &buffer, &written_ns), 0);
+		assert_int_equal(written_ns, (uint64_t)(5 + round) * SECOND);
+		assert_int_equal(statsd_started_ns(copy.statsd), SECOND);
+		render(fixture, &prometheus_writer);
+		assert_string_equal(render(&copy, &prometheus_writer), fixture->out.data);
+		take(fixture, round ? "g:9|g\nlate:1|ms" : "a.b:1|c\nt:3|h");
+	}
+	statsd_expire(fixture->statsd, 1000 * SECOND);
+	take(fixture, "only:1|g");
+	statsd_page_write(page, fixture->statsd, SECOND);
+	assert_int_equal(statsd_page_read(page, copy.statsd, &buffer, &written_ns), 0);
+	render(fixture, &prometheus_writer);
+	assert_string_equal(render(&copy, &prometheus_writer), fixture->out.data);
+
+	statsd_free(copy.statsd);
+	text_free(&copy.out);
+	text_free(&buffer);
+	free(page);
+}
+
+/* A store that is full to its bounds fits: the longest names and labels, every bucket. */
+static void test_page_has_room_for_all(void **state)
+{
+	struct statsd *full = statsd_new(SERIES, 300 * SECOND, 1, SECOND), *copy = statsd_new(SERIES, 0, 0, 0);
+	struct statsd_page *page = make_page();
+	struct text buffer = { 0 };
+	char line[1024];
+	uint64_t written_ns;
+	for (int i = 0; i < SERIES; i++) {
+		for (uint32_t bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
+			double seconds = exp2(HISTOGRAM_FIRST_EXP + (bucket - 0.5) / HISTOGRAM_PER_OCTAVE);
+			snprintf(line, sizeof(line), "%0100d_%d:%.17g|h|#a%0120d:1,b%0120d:2,c%0120d:3,d%0100d:4", 1, i, bucket ? seconds : 1e-9, i, i, i, i);
+			statsd_take(full, line, strlen(line), SECOND);
+		}
+	}
+	assert_int_equal(statsd_counters(full)->malformed, 0);
+	statsd_page_write(page, full, SECOND);
+	assert_in_range(page->used, statsd_page_size(SERIES) * 8 / 10, statsd_page_size(SERIES));
+	assert_int_equal(statsd_page_read(page, copy, &buffer, &written_ns), 0);
+	assert_int_equal(statsd_series_count(copy), SERIES);
+	statsd_free(full);
+	statsd_free(copy);
+	text_free(&buffer);
+	free(page);
+}
+
+/* A page that is being written leaves what was read before; one that makes no sense leaves nothing, and never breaks a bound. */
+static void test_page_is_not_believed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct statsd_page *page = make_page();
+	struct fixture copy = { .statsd = statsd_new(SERIES, 0, 0, 0) };
+	struct text buffer = { 0 };
+	uint64_t written_ns;
+	take(fixture, "a:1|c|#k:v\nt:1|ms\nt:1|ms|#k:w\ng:-1.5|g");
+	statsd_page_write(page, fixture->statsd, SECOND);
+	assert_int_equal(statsd_page_read(page, copy.statsd, &buffer, &written_ns), 0);
+	page->version |= 1;
+	assert_int_equal(statsd_page_read(page, copy.statsd, &buffer, &written_ns), -EAGAIN);
+	assert_int_equal(statsd_series_count(copy.statsd), 4);
+	statsd_page_write(page, fixture->statsd, SECOND); /* its writer was killed, and another began */
+	assert_int_equal(statsd_page_read(page, copy.statsd, &buffer, &written_ns), 0);
+
+	uint64_t used = page->used, refused = 0;
+	page->used = statsd_page_size(SERIES);
+	assert_int_equal(statsd_page_read(page, copy.statsd, &buffer, &written_ns), -EPROTO);
+	assert_int_equal(statsd_series_count(copy.statsd), 0);
+	for (page->used = 1; page->used < used; page->used++)
+		refused += statsd_page_read(page, copy.statsd, &buffer, &written_ns) == -EPROTO;
+	assert_in_range(refused, used - 5, used); /* all but at the end of a family */
+	page->used = used;
+	for (int round = 0; round < 20000; round++) {
+		uint8_t *byte = &page->bytes[(uint64_t)rand() % used], before = *byte;
+		*byte = (uint8_t)rand();
+		(void)statsd_page_read(page, copy.statsd, &buffer, &written_ns);
+		assert_true(statsd_series_count(copy.statsd) <= SERIES);
+		if (round % 16 == 0)
+			render(&copy, &openmetrics_writer);
+		*byte = before;
+	}
+	statsd_free(copy.statsd);
+	text_free(&copy.out);
+	text_free(&buffer);
+	free(page);
+}
+
+static void test_page_cost(void **state)
+{
+	enum { MANY = 1000, ROUNDS = 50 };
+	struct statsd *from = statsd_new(MANY, 300 * SECOND, 1, SECOND), *to = statsd_new(MANY, 0, 0, 0);
+	struct statsd_page *page = calloc(1, statsd_page_size(MANY));
+	struct text buffer = { 0 };
+	struct timespec at[3];
+	char line[128];
+	uint64_t written_ns;
+	for (int i = 0; i < 20 * MANY; i++) {
+		snprintf(line, sizeof(line), "app.requests:%d|ms|#env:prod,service:checkout,code:%d", 1 + i / MANY * 7, i % MANY);
+		statsd_take(from, line, strlen(line), SECOND);
+	}
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at[0]);
+	for (int i = 0; i < ROUNDS; i++)
+		statsd_page_write(page, from, SECOND);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at[1]);
+	for (int i = 0; i < ROUNDS; i++)
+		assert_int_equal(statsd_page_read(page, to, &buffer, &written_ns), 0);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at[2]);
+	for (int i = 0; i < 2; i++)
+		print_message("%s a page of %d timers: %.0f us, %.0f KiB\n", i ? "reading" : "writing", MANY,
+			      ((double)(at[i + 1].tv_sec - at[i].tv_sec) * 1e6 + (double)(at[i + 1].tv_nsec - at[i].tv_nsec) / 1e3) / ROUNDS,
+			      (double)page->used / 1024);
+	statsd_free(from);
+	statsd_free(to);
+	text_free(&buffer);
+	free(page);
+}
+
 static void test_cost(void **state)
 {
 	struct fixture *fixture = *state;
@@ -216,6 +357,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_types),     TEST(test_tags_make_labels),   TEST(test_names), TEST(test_malformed),
 		TEST(test_conflicts), TEST(test_bounds_and_expiry), TEST(test_sets),  TEST(test_all_formats), TEST(test_cost),
+		TEST(test_page_carries_everything), TEST(test_page_has_room_for_all), TEST(test_page_is_not_believed), TEST(test_page_cost),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

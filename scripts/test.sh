@@ -63,18 +63,14 @@ one() {
 	fi
 }
 
-# counted NAME LIMIT COMMAND...: a program that says `ok …`, `not ok …` and `SKIP …`, one a line (TAP does too). One that ends badly
-# without saying what failed, says nothing at all, or says less than it planned, has failed once more.
-counted() {
-	name=$1
-	limit=$2
-	shift 2
-	log=$logs/$(echo "$name" | tr ' /:' '---').log
-	begun=$(date +%s)
-	timeout --kill-after=20 "$limit" "$@" >"$log" 2>&1 </dev/null
-	code=$?
-	[ $code -ne 124 ] || echo "not ok $name: still running after $limit s" >>"$log"
-	report "$name" $(($(date +%s) - begun)) $(awk -v code=$code '
+log_of() { # NAME
+	echo "$logs/$(echo "$1" | tr ' /:' '---').log"
+}
+
+# tally NAME SECONDS CODE LOG: reads what a program said, `ok …`, `not ok …` and `SKIP …`, one a line (TAP does too). One that ends badly without
+# saying what failed, says nothing at all, or says less than it planned, has failed once more.
+tally() {
+	report "$1" "$2" $(awk -v code="$3" '
 		/^(not )?ok .*# SKIP/ { skip++; seen++; next } # cmocka says "not ok" of what it skipped
 		/^not ok/            { bad++; seen++; next }
 		/^SKIP /             { skip++; next }
@@ -85,7 +81,47 @@ counted() {
 			if (planned && seen < planned && !bad) bad = 1
 			if (!code && !good && !bad && !skip) bad = 1
 			print good + 0, bad + 0, skip + 0
-		}' "$log") "$log"
+		}' "$4") "$4"
+}
+
+# logged NAME LIMIT COMMAND...: runs it and says `SECONDS CODE`.
+logged() {
+	log=$(log_of "$1")
+	name=$1
+	limit=$2
+	shift 2
+	begun=$(date +%s)
+	timeout --kill-after=20 "$limit" "$@" >"$log" 2>&1 </dev/null
+	code=$?
+	[ $code -ne 124 ] || echo "not ok $name: still running after $limit s" >>"$log"
+	echo "$(($(date +%s) - begun)) $code"
+}
+
+counted() { # NAME LIMIT COMMAND...
+	name=$1
+	tally "$name" $(logged "$@") "$(log_of "$name")"
+}
+
+# beside LIMIT LIST LIST: two lists of scripts side by side, each in its order; told as they end.
+beside() {
+	limit=$1
+	fifo=$logs/beside.fifo
+	rm -f "$fifo"
+	mkfifo "$fifo"
+	{
+		for list in "$2" "$3"; do
+			for script in $list; do
+				name=e2e/$(basename "$script" .py)
+				echo "$name $(logged "$name" "$limit" /usr/bin/python3 "$script")"
+			done &
+		done
+		wait
+	} >"$fifo" &
+	while read -r name seconds code; do
+		tally "$name" "$seconds" "$code" "$(log_of "$name")"
+	done <"$fifo"
+	wait
+	rm -f "$fifo"
 }
 
 words_of() { # KIND: the names of tests/Kbuild
@@ -153,10 +189,15 @@ phase_san() {
 	unset ASAN_OPTIONS UBSAN_OPTIONS
 }
 
+# A test that loads the whole node, or counts what happens on it, runs by itself: its third line says `# alone: why`. Of the others, those about the
+# wire run beside those about the node: both wait more than they work.
 phase_e2e() {
-	for script in tests/e2e/test_*.py; do
+	alone=$(grep -l '^# alone: ' tests/e2e/test_*.py)
+	wire=$(grep -l '^# wire: ' tests/e2e/test_*.py)
+	for script in $alone; do
 		counted "e2e/$(basename "$script" .py)" $e2e_limit /usr/bin/python3 "$script"
 	done
+	beside $e2e_limit "$wire" "$(grep -L '^# \(alone\|wire\): ' tests/e2e/test_*.py)"
 }
 
 # Two kernels and what takes seconds under emulation here; `make check-vm` has all. One that asked for more than its kernel gives is a

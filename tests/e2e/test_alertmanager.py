@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """A real Alertmanager is told by a real agent: what fires, what gets worse, what ends; and a second one that is down at first, later, all
 the same.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """Bad input of every kind: a clear sentence, the right exit code, and nothing lost."""
 
 import os

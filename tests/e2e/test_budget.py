@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: it counts the cost of a storm
 """What the agent does about its own cost: a storm of system calls makes it look less deep, and say so; when the storm is over
 it looks as before. And pressure makes it look deeper for a while.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """Every command against a running agent: what it says, as text and as JSON, and its exit code."""
 
 import json

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: it loads all processors
 """A spinner against its policy: the incident names it, with its share, and closes when it ends."""
 
 import os

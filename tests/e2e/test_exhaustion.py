@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: it takes the time of the kernel's triggers
 """What there is a fixed number of, used up for real: tasks of a cgroup, descriptors of a process, places in a backlog, a link; pressure as the
 kernel tells it; and services that refuse, reset, fall silent, fail to resolve or become slow."""
 

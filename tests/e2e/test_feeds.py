@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """The feeds as others read them: the configuration of collectd that docs/feeds.md gives, run as it stands there, and its values
 beside ours. The examples for programs that are not in Debian are at least well-formed.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """What is served, as its readers read it: promtool, JSON Schema, node_exporter's names, a stream; and what a hostile or
 broken peer can do, which is nothing.
 """

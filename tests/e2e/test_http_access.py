@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """TLS and who is answered, with the real peers: curl, Prometheus with its own configuration of a scrape, openssl as the one who
 makes certificates; what `check` says of files; what a file that is replaced changes; and that no secret is told to anybody.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """Peers that mean harm to the HTTP side: floods, slow ones, broken and contradictory requests, TLS that goes nowhere. For each the
 same must hold: the agent ticks on, its journal grows no line by it, the publisher is the same process within its memory, and
 who asks decently is answered. All on 127.0.0.1, short and bounded.

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """What applications send over the StatsD socket: every shape of line comes out in every format, who may not send cannot,
 and a flood costs the agent nothing.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: it takes the time from crossing to signal
 """A process grows without end beside larger innocent ones: it and no other is ended, and the time from crossing its limit
 to the signal is measured (and said, not asserted: a busy machine is not a fault).
 """

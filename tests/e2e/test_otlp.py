@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """A real agent pushes OTLP to a receiver in Node.js that has OpenTelemetry's own decoders. Metrics are compared with the JSON feed
 of the same snapshot; the logs and the trace of a real incident with its record; and a receiver that fails, takes a part, or is
 there only later loses nothing and gets nothing twice.

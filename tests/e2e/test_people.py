@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """Webhooks and mails from a real agent to real servers: over TLS by a private CA, with passwords from files, and to receivers that refuse,
 dawdle or hang up. What was told is not told again by a new sender.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """A real Prometheus scrapes a real agent: the classic buckets as OpenMetrics, and the same histograms as native ones over protobuf, both with the
 exemplars of an incident. What it then answers to queries is compared with what a program did, and with the feed.
 """

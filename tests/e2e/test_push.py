@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """Remote write into a real Prometheus: every family, equal values, native histograms, series that end, and what an outage, a killed sender
 and a killed agent leave of it.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """Receivers that are hard to live with: TLS that is not to be trusted, wrong credentials, silence, lies, and those that only know the older
 protocol. What counts is that the agent does not notice, that the sender stays within its bounds, and that what happened is said and counted.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# wire: it measures nothing of the node
 """A process whose name, command line and cgroup hold secrets becomes the cause of an incident and the target of a remedy; then
 everything that leaves the agent is searched for them. And the log: each line against its schema, its level by reload.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: it counts every call of the node
 """The syscall counts of a running agent, as they are served, against programs that know exactly what they did."""
 
 import platform

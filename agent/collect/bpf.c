@@ -317,6 +317,23 @@ uint64_t object_one_map_bytes(int fd)
 	return bytes;
 }
 
+void collector_up(struct collector_status *status, enum collector_state state, const char *source, const struct bpf_object *object)
+{
+	status->state = state;
+	snprintf(status->source, sizeof(status->source), "%s", source);
+	status->map_bytes = object_map_bytes(object);
+}
+
+int collector_down(struct collector_status *status, int error, const char *why)
+{
+	status->state = COLLECTOR_DOWN;
+	if (!why[0])
+		snprintf(status->why, sizeof(status->why), "%s", strerror(-error));
+	else if (why != status->why)
+		snprintf(status->why, sizeof(status->why), "%s", why);
+	return error;
+}
+
 static uint32_t map_id(int fd)
 {
 	struct bpf_map_info info = { 0 };

@@ -31,8 +31,20 @@ int object_enumerator(const struct collector_env *env, const char *name, uint32_
 /* 0, or -errno with the verifier's or libbpf's own words in `why`. A loaded object is listed until it is forgotten. */
 int object_load(struct bpf_object *object, char *why, size_t why_size);
 void object_forget(struct bpf_object *object); /* before it is closed; NULL is fine */
+/* The end of `KIND_bpf__open_opts()`, loaded or not; NULL is fine. A macro, since each skeleton has a type and a destructor of its own. */
+#define object_close(KIND, SKEL) \
+	do { \
+		object_forget((SKEL) ? (SKEL)->obj : NULL); \
+		KIND##_bpf__destroy(SKEL); \
+		(SKEL) = NULL; \
+	} while (0)
 /* 0, or -errno with the reason in `why`. The link is the caller's to destroy. */
 int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char *why, size_t why_size);
+
+/* How opening ends. Up or degraded: by which source, with the memory its maps hold. */
+void collector_up(struct collector_status *status, enum collector_state state, const char *source, const struct bpf_object *object);
+/* Down: for the reason in `why` (which may be the status's own), or for the error's where nobody gave one. Returns the error. */
+int collector_down(struct collector_status *status, int error, const char *why);
 
 /* The descriptor of a map of any loaded object, for bpf_map__reuse_fd(); it belongs to that object. -ENOENT. */
 int object_shared_map(const char *name);

@@ -34,10 +34,7 @@ static void close_sched(void *state_)
 		return;
 	detach(state);
 	bpf_link__destroy(state->walk_link);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		sched_bpf__destroy(state->skel);
-	}
+	object_close(sched, state->skel);
 	object_walk_free(&state->walk);
 	bandwidth_free(state->bandwidth);
 	tally_free(state->groups);
@@ -156,16 +153,13 @@ static int open_sched(const struct collector_env *env, struct collector_status *
 
 		error = open_rung(env, rung, &state, why);
 		if (!error) {
-			status->state = rung == RUNG_THREADS ? COLLECTOR_UP : COLLECTOR_DEGRADED;
-			snprintf(status->source, sizeof(status->source), "%s", sources[rung]);
-			status->map_bytes = object_map_bytes(state->skel->obj);
+			collector_up(status, rung == RUNG_THREADS ? COLLECTOR_UP : COLLECTOR_DEGRADED, sources[rung], state->skel->obj);
 			*ret_state = state;
 			return 0;
 		}
 		snprintf(status->why, sizeof(status->why), "%s%.130s", rung == RUNG_THREADS ? "nothing by cgroup: " : "", why);
 	}
-	status->state = COLLECTOR_DOWN;
-	return error;
+	return collector_down(status, error, status->why);
 }
 
 /* A call of the scheduler before the walk brings this CPU's clock up to date, which else is as old as the last tick. */

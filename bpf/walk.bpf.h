@@ -40,39 +40,9 @@ static __always_inline void begin_thread(struct task_struct *task, __u64 now)
 	thread->cgroup_id = task_cgroup_id(task);
 	__u32 blame = blame_now(task, thread, now);
 	thread->blame = (__u8)blame;
-	thread->mark = blame == BLAME_RUNQUEUE ? 0 :
-		blame == BLAME_ON_CPU ? task->se.sum_exec_runtime : task->sched_info.run_delay;
+	thread->mark = blame == BLAME_RUNQUEUE ? 0 : task->sched_info.run_delay;
 	begin_counts(thread, task);
 	thread->since_ns = now;
-}
-
-static __always_inline void add_open_slice(struct blame_sums *sums, const struct task_struct *task, __u64 mark, __u64 open_ns)
-{
-	__u64 run_ns = task->se.sum_exec_runtime - mark + TICK_NS;
-
-	if (run_ns > open_ns)
-		run_ns = open_ns;
-	sums->ns[BLAME_ON_CPU] += run_ns;
-	sums->ns[BLAME_STOLEN] += open_ns - run_ns;
-}
-
-/* By the part of it that is waiting for a CPU, which the scheduler knows of a thread that has been woken. */
-static __always_inline void add_open(struct blame_sums *sums, const struct thread *thread, __u32 blame, __u64 mark, __u64 open_ns,
-				     const struct task_struct *task, __u64 now)
-{
-	__u64 queued = task->sched_info.last_queued, wait_ns = 0;
-
-	if (blame == BLAME_ON_CPU) {
-		add_open_slice(sums, task, mark, open_ns);
-		return;
-	}
-	if (blame != BLAME_RUNQUEUE && blame != BLAME_THROTTLED)
-		wait_ns = task->sched_info.run_delay - mark + (queued && now > queued ? now - queued : 0);
-	if (wait_ns > open_ns)
-		wait_ns = open_ns;
-	for (__u32 i = 0; i < BLAME_COUNT; i++) /* no index into the stack that the verifier cannot follow */
-		sums->ns[i] += i == blame ? open_ns - wait_ns : 0;
-	sums->ns[BLAME_RUNQUEUE] += wait_ns;
 }
 
 /* The thread may switch on another CPU at this moment: what is read counts only if its interval is the same one after as before. */
@@ -81,13 +51,17 @@ static __always_inline bool read_thread(struct blame_sums *sums, struct thread *
 	for (int try = 0; try < READ_TRIES; try++) {
 		__u64 begin = *(volatile __u64 *)&thread->since_ns, mark = thread->mark;
 		__u32 blame = thread->blame;
+		struct parts open = { 0 };
 
-		read_sums(sums, thread, task);
+		if (begin && now > begin)
+			take_apart(&open, thread, begin, blame, mark, task, now, false);
+		read_sums(sums, thread, task, open.on_ns, open.on_ns ? TICK_NS : 0);
 		barrier();
 		if (begin != *(volatile __u64 *)&thread->since_ns)
 			continue;
-		if (begin && now > begin)
-			add_open(sums, thread, blame, mark, now - begin, task, now);
+		for (__u32 i = 0; i < BLAME_COUNT; i++) /* no index into the stack that the verifier cannot follow */
+			sums->ns[i] += i == blame ? open.off_ns - open.wait_ns : 0;
+		sums->ns[BLAME_RUNQUEUE] += open.wait_ns;
 		return true;
 	}
 	return false;

@@ -27,10 +27,6 @@ struct irq_state {
 	struct irq before[MAX_IRQS]; /* the rows of the last tick, for their names */
 };
 
-const char *const softirq_names[SOFTIRQ_VECTORS] = {
-	"HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU",
-};
-
 static void detach(struct irq_state *state)
 {
 	for (int i = 0; i < LINK_COUNT; i++) {

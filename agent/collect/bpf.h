@@ -74,10 +74,18 @@ uint64_t object_one_map_bytes(int fd);
  * Calls `visit` for each element, by batches where the kernel has them. The values of a per-CPU map come as one array with
  * `cpus` entries of `value_stride` bytes (the size rounded up to eight). `buffer` serves all walks of one state.
  */
+enum { WALK_SHAPES = 8 };
+struct map_shape {
+	int fd;
+	uint32_t version;          /* object_version() at that time: since then no descriptor has become another map's. 0: none */
+	uint32_t key_size, stride, entries;
+};
 struct object_walk {
 	char *buffer;
 	size_t size;
 	uint32_t cpus;             /* possible ones */
+	/* Of maps that were walked before: to ask for it was a third of all calls of bpf() in a tick. */
+	struct map_shape *shapes;
 };
 int object_walk_init(struct object_walk *walk, size_t size);
 void object_walk_free(struct object_walk *walk);

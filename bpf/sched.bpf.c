@@ -139,21 +139,21 @@ static __always_inline __u64 since(__u64 now, __u64 then)
 }
 
 /* What has passed since the thread left a CPU before: off it, and then on this one. */
-static __always_inline void charge_parts(struct thread *thread, const struct parts *parts, struct sched_histograms *kept)
+static __always_inline void charge_parts(struct thread *thread, const volatile struct parts *parts, struct sched_histograms *kept)
 {
 	__u32 blame = thread->blame;
 	bool waited = blame == BLAME_RUNQUEUE || blame == BLAME_THROTTLED;
-	__u64 wait_ns = waited ? parts->off_ns : parts->wait_ns;
+	__u64 off_ns = parts->off_ns, part_ns = parts->wait_ns, wait_ns = waited ? off_ns : part_ns;
 
 	thread->ns[WHOLE_SLICES] += parts->on_ns;
 	if (blame == BLAME_ON_CPU)
 		return;
-	charge(thread, blame, parts->off_ns - parts->wait_ns);
-	charge(thread, BLAME_RUNQUEUE, parts->wait_ns);
+	charge(thread, blame, off_ns - part_ns);
+	charge(thread, BLAME_RUNQUEUE, part_ns);
 	if (blame == BLAME_RUNQUEUE && thread->mark)
-		count_preemption(thread->cgroup_id, thread->mark, parts->off_ns);
+		count_preemption(thread->cgroup_id, thread->mark, off_ns);
 	if (kept) {
-		observe(&kept->off, parts->off_ns);
+		observe(&kept->off, off_ns);
 		observe(&kept->wait, wait_ns);
 	}
 	if (looks_deep())
@@ -185,13 +185,13 @@ static __always_inline void leave_cpu(struct thread *thread, struct task_struct 
 				      struct sched_histograms *kept)
 {
 	__u64 begin = thread->since_ns, cgroup_id = place->cgroup_id;
-	struct parts parts;
+	volatile struct parts *parts = get_parts(PARTS_OF_SWITCH);
 
 	thread->since_ns = 0;
 	barrier();
-	if (begin) {
-		take_apart(&parts, thread, begin, thread->blame, thread->mark, task, now, true);
-		charge_parts(thread, &parts, kept);
+	if (begin && parts) {
+		take_apart(parts, thread, begin, thread->blame, thread->mark, task, now, true);
+		charge_parts(thread, parts, kept);
 	}
 	if (state & TASK_DEAD_BIT) {
 		settle_current();

@@ -85,6 +85,7 @@ static void choose_programs(struct sched_state *state)
 	bpf_map__set_autocreate(skel->maps.live_threads, threads);
 	bpf_map__set_autocreate(skel->maps.preemptions, threads);
 	bpf_map__set_autocreate(skel->maps.open_pairs, threads);
+	bpf_map__set_autocreate(skel->maps.parts_scratch, threads);
 	bpf_map__set_autocreate(skel->maps.deep_waits, threads);
 }
 

@@ -42,6 +42,7 @@ bpf-objects := $(addprefix $(O)/,$(all-bpf-y))
 skeletons := $(patsubst bpf/%.bpf.o,$(O)/gen/%.skel.h,$(all-bpf-y))
 main-object := $(O)/agent/main.o
 sender-object := $(O)/agent/push/main.o
+publisher-object := $(O)/agent/publish/main.o
 objects := $(addprefix $(O)/,$(all-agent-y))
 test-programs := $(addprefix $(O)/,$(all-test-y))
 fault-programs := $(addprefix $(O)/,$(all-program-y))
@@ -52,7 +53,7 @@ policies := $(sort $(wildcard remedies/policy.d/*.yaml))
 
 packages := libelf zlib libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libcjson yaml-0.1 libsystemd libmicrohttpd libcap libseccomp nettle libprotobuf-c gnutls libxcrypt libpcre2-8
 # The network's: of the sender alone, so they are linked only where something asks for them.
-sender-libraries := -Wl,--as-needed $(shell $(PKG_CONFIG) --libs libcurl) -lsnappy -Wl,--no-as-needed
+sender-libraries := $(shell $(PKG_CONFIG) --libs libcurl) -lsnappy
 includes := -iquote include -iquote agent -iquote . -iquote $(O)/gen
 # Debian keeps libnl's headers in a folder of their own.
 package-cflags := $(shell $(PKG_CONFIG) --cflags $(packages))
@@ -64,7 +65,8 @@ our-cflags := -std=gnu11 -O2 -g $(warnings) $(hardening) -D_GNU_SOURCE -DNODEMEN
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all) $(if $(COV),--coverage)
 our-ldflags := -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(if $(COV),--coverage)
 # libbpf is linked in: hosts carry old ones, and the agent must not depend on which.
-libraries = -l:libbpf.a $(shell $(PKG_CONFIG) --libs $(packages)) $(sender-libraries) -lm
+# As needed: a program maps, and relocates, only what it calls.
+libraries = -Wl,--as-needed -l:libbpf.a $(shell $(PKG_CONFIG) --libs $(packages)) $(sender-libraries) -lm
 bpf-arch := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/;s/ppc64le/powerpc/;s/riscv64/riscv/;s/s390x/s390/')
 bpf-cflags := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(bpf-arch) -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-declarations $(includes)
 
@@ -74,7 +76,7 @@ compile-bpf = $(CLANG) $(bpf-cflags) -MMD -MP -MF $(2:.o=.d) -c $(1) -o $(2)
 # --- what there is ----------------------------------------------------------------------------------------------------
 
 .PHONY: all help run test unit check-vm bench lint fuzz install clean FORCE compile_commands.json check-fresh
-all: $(O)/nodemend $(O)/nm-sender ## the program
+all: $(O)/nodemend $(O)/nm-publisher $(O)/nm-sender ## the program
 programs: $(fault-programs)
 .PHONY: programs
 tests: all $(test-programs) $(fault-programs)
@@ -113,6 +115,7 @@ fuzz: ## a smoke run of every fuzz target (clang)
 
 install: all ## into DESTDIR
 	install -D -m 0755 $(O)/nodemend $(DESTDIR)$(PREFIX)/sbin/nodemend
+	install -D -m 0755 $(O)/nm-publisher $(DESTDIR)$(PREFIX)/sbin/nm-publisher
 	install -D -m 0755 $(O)/nm-sender $(DESTDIR)$(PREFIX)/sbin/nm-sender
 	install -d -m 0755 $(DESTDIR)/etc/nodemend/conf.d $(DESTDIR)$(PREFIX)/share/doc/nodemend $(DESTDIR)$(PREFIX)/share/nodemend/policy.d
 	install -m 0644 $(policies) $(DESTDIR)$(PREFIX)/share/nodemend/policy.d/
@@ -185,6 +188,10 @@ $(O)/nodemend: $(main-object) $(O)/libnodemend.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(our-ldflags) $(main-object) $(O)/libnodemend.a $(libraries) $(LDFLAGS) -o $@
 
+$(O)/nm-publisher: $(publisher-object) $(O)/libnodemend.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(our-ldflags) $(publisher-object) $(O)/libnodemend.a $(libraries) $(LDFLAGS) -o $@
+
 $(O)/nm-sender: $(sender-object) $(O)/libnodemend.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(our-ldflags) $(sender-object) $(O)/libnodemend.a $(libraries) $(LDFLAGS) -o $@
@@ -223,7 +230,7 @@ $(O)/flags.bpf: FORCE
 
 # Written by make itself: one shell command of them all is longer than the kernel takes.
 json-entry = $(file >>$@.new,{"directory":"$(CURDIR)","file":"$(1)","command":"$(subst ",\",$(2))"},)
-sources := $(patsubst $(O)/%.o,%.c,$(objects) $(main-object) $(sender-object)) $(addsuffix .c,$(all-test-y) $(all-fuzz-y))
+sources := $(patsubst $(O)/%.o,%.c,$(objects) $(main-object) $(publisher-object) $(sender-object)) $(addsuffix .c,$(all-test-y) $(all-fuzz-y))
 compile_commands.json: $(skeletons) $(O)/gen/policies.inc $(syscall-tables) ## for editors and clang-tidy
 	@: $(file >$@.new,[) $(foreach s,$(sources),$(call json-entry,$(s),$(call compile-c,$(s),$(O)/$(s:.c=.o)))) \
 	$(foreach s,$(all-bpf-y:.o=.c),$(call json-entry,$(s),$(call compile-bpf,$(s),$(O)/$(s:.c=.o)))) $(file >>$@.new,{}])

@@ -321,7 +321,7 @@ static void fill_budget(struct agent *agent)
 	cost->processors = online > 0 ? (uint32_t)online : 1;
 	cost->budget_rate = (uint64_t)(agent->config->budget_cpu_percent / 100 * cost->processors * (double)NSEC_PER_SEC);
 	cost->memory_budget_bytes = agent->config->budget_memory_bytes;
-	cost->memory_bytes = snap->self.resident_bytes + snap->self.publisher_resident_bytes;
+	cost->memory_bytes = snap->self.held_bytes;
 	for (uint32_t i = 0; i < snap->maps.count; i++)
 		cost->memory_bytes += snap->maps.each[i].bytes;
 }

@@ -30,6 +30,20 @@ static void lesser_user(const struct agent *agent, uid_t *ret_uid, gid_t *ret_gi
 		(void)account_user("nobody", ret_uid, ret_gid); /* not there either: what it should own stays root's */
 }
 
+/* What is started beside us stands beside us. */
+static int program_beside_ours(const char *name, char *path, size_t size)
+{
+	ssize_t length = readlink("/proc/self/exe", path, size - 1);
+	if (length < 0)
+		return -errno;
+	path[length] = 0;
+	char *slash = strrchr(path, '/');
+	if (!slash || (size_t)(slash - path) + strlen(name) + 1 > size)
+		return -ENAMETOOLONG;
+	memcpy(slash, name, strlen(name) + 1);
+	return 0;
+}
+
 /* --- publisher --------------------------------------------------------------------------------------------------------- */
 
 static int open_feed(struct agent *agent)
@@ -64,14 +78,17 @@ static int start_publisher(struct agent *agent)
 	snprintf(level, sizeof(level), "%u", config->log_level);
 	snprintf(series, sizeof(series), "%u", config->statsd.max_series);
 	snprintf(age, sizeof(age), "%" PRIu64, config->statsd.max_age_ns);
-	char *const argv[] = { "nodemend", "publish", "--ring-fd", "3", "--event-fd", "4", "--feed-fd", "5", "--outputs-fd", "6", "--counters-fd", "7",
+	/* A program of its own maps none of the agent's libraries; ours can do the same where somebody copied it alone. */
+	char path[PATH_MAX];
+	bool lean = !program_beside_ours("/nm-publisher", path, sizeof(path)) && !access(path, X_OK);
+	char *const argv[] = { "nodemend", lean ? "nm-publisher" : "publish", "--ring-fd", "3", "--event-fd", "4", "--feed-fd", "5", "--outputs-fd", "6", "--counters-fd", "7",
 			       "--listen", agent->config->listen, "--node", agent->config->node, "--user", agent->config->publisher_user,
 			       "--processes", shown, "--log-format", format, "--log-level", level, "--statsd-series", series, "--statsd-age", age,
 			       agent->statsd_fd < 0 ? NULL : "--statsd-fd", "8", agent->statsd_page.write_fd < 0 ? NULL : "--statsd-page-fd", "9", NULL };
 	const struct publisher_message mask = { .type = PUBLISHER_MASK, .mask = config->mask };
 	const struct child_start start = {
-		.program = "/proc/self/exe",
-		.argv = argv,
+		.program = lean ? path : "/proc/self/exe",
+		.argv = lean ? argv + 1 : argv,
 		.fds = { agent->ring.fd, -1, agent->feed_fd, agent->sender_page.read_fd, agent->publisher_page.write_fd, agent->statsd_fd,
 			 agent->statsd_page.write_fd },
 		.fd_count = agent->statsd_fd < 0 ? 5 : agent->statsd_page.write_fd < 0 ? 6 : 7,
@@ -126,24 +143,12 @@ static int seal_outputs(const struct outputs *outputs)
 	return error ? error : fd;
 }
 
-/* Its program stands beside ours. */
-static int sender_program(char *path, size_t size)
-{
-	ssize_t length = readlink("/proc/self/exe", path, size - 1);
-	if (length < 0)
-		return -errno;
-	path[length] = 0;
-	char *slash = strrchr(path, '/');
-	if (!slash || (size_t)(slash - path) + sizeof("/nm-sender") > size)
-		return -ENAMETOOLONG;
-	memcpy(slash, "/nm-sender", sizeof("/nm-sender"));
-	return 0;
-}
+
 
 static int start_sender(struct agent *agent)
 {
 	char path[PATH_MAX];
-	int error = sender_program(path, sizeof(path));
+	int error = program_beside_ours("/nm-sender", path, sizeof(path));
 	if (error < 0)
 		return error;
 	int outputs_fd = seal_outputs(&agent->config->outputs);

@@ -14,13 +14,13 @@ enum { S_IFMT_BITS = 0170000, S_IFSOCK_BITS = 0140000 };
 /* By name, so by the agent: numbers differ between architectures. */
 const volatile __u8 call_classes[SYSCALL_ABI_COUNT][SYSCALL_NR_MAX] = {};
 
-static __always_inline enum call_class call_class_of(struct task_struct *task)
+static __always_inline enum call_class call_class_of(const struct pt_regs *regs, __u32 abi)
 {
-	long nr = task_syscall_nr(task);
+	long nr = syscall_nr_of(regs);
 	__u32 slot = syscall_slot(nr);
 
 	barrier_var(slot); /* else the compiler knows the bound, and the verifier does not */
-	return nr < 0 ? CALL_PLAIN : call_classes[syscall_abi_of(task)][slot & (SYSCALL_NR_MAX - 1)];
+	return nr < 0 ? CALL_PLAIN : call_classes[abi][slot & (SYSCALL_NR_MAX - 1)];
 }
 
 /* Global, so that the verifier looks at it once; and it takes numbers. */
@@ -38,10 +38,8 @@ __noinline __u32 is_socket(__u64 files, __u32 number)
  * same one. Closed and opened again meanwhile as another kind of file, it may give one sleep the wrong name. */
 enum { LOOK_SHIFT = 23, LOOKED_SOCKET = 0x8000 };
 
-static __always_inline bool waits_on_socket(struct task_struct *task, struct thread *thread, __u64 now)
+static __always_inline bool waits_on_socket(struct task_struct *task, struct thread *thread, __u32 number, __u64 now)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	__u32 number = syscall_first_argument(regs, syscall_abi_of(task));
 	__u8 at = (__u8)(now >> LOOK_SHIFT);
 
 	if (thread->looked_at != at || (thread->looked & ~LOOKED_SOCKET) != number) {
@@ -55,12 +53,20 @@ static __always_inline bool waits_on_socket(struct task_struct *task, struct thr
 	return thread->looked & LOOKED_SOCKET;
 }
 
+/* The registers are asked for once: a call of a helper and back is 5 ns where returns are guarded against speculation. */
 static __always_inline enum blame blame_of_call(struct task_struct *task, struct thread *thread, __u64 now)
 {
-	switch (call_class_of(task)) {
+	__u32 abi = syscall_abi_of(task);
+
+	if (!knows_registers())
+		return BLAME_SLEEP;
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u32 first = syscall_first_argument(regs, abi);
+
+	switch (call_class_of(regs, abi)) {
 	case CALL_FUTEX: return BLAME_FUTEX;
 	case CALL_NETWORK: return BLAME_NETWORK;
-	case CALL_BY_DESCRIPTOR: return waits_on_socket(task, thread, now) ? BLAME_NETWORK : BLAME_SLEEP;
+	case CALL_BY_DESCRIPTOR: return waits_on_socket(task, thread, first, now) ? BLAME_NETWORK : BLAME_SLEEP;
 	default: return BLAME_SLEEP;
 	}
 }
@@ -87,7 +93,8 @@ static __always_inline enum blame blame_of_sleep(struct task_struct *task, struc
 /* It gives way by its own wish. */
 static __always_inline bool yields(struct task_struct *task)
 {
-	return !has_no_calls(task) && call_class_of(task) == CALL_YIELD;
+	return !has_no_calls(task) && knows_registers() &&
+		call_class_of((const struct pt_regs *)bpf_task_pt_regs(task), syscall_abi_of(task)) == CALL_YIELD;
 }
 
 #endif

@@ -210,12 +210,10 @@ static __always_inline __u64 runqueue_clock(const struct task_struct *task)
 	return task->se.cfs_rq->rq->clock;
 }
 
-/* The system call that a thread is in; -1: none, or not known: bpf_task_pt_regs came with v5.15 (dd6e10fbd9fb). */
-static __always_inline long task_syscall_nr(struct task_struct *task)
+/* Of the system call that a thread is in: bpf_task_pt_regs came with v5.15 (dd6e10fbd9fb). */
+static __always_inline bool knows_registers(void)
 {
-	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
-		return -1;
-	return syscall_nr_of((const struct pt_regs *)bpf_task_pt_regs(task));
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs);
 }
 
 /* Its size differs: it is no int any more in v7.3, where a plain load is refused. */

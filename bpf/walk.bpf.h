@@ -10,7 +10,7 @@
 #include "asleep.bpf.h"
 #include "threads.bpf.h"
 
-enum { WALK_BEGIN, WALK_READ, WALK_SETTLE, READ_TRIES = 3 };
+enum { WALK_BEGIN, WALK_READ, WALK_SETTLE, READ_TRIES = 2 };
 /* sum_exec_runtime of a thread that runs is of the last tick: up to 10 ms behind at HZ=100, which is not stolen. */
 enum { TICK_NS = 10 * 1000 * 1000 };
 
@@ -40,54 +40,35 @@ static __always_inline void begin_thread(struct task_struct *task, __u64 now)
 	thread->cgroup_id = task_cgroup_id(task);
 	__u32 blame = blame_now(task, thread, now);
 	thread->blame = (__u8)blame;
-	thread->mark = blame == BLAME_RUNQUEUE ? 0 :
-		blame == BLAME_ON_CPU ? task->se.sum_exec_runtime : task->sched_info.run_delay;
+	thread->mark = blame == BLAME_RUNQUEUE ? 0 : task->sched_info.run_delay;
 	begin_counts(thread, task);
 	thread->since_ns = now;
-}
-
-static __always_inline void add_open_slice(struct blame_sums *sums, const struct task_struct *task, __u64 mark, __u64 open_ns)
-{
-	__u64 run_ns = task->se.sum_exec_runtime - mark + TICK_NS;
-
-	if (run_ns > open_ns)
-		run_ns = open_ns;
-	sums->ns[BLAME_ON_CPU] += run_ns;
-	sums->ns[BLAME_STOLEN] += open_ns - run_ns;
-}
-
-/* By the part of it that is waiting for a CPU, which the scheduler knows of a thread that has been woken. */
-static __always_inline void add_open(struct blame_sums *sums, const struct thread *thread, __u32 blame, __u64 mark, __u64 open_ns,
-				     const struct task_struct *task, __u64 now)
-{
-	__u64 queued = task->sched_info.last_queued, wait_ns = 0;
-
-	if (blame == BLAME_ON_CPU) {
-		add_open_slice(sums, task, mark, open_ns);
-		return;
-	}
-	if (blame != BLAME_RUNQUEUE && blame != BLAME_THROTTLED)
-		wait_ns = task->sched_info.run_delay - mark + (queued && now > queued ? now - queued : 0);
-	if (wait_ns > open_ns)
-		wait_ns = open_ns;
-	for (__u32 i = 0; i < BLAME_COUNT; i++) /* no index into the stack that the verifier cannot follow */
-		sums->ns[i] += i == blame ? open_ns - wait_ns : 0;
-	sums->ns[BLAME_RUNQUEUE] += wait_ns;
 }
 
 /* The thread may switch on another CPU at this moment: what is read counts only if its interval is the same one after as before. */
 static __always_inline bool read_thread(struct blame_sums *sums, struct thread *thread, const struct task_struct *task, __u64 now)
 {
-	for (int try = 0; try < READ_TRIES; try++) {
+	volatile struct parts *open = get_parts(PARTS_OF_WALK);
+
+	for (int try = 0; open && try < READ_TRIES; try++) {
 		__u64 begin = *(volatile __u64 *)&thread->since_ns, mark = thread->mark;
 		__u32 blame = thread->blame;
 
-		read_sums(sums, thread, task);
+		open->since_ns = begin;
+		open->blame = blame;
+		open->off_ns = open->wait_ns = open->on_ns = 0;
+		if (begin && now > begin)
+			take_apart(open, thread, begin, blame, mark, task, now, false);
+		begin = open->since_ns;
+		blame = (__u32)open->blame;
+		__u64 on_ns = open->on_ns, off_ns = open->off_ns, wait_ns = open->wait_ns;
+		read_sums(sums, thread, task, on_ns, on_ns ? TICK_NS : 0);
 		barrier();
 		if (begin != *(volatile __u64 *)&thread->since_ns)
 			continue;
-		if (begin && now > begin)
-			add_open(sums, thread, blame, mark, now - begin, task, now);
+		for (__u32 i = 0; i < BLAME_COUNT; i++) /* no index into the stack that the verifier cannot follow */
+			sums->ns[i] += i == blame ? off_ns - wait_ns : 0;
+		sums->ns[BLAME_RUNQUEUE] += wait_ns;
 		return true;
 	}
 	return false;
@@ -120,13 +101,9 @@ static __always_inline void add_to_live(__u64 cgroup_id, const struct blame_sums
 }
 
 /* Every account that is closed is handed over as it stands; the open interval first. */
-static __always_inline void settle_thread(struct thread *thread, const struct task_struct *task, __u64 now)
+static __always_inline void settle_thread(struct thread *thread, const struct task_struct *task, const struct blame_sums *sums)
 {
-	struct blame_sums sums;
-
-	if (!read_thread(&sums, thread, task, now))
-		return;
-	add_to_ended(thread->cgroup_id, &sums);
+	add_to_ended(thread->cgroup_id, sums);
 	__builtin_memset(thread->ns, 0, sizeof(thread->ns));
 	begin_counts(thread, task);
 	thread->since_ns = 0;
@@ -147,11 +124,11 @@ int on_thread(struct bpf_iter__task *ctx)
 		return 0;
 	}
 	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, 0);
-	if (!thread || thread->blame == BLAME_COUNT)
+	if (!thread || thread->blame == BLAME_COUNT || !read_thread(&sums, thread, task, now))
 		return 0;
 	if (walk_mode == WALK_SETTLE)
-		settle_thread(thread, task, now);
-	else if (read_thread(&sums, thread, task, now))
+		settle_thread(thread, task, &sums);
+	else
 		add_to_live(thread->cgroup_id, &sums);
 	return 0;
 }

@@ -91,5 +91,7 @@ struct publisher_args {
 	uint64_t statsd_max_age_ns;
 };
 int publisher_run(const struct publisher_args *args);
+/* The same with the arguments as words, as the agent gives them. -EINVAL: these are none of its. */
+int publisher_start(int argc, char **argv);
 
 #endif

@@ -318,6 +318,7 @@ struct self_section {
 	uint64_t measured_ns;
 	uint64_t cpu_ns, resident_bytes;                       /* agent with its workers */
 	uint64_t publisher_cpu_ns, publisher_resident_bytes;
+	uint64_t held_bytes, held_ns;                          /* memory of all of them, each page once, and when it was read */
 	uint64_t publisher_restarts, events_dropped;           /* records the publisher was too slow for */
 	uint64_t journal_late;                                 /* intents not yet durable at their deadline */
 	struct histogram ticks;

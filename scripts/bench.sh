@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 table=build/bench.md
 document=docs/performance.md
 rm -f "$table"
+began=$(cut -d" " -f1-3 /proc/loadavg)
 BENCH_TABLE=$table PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 tests/bench/costs.py
 [ -s "$table" ] || { echo 'bench.sh: the measurement came to no end' >&2; exit 1; }
 
@@ -22,6 +23,8 @@ mark='<!-- written by make bench -->'
 	echo "Kernel $(uname -r | cut -d- -f1), $(nproc) processors ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)), $(date -u +%Y-%m-%d)."
 	echo
 	cat "$table"
+	echo
+	echo "Beside it: a load of $began when it began and of $(cut -d" " -f1-3 /proc/loadavg) at its end (averages over 1, 5 and 15 minutes; a quiet machine has less than 0.5)."
 } >"$document.new"
 mv "$document.new" "$document"
 echo "wrote $document"

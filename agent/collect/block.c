@@ -48,10 +48,7 @@ static void close_block(void *state_)
 	if (!state)
 		return;
 	detach(state);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		block_bpf__destroy(state->skel);
-	}
+	object_close(block, state->skel);
 	object_walk_free(&state->walk);
 	block_groups_free(state->groups);
 	if (state->sys_fd >= 0)
@@ -135,7 +132,6 @@ static int open_block(const struct collector_env *env, struct collector_status *
 	bool io_tells = io_controller_tells(env);
 	int error = -ENOMEM;
 
-	status->state = COLLECTOR_DOWN;
 	if (!state)
 		goto fail;
 	state->depth = DEPTH_HISTOGRAMS;
@@ -157,18 +153,15 @@ static int open_block(const struct collector_env *env, struct collector_status *
 	if (error)
 		goto fail;
 
-	status->state = COLLECTOR_UP;
-	snprintf(status->source, sizeof(status->source), "tp_btf, %s", io_tells ? "cgroups by the bio" :
-		 state->skel->rodata->knows_files ? "cgroups by dirtier and submitter" : "cgroups by submitter");
-	status->map_bytes = object_map_bytes(state->skel->obj);
+	collector_up(status, COLLECTOR_UP, io_tells ? "tp_btf, cgroups by the bio" :
+		     state->skel->rodata->knows_files ? "tp_btf, cgroups by dirtier and submitter" : "tp_btf, cgroups by submitter",
+		     state->skel->obj);
 	*ret_state = state;
 	return 0;
 
 fail:
-	if (!status->why[0])
-		snprintf(status->why, sizeof(status->why), "%s", strerror(-error));
 	close_block(state);
-	return error;
+	return collector_down(status, error, status->why);
 }
 
 /* --- devices ---------------------------------------------------------------------------------------------------------- */

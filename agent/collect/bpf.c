@@ -317,6 +317,23 @@ uint64_t object_one_map_bytes(int fd)
 	return bytes;
 }
 
+void collector_up(struct collector_status *status, enum collector_state state, const char *source, const struct bpf_object *object)
+{
+	status->state = state;
+	snprintf(status->source, sizeof(status->source), "%s", source);
+	status->map_bytes = object_map_bytes(object);
+}
+
+int collector_down(struct collector_status *status, int error, const char *why)
+{
+	status->state = COLLECTOR_DOWN;
+	if (!why[0])
+		snprintf(status->why, sizeof(status->why), "%s", strerror(-error));
+	else if (why != status->why)
+		snprintf(status->why, sizeof(status->why), "%s", why);
+	return error;
+}
+
 static uint32_t map_id(int fd)
 {
 	struct bpf_map_info info = { 0 };
@@ -407,8 +424,11 @@ int object_walk_init(struct object_walk *walk, size_t size)
 	if (cpus < 0)
 		return cpus;
 	walk->buffer = malloc(size);
-	if (!walk->buffer)
+	walk->shapes = calloc(WALK_SHAPES, sizeof(*walk->shapes));
+	if (!walk->buffer || !walk->shapes) {
+		object_walk_free(walk);
 		return -ENOMEM;
+	}
 	walk->size = size;
 	walk->cpus = (uint32_t)cpus;
 	return 0;
@@ -417,19 +437,24 @@ int object_walk_init(struct object_walk *walk, size_t size)
 void object_walk_free(struct object_walk *walk)
 {
 	free(walk->buffer);
+	free(walk->shapes);
 	walk->buffer = NULL;
+	walk->shapes = NULL;
 }
-
-struct map_shape {
-	uint32_t key_size, stride, entries;
-	bool is_array;
-};
 
 static int shape_of(const struct object_walk *walk, int fd, struct map_shape *ret)
 {
 	struct bpf_map_info info = { 0 };
 	uint32_t size = sizeof(info);
 
+	uint32_t at = 0;
+
+	while (at < WALK_SHAPES && walk->shapes[at].version == version && walk->shapes[at].fd != fd)
+		at++;
+	if (at < WALK_SHAPES && walk->shapes[at].version == version) {
+		*ret = walk->shapes[at];
+		return 0;
+	}
 	int error = bpf_obj_get_info_by_fd(fd, &info, &size);
 	if (error)
 		return error;
@@ -437,8 +462,13 @@ static int shape_of(const struct object_walk *walk, int fd, struct map_shape *re
 	ret->key_size = info.key_size;
 	ret->stride = per_cpu ? (info.value_size + 7) / 8 * 8 * walk->cpus : info.value_size;
 	ret->entries = info.max_entries;
-	ret->is_array = info.type == BPF_MAP_TYPE_ARRAY || info.type == BPF_MAP_TYPE_PERCPU_ARRAY;
-	return ret->key_size + ret->stride <= walk->size ? 0 : -ENOSPC;
+	ret->fd = fd;
+	ret->version = version;
+	if (ret->key_size + ret->stride > walk->size)
+		return -ENOSPC;
+	if (at < WALK_SHAPES)
+		walk->shapes[at] = *ret;
+	return 0;
 }
 
 /* Keys stand in front of the values in the buffer. One batch returns whole buckets: with one too big for the room, ENOSPC. */

@@ -31,8 +31,20 @@ int object_enumerator(const struct collector_env *env, const char *name, uint32_
 /* 0, or -errno with the verifier's or libbpf's own words in `why`. A loaded object is listed until it is forgotten. */
 int object_load(struct bpf_object *object, char *why, size_t why_size);
 void object_forget(struct bpf_object *object); /* before it is closed; NULL is fine */
+/* The end of `KIND_bpf__open_opts()`, loaded or not; NULL is fine. A macro, since each skeleton has a type and a destructor of its own. */
+#define object_close(KIND, SKEL) \
+	do { \
+		object_forget((SKEL) ? (SKEL)->obj : NULL); \
+		KIND##_bpf__destroy(SKEL); \
+		(SKEL) = NULL; \
+	} while (0)
 /* 0, or -errno with the reason in `why`. The link is the caller's to destroy. */
 int object_attach(struct bpf_program *program, struct bpf_link **ret_link, char *why, size_t why_size);
+
+/* How opening ends. Up or degraded: by which source, with the memory its maps hold. */
+void collector_up(struct collector_status *status, enum collector_state state, const char *source, const struct bpf_object *object);
+/* Down: for the reason in `why` (which may be the status's own), or for the error's where nobody gave one. Returns the error. */
+int collector_down(struct collector_status *status, int error, const char *why);
 
 /* The descriptor of a map of any loaded object, for bpf_map__reuse_fd(); it belongs to that object. -ENOENT. */
 int object_shared_map(const char *name);
@@ -62,10 +74,18 @@ uint64_t object_one_map_bytes(int fd);
  * Calls `visit` for each element, by batches where the kernel has them. The values of a per-CPU map come as one array with
  * `cpus` entries of `value_stride` bytes (the size rounded up to eight). `buffer` serves all walks of one state.
  */
+enum { WALK_SHAPES = 8 };
+struct map_shape {
+	int fd;
+	uint32_t version;          /* object_version() at that time: since then no descriptor has become another map's. 0: none */
+	uint32_t key_size, stride, entries;
+};
 struct object_walk {
 	char *buffer;
 	size_t size;
 	uint32_t cpus;             /* possible ones */
+	/* Of maps that were walked before: to ask for it was a third of all calls of bpf() in a tick. */
+	struct map_shape *shapes;
 };
 int object_walk_init(struct object_walk *walk, size_t size);
 void object_walk_free(struct object_walk *walk);

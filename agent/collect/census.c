@@ -36,10 +36,7 @@ void census_free(struct census *census)
 	if (!census)
 		return;
 	bpf_link__destroy(census->link);
-	if (census->skel) {
-		object_forget(census->skel->obj);
-		census_bpf__destroy(census->skel);
-	}
+	object_close(census, census->skel);
 	object_walk_free(&census->walk);
 	free(census);
 }
@@ -56,11 +53,8 @@ static int open_iterator(struct census *census, const struct collector_env *env)
 	int error = object_load(census->skel->obj, why, sizeof(why));
 	if (!error)
 		error = object_attach(census->skel->progs.on_map, &census->link, why, sizeof(why));
-	if (error) {
-		object_forget(census->skel->obj);
-		census_bpf__destroy(census->skel);
-		census->skel = NULL;
-	}
+	if (error)
+		object_close(census, census->skel);
 	return error;
 }
 

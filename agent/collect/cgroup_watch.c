@@ -156,10 +156,7 @@ void cgroup_watch_close(struct cgroup_watch *watch)
 	ring_buffer__free(watch->ring);
 	bpf_link__destroy(watch->made);
 	bpf_link__destroy(watch->removed);
-	if (watch->skel) {
-		object_forget(watch->skel->obj);
-		cgroup_bpf__destroy(watch->skel);
-	}
+	object_close(cgroup, watch->skel);
 	object_walk_free(&watch->walk);
 	pages_free(watch);
 }

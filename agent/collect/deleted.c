@@ -38,10 +38,7 @@ static void close_deleted(void *state_)
 	if (!state)
 		return;
 	bpf_link__destroy(state->link);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		deleted_bpf__destroy(state->skel);
-	}
+	object_close(deleted, state->skel);
 	if (state->proc_fd >= 0)
 		close(state->proc_fd);
 	pages_free(state);
@@ -60,9 +57,7 @@ static int open_walk(struct deleted_state *state, const struct collector_env *en
 		error = object_attach(state->skel->progs.on_task_file, &state->link, why, WHY_LEN);
 	if (!error)
 		return 0;
-	object_forget(state->skel->obj);
-	deleted_bpf__destroy(state->skel);
-	state->skel = NULL;
+	object_close(deleted, state->skel);
 	return error;
 }
 
@@ -71,16 +66,11 @@ static int open_deleted(const struct collector_env *env, struct collector_status
 	struct deleted_state *state = pages_new(1, sizeof(*state));
 	char why[WHY_LEN] = "";
 
-	status->state = COLLECTOR_DOWN;
-	if (!state) {
-		snprintf(status->why, sizeof(status->why), "%s", strerror(ENOMEM));
-		return -ENOMEM;
-	}
+	if (!state)
+		return collector_down(status, -ENOMEM, why);
 	state->proc_fd = fcntl(env->proc_fd, F_DUPFD_CLOEXEC, 3);
 	if (!open_walk(state, env, why)) {
-		status->state = COLLECTOR_UP;
-		snprintf(status->source, sizeof(status->source), "iter/task_file");
-		status->map_bytes = object_map_bytes(state->skel->obj);
+		collector_up(status, COLLECTOR_UP, "iter/task_file", state->skel->obj);
 	} else {
 		status->state = COLLECTOR_DEGRADED;
 		snprintf(status->source, sizeof(status->source), "procfs");

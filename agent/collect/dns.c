@@ -47,10 +47,7 @@ static void close_dns(void *state_)
 		return;
 	detach(state);
 	bpf_link__destroy(state->requests);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		dns_bpf__destroy(state->skel);
-	}
+	object_close(dns, state->skel);
 	object_walk_free(&state->walk);
 	if (state->cgroup_fd >= 0)
 		close(state->cgroup_fd);
@@ -122,13 +119,9 @@ static int open_dns(const struct collector_env *env, struct collector_status *st
 	}
 	if (error) {
 		close_dns(state);
-		status->state = COLLECTOR_DOWN;
-		snprintf(status->why, sizeof(status->why), "%s", why[0] ? why : strerror(-error));
-		return error;
+		return collector_down(status, error, why);
 	}
-	status->state = COLLECTOR_UP;
-	snprintf(status->source, sizeof(status->source), "cgroup_skb");
-	status->map_bytes = object_map_bytes(state->skel->obj);
+	collector_up(status, COLLECTOR_UP, "cgroup_skb", state->skel->obj);
 	*ret_state = state;
 	return 0;
 }

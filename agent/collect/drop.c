@@ -30,10 +30,7 @@ static void close_drop(void *state_)
 	if (!state)
 		return;
 	bpf_link__destroy(state->link);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		drop_bpf__destroy(state->skel);
-	}
+	object_close(drop, state->skel);
 	object_walk_free(&state->walk);
 	free(state);
 }
@@ -104,13 +101,9 @@ static int open_drop(const struct collector_env *env, struct collector_status *s
 		error = load(state, env, why);
 	if (error) {
 		close_drop(state);
-		status->state = COLLECTOR_DOWN;
-		snprintf(status->why, sizeof(status->why), "%s", why[0] ? why : strerror(-error));
-		return error;
+		return collector_down(status, error, why);
 	}
-	status->state = COLLECTOR_UP;
-	snprintf(status->source, sizeof(status->source), "tp_btf");
-	status->map_bytes = object_map_bytes(state->skel->obj);
+	collector_up(status, COLLECTOR_UP, "tp_btf", state->skel->obj);
 	*ret_state = state;
 	return 0;
 }

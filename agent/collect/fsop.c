@@ -48,10 +48,7 @@ static void close_fsop(void *state_)
 	if (!state)
 		return;
 	detach(state);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		fsop_bpf__destroy(state->skel);
-	}
+	object_close(fsop, state->skel);
 	object_walk_free(&state->walk);
 	tally_free(state->groups);
 	tally_free(state->filesystems);
@@ -154,21 +151,17 @@ static int open_fsop(const struct collector_env *env, struct collector_status *s
 	struct fsop_state *state;
 	bool by_syscall;
 	char why[WHY_LEN] = "", bare[WHY_LEN] = "";
+	enum collector_state reached = COLLECTOR_UP;
 	int error = open_rung(env, true, &state, &by_syscall, why);
 
-	status->state = COLLECTOR_UP;
 	if (error) {
 		error = open_rung(env, false, &state, &by_syscall, bare);
-		status->state = COLLECTOR_DEGRADED;
+		reached = COLLECTOR_DEGRADED;
 		snprintf(status->why, sizeof(status->why), "fsync only: %.140s", why);
 	}
-	if (error) {
-		status->state = COLLECTOR_DOWN;
-		snprintf(status->why, sizeof(status->why), "%s", bare[0] ? bare : strerror(-error));
-		return error;
-	}
-	snprintf(status->source, sizeof(status->source), "%s", by_syscall ? "tp_btf, fsync by syscall" : "tp_btf");
-	status->map_bytes = object_map_bytes(state->skel->obj);
+	if (error)
+		return collector_down(status, error, bare);
+	collector_up(status, reached, by_syscall ? "tp_btf, fsync by syscall" : "tp_btf", state->skel->obj);
 	*ret_state = state;
 	return 0;
 }

@@ -69,10 +69,7 @@ static void close_fswrite(void *state_)
 		return;
 	detach_all(state);
 	growth_free(state->growth);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		fswrite_bpf__destroy(state->skel);
-	}
+	object_close(fswrite, state->skel);
 	object_walk_free(&state->walk);
 	if (state->proc_fd >= 0)
 		close(state->proc_fd);
@@ -183,6 +180,7 @@ static int open_fswrite(const struct collector_env *env, struct collector_status
 {
 	struct fswrite_state *state;
 	char why[WHY_LEN] = "", without_direct[WHY_LEN] = "";
+	enum collector_state reached = COLLECTOR_UP;
 	int error = -EOPNOTSUPP;
 
 	/* v5.12, 309dca309fc3: block: store a block_device pointer in struct bio. Before, the partition is forgotten on the way. */
@@ -191,19 +189,14 @@ static int open_fswrite(const struct collector_env *env, struct collector_status
 	else
 		snprintf(why, sizeof(why), "before Linux 5.12 a request does not tell its partition");
 
-	status->state = COLLECTOR_UP;
 	if (error) {
 		error = open_rung(env, false, &state, without_direct);
-		status->state = COLLECTOR_DEGRADED;
+		reached = COLLECTOR_DEGRADED;
 		snprintf(status->why, sizeof(status->why), "direct writes unseen: %.130s", why);
 	}
-	if (error) {
-		status->state = COLLECTOR_DOWN;
-		snprintf(status->why, sizeof(status->why), "%s", without_direct[0] ? without_direct : strerror(-error));
-		return error;
-	}
-	snprintf(status->source, sizeof(status->source), "%s", status->state == COLLECTOR_UP ? "tp_btf" : "tp_btf/dirty");
-	status->map_bytes = object_map_bytes(state->skel->obj);
+	if (error)
+		return collector_down(status, error, without_direct);
+	collector_up(status, reached, reached == COLLECTOR_UP ? "tp_btf" : "tp_btf/dirty", state->skel->obj);
 	*ret_state = state;
 	return 0;
 }

@@ -27,10 +27,6 @@ struct irq_state {
 	struct irq before[MAX_IRQS]; /* the rows of the last tick, for their names */
 };
 
-const char *const softirq_names[SOFTIRQ_VECTORS] = {
-	"HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER", "RCU",
-};
-
 static void detach(struct irq_state *state)
 {
 	for (int i = 0; i < LINK_COUNT; i++) {
@@ -47,10 +43,7 @@ static void close_irq(void *state_)
 	if (!state)
 		return;
 	detach(state);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		irq_bpf__destroy(state->skel);
-	}
+	object_close(irq, state->skel);
 	object_walk_free(&state->walk);
 	if (state->sys_fd >= 0)
 		close(state->sys_fd);
@@ -110,13 +103,9 @@ static int open_irq(const struct collector_env *env, struct collector_status *st
 	}
 	if (error) {
 		close_irq(state);
-		status->state = COLLECTOR_DOWN;
-		snprintf(status->why, sizeof(status->why), "%s", why[0] ? why : strerror(-error));
-		return error;
+		return collector_down(status, error, why);
 	}
-	status->state = COLLECTOR_UP;
-	snprintf(status->source, sizeof(status->source), "tp_btf");
-	status->map_bytes = object_map_bytes(state->skel->obj);
+	collector_up(status, COLLECTOR_UP, "tp_btf", state->skel->obj);
 	*ret_state = state;
 	return 0;
 }

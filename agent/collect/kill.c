@@ -40,10 +40,7 @@ static void close_kill(void *state_)
 	ring_buffer__free(state->ring);
 	bpf_link__destroy(state->generate);
 	bpf_link__destroy(state->deliver);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		kill_bpf__destroy(state->skel);
-	}
+	object_close(kill, state->skel);
 	object_walk_free(&state->walk);
 	free(state);
 }
@@ -132,17 +129,13 @@ static int open_kill(const struct collector_env *env, struct collector_status *s
 	error = load(state, env, why);
 	if (error)
 		goto fail;
-	status->state = COLLECTOR_UP;
-	snprintf(status->source, sizeof(status->source), "tp_btf");
-	status->map_bytes = object_map_bytes(state->skel->obj);
+	collector_up(status, COLLECTOR_UP, "tp_btf", state->skel->obj);
 	*ret_state = state;
 	return 0;
 
 fail:
 	close_kill(state);
-	status->state = COLLECTOR_DOWN;
-	snprintf(status->why, sizeof(status->why), "%s", why[0] ? why : strerror(-error));
-	return error;
+	return collector_down(status, error, why);
 }
 
 /* --- pruning ---------------------------------------------------------------------------------------------------------- */

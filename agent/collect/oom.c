@@ -26,10 +26,7 @@ static void close_oom(void *state_)
 		return;
 	ring_buffer__free(state->ring);
 	bpf_link__destroy(state->link);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		oom_bpf__destroy(state->skel);
-	}
+	object_close(oom, state->skel);
 	free(state);
 }
 
@@ -137,15 +134,11 @@ static int open_oom(const struct collector_env *env, struct collector_status *st
 	int error = state ? load(state, env, tells_task, why) : -ENOMEM;
 	if (error) {
 		close_oom(state);
-		status->state = COLLECTOR_DOWN;
-		snprintf(status->why, sizeof(status->why), "%s", why[0] ? why : strerror(-error));
-		return error;
+		return collector_down(status, error, why);
 	}
-	status->state = tells_task ? COLLECTOR_UP : COLLECTOR_DEGRADED;
-	snprintf(status->source, sizeof(status->source), "tp_btf");
+	collector_up(status, tells_task ? COLLECTOR_UP : COLLECTOR_DEGRADED, "tp_btf", state->skel->obj);
 	if (!tells_task)
 		snprintf(status->why, sizeof(status->why), "this kernel names a victim by pid only; the rest is from the last tick");
-	status->map_bytes = object_map_bytes(state->skel->obj);
 	*ret_state = state;
 	return 0;
 }

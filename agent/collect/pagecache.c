@@ -38,10 +38,7 @@ static void close_pagecache(void *state_)
 	if (!state)
 		return;
 	detach(state);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		pagecache_bpf__destroy(state->skel);
-	}
+	object_close(pagecache, state->skel);
 	tally_free(state->tally);
 	object_walk_free(&state->walk);
 	free(state);
@@ -87,15 +84,11 @@ static int open_pagecache(const struct collector_env *env, struct collector_stat
 	int error = state ? load(state, env, accesses, why) : -ENOMEM;
 	if (error) {
 		close_pagecache(state);
-		status->state = COLLECTOR_DOWN;
-		snprintf(status->why, sizeof(status->why), "%s", why[0] ? why : strerror(-error));
-		return error;
+		return collector_down(status, error, why);
 	}
-	status->state = accesses ? COLLECTOR_UP : COLLECTOR_DEGRADED;
-	snprintf(status->source, sizeof(status->source), "tp_btf");
+	collector_up(status, accesses ? COLLECTOR_UP : COLLECTOR_DEGRADED, "tp_btf", state->skel->obj);
 	if (!accesses)
 		snprintf(status->why, sizeof(status->why), "what is read from storage, but not what is asked: no mm_filemap_get_pages");
-	status->map_bytes = object_map_bytes(state->skel->obj);
 	*ret_state = state;
 	return 0;
 }

@@ -42,10 +42,7 @@ static void close_process(void *state_)
 	if (!state)
 		return;
 	bpf_link__destroy(state->link);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		process_bpf__destroy(state->skel);
-	}
+	object_close(process, state->skel);
 	if (state->lives_fd >= 0)
 		close(state->lives_fd);
 	if (state->proc_fd >= 0)
@@ -92,9 +89,7 @@ static int open_walk(struct process_state *state, const struct collector_env *en
 		error = object_attach(state->skel->progs.on_task, &state->link, why, WHY_LEN);
 	if (!error)
 		return 0;
-	object_forget(state->skel->obj);
-	process_bpf__destroy(state->skel);
-	state->skel = NULL;
+	object_close(process, state->skel);
 	if (!why[0])
 		snprintf(why, WHY_LEN, "%s", strerror(-error));
 	return error;
@@ -124,24 +119,19 @@ static int open_process(const struct collector_env *env, struct collector_status
 	struct process_state *state = new_state(env);
 	char why[WHY_LEN] = "";
 
-	status->state = COLLECTOR_DOWN;
-	if (!state) {
-		snprintf(status->why, sizeof(status->why), "%s", strerror(ENOMEM));
-		return -ENOMEM;
-	}
+	if (!state)
+		return collector_down(status, -ENOMEM, why);
 	if (!open_walk(state, env, why)) {
-		status->state = COLLECTOR_UP;
-		snprintf(status->source, sizeof(status->source), "iter/task");
-		status->map_bytes = object_map_bytes(state->skel->obj);
+		collector_up(status, COLLECTOR_UP, "iter/task", state->skel->obj);
 	} else if (!faccessat(state->proc_fd, "self/stat", F_OK, 0)) {
 		status->state = COLLECTOR_DEGRADED;
 		snprintf(status->source, sizeof(status->source), "procfs");
 		snprintf(status->why, sizeof(status->why), "no iter/task: %.140s", why);
 		state->cgroup_root = process_procfs_cgroup_root(state->sys_fd);
 	} else {
-		snprintf(status->why, sizeof(status->why), "no iter/task, no procfs: %.130s", why);
 		close_process(state);
-		return -ENODEV;
+		snprintf(status->why, sizeof(status->why), "no iter/task, no procfs: %.130s", why);
+		return collector_down(status, -ENODEV, status->why);
 	}
 	*ret_state = state;
 	return 0;

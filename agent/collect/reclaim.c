@@ -31,10 +31,7 @@ static void close_reclaim(void *state_)
 		return;
 	for (int i = 0; i < LINKS; i++)
 		bpf_link__destroy(state->links[i]);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		reclaim_bpf__destroy(state->skel);
-	}
+	object_close(reclaim, state->skel);
 	tally_free(state->tally);
 	object_walk_free(&state->walk);
 	free(state);
@@ -91,13 +88,9 @@ static int open_reclaim(const struct collector_env *env, struct collector_status
 	int error = state ? load(state, env, why) : -ENOMEM;
 	if (error) {
 		close_reclaim(state);
-		status->state = COLLECTOR_DOWN;
-		snprintf(status->why, sizeof(status->why), "%s", why[0] ? why : strerror(-error));
-		return error;
+		return collector_down(status, error, why);
 	}
-	status->state = COLLECTOR_UP;
-	snprintf(status->source, sizeof(status->source), "tp_btf");
-	status->map_bytes = object_map_bytes(state->skel->obj);
+	collector_up(status, COLLECTOR_UP, "tp_btf", state->skel->obj);
 	*ret_state = state;
 	return 0;
 }

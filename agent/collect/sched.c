@@ -34,10 +34,7 @@ static void close_sched(void *state_)
 		return;
 	detach(state);
 	bpf_link__destroy(state->walk_link);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		sched_bpf__destroy(state->skel);
-	}
+	object_close(sched, state->skel);
 	object_walk_free(&state->walk);
 	bandwidth_free(state->bandwidth);
 	tally_free(state->groups);
@@ -87,6 +84,8 @@ static void choose_programs(struct sched_state *state)
 	bpf_map__set_autocreate(skel->maps.ended_threads, threads);
 	bpf_map__set_autocreate(skel->maps.live_threads, threads);
 	bpf_map__set_autocreate(skel->maps.preemptions, threads);
+	bpf_map__set_autocreate(skel->maps.open_pairs, threads);
+	bpf_map__set_autocreate(skel->maps.parts_scratch, threads);
 	bpf_map__set_autocreate(skel->maps.deep_waits, threads);
 }
 
@@ -156,16 +155,13 @@ static int open_sched(const struct collector_env *env, struct collector_status *
 
 		error = open_rung(env, rung, &state, why);
 		if (!error) {
-			status->state = rung == RUNG_THREADS ? COLLECTOR_UP : COLLECTOR_DEGRADED;
-			snprintf(status->source, sizeof(status->source), "%s", sources[rung]);
-			status->map_bytes = object_map_bytes(state->skel->obj);
+			collector_up(status, rung == RUNG_THREADS ? COLLECTOR_UP : COLLECTOR_DEGRADED, sources[rung], state->skel->obj);
 			*ret_state = state;
 			return 0;
 		}
 		snprintf(status->why, sizeof(status->why), "%s%.130s", rung == RUNG_THREADS ? "nothing by cgroup: " : "", why);
 	}
-	status->state = COLLECTOR_DOWN;
-	return error;
+	return collector_down(status, error, status->why);
 }
 
 /* A call of the scheduler before the walk brings this CPU's clock up to date, which else is as old as the last tick. */

@@ -50,10 +50,7 @@ static void close_socket(void *state_)
 	if (!state)
 		return;
 	detach(state);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		socket_bpf__destroy(state->skel);
-	}
+	object_close(socket, state->skel);
 	object_walk_free(&state->walk);
 	recency_free(state->owners);
 	recency_free(state->cgroups);
@@ -108,17 +105,13 @@ static int open_socket(const struct collector_env *env, struct collector_status 
 		snprintf(why, sizeof(why), "no sock_send_length before kernel 6.3; the tcp collector has the bytes of TCP by cgroup and peer");
 	if (error)
 		goto fail;
-	status->state = COLLECTOR_UP;
-	snprintf(status->source, sizeof(status->source), "tp_btf");
-	status->map_bytes = object_map_bytes(state->skel->obj);
+	collector_up(status, COLLECTOR_UP, "tp_btf", state->skel->obj);
 	*ret_state = state;
 	return 0;
 
 fail:
 	close_socket(state);
-	status->state = COLLECTOR_DOWN;
-	snprintf(status->why, sizeof(status->why), "%s", why[0] ? why : strerror(-error));
-	return error;
+	return collector_down(status, error, why);
 }
 
 /* Every program here runs for each operation: counters stand still while they are off, and go on from where they were. */

@@ -46,10 +46,7 @@ static void close_state(void *state_)
 	detach(&state->exit);
 	syscall_slow_free(state->slow);
 	syscall_rows_free(state->rows);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		syscall_bpf__destroy(state->skel);
-	}
+	object_close(syscall, state->skel);
 	object_walk_free(&state->walk);
 	free(state);
 }
@@ -168,9 +165,7 @@ static int open_syscall(const struct collector_env *env, struct collector_status
 
 		error = open_rung(env, rung, &state, why);
 		if (!error) {
-			status->state = rung == RUNG_LATENCY ? COLLECTOR_UP : COLLECTOR_DEGRADED;
-			snprintf(status->source, sizeof(status->source), "%s", sources[rung]);
-			status->map_bytes = object_map_bytes(state->skel->obj);
+			collector_up(status, rung == RUNG_LATENCY ? COLLECTOR_UP : COLLECTOR_DEGRADED, sources[rung], state->skel->obj);
 			*ret_state = state;
 			return 0;
 		}
@@ -179,8 +174,7 @@ static int open_syscall(const struct collector_env *env, struct collector_status
 		else
 			snprintf(status->why, sizeof(status->why), "%s", why);
 	}
-	status->state = COLLECTOR_DOWN;
-	return error;
+	return collector_down(status, error, status->why);
 }
 
 /* --- depth ------------------------------------------------------------------------------------------------------------ */

@@ -48,10 +48,7 @@ static void close_task(void *state_)
 	bpf_link__destroy(state->exit);
 	bpf_link__destroy(state->free);
 	bpf_link__destroy(state->fork);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		task_bpf__destroy(state->skel);
-	}
+	object_close(task, state->skel);
 	object_walk_free(&state->walk);
 	pages_free(state);
 }
@@ -127,17 +124,13 @@ static int open_task(const struct collector_env *env, struct collector_status *s
 	error = load(state, env, why);
 	if (error)
 		goto fail;
-	status->state = COLLECTOR_UP;
-	snprintf(status->source, sizeof(status->source), "tp_btf");
-	status->map_bytes = object_map_bytes(state->skel->obj);
+	collector_up(status, COLLECTOR_UP, "tp_btf", state->skel->obj);
 	*ret_state = state;
 	return 0;
 
 fail:
 	close_task(state);
-	status->state = COLLECTOR_DOWN;
-	snprintf(status->why, sizeof(status->why), "%s", why[0] ? why : strerror(-error));
-	return error;
+	return collector_down(status, error, why);
 }
 
 /* Ends of those that never used a slice are in the totals, and there is nothing to tell of them. */

@@ -49,10 +49,7 @@ static void close_tcp(void *state_)
 		bpf_link__destroy(state->links[i]);
 	bpf_link__destroy(state->connections);
 	bpf_link__destroy(state->listeners);
-	if (state->skel) {
-		object_forget(state->skel->obj);
-		tcp_bpf__destroy(state->skel);
-	}
+	object_close(tcp, state->skel);
 	object_walk_free(&state->walk);
 	tcp_rows_free(state->rows);
 	if (state->proc_fd >= 0)
@@ -250,21 +247,17 @@ static int open_tcp(const struct collector_env *env, struct collector_status *st
 {
 	struct tcp_state *state;
 	char why[WHY_LEN] = "", unwalked[WHY_LEN] = "";
+	enum collector_state reached = COLLECTOR_UP;
 	int error = open_rung(env, true, &state, why);
 
-	status->state = COLLECTOR_UP;
 	if (error) {
 		error = open_rung(env, false, &state, unwalked);
-		status->state = COLLECTOR_DEGRADED;
+		reached = COLLECTOR_DEGRADED;
 		snprintf(status->why, sizeof(status->why), "connections are told at their end only: %.110s", why[0] ? why : strerror(-error));
 	}
-	if (error) {
-		status->state = COLLECTOR_DOWN;
-		snprintf(status->why, sizeof(status->why), "%s", unwalked[0] ? unwalked : strerror(-error));
-		return error;
-	}
-	snprintf(status->source, sizeof(status->source), "tp_btf");
-	status->map_bytes = object_map_bytes(state->skel->obj);
+	if (error)
+		return collector_down(status, error, unwalked);
+	collector_up(status, reached, "tp_btf", state->skel->obj);
 	*ret_state = state;
 	return 0;
 }

@@ -291,17 +291,34 @@ static int is_our_ancestor(int proc_fd, int32_t pid)
 	return at > 0 ? -ELOOP : 0;
 }
 
-/* 1: runs the same program file as we do. -errno: cannot be told. */
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* 1: runs the same program file as we do, or one of those that we start from beside it. -errno: cannot be told. */
 static int is_our_program(int proc_fd, int32_t pid)
 {
-	char path[32];
+	static const char *const companions[] = { "/nm-publisher", "/nm-sender" };
+	char path[PATH_LEN + 16];
 	struct stat ours, theirs;
 	if (fstatat(AT_FDCWD, "/proc/self/exe", &ours, 0) < 0)
 		return -errno;
 	snprintf(path, sizeof(path), "%d/exe", (int)pid);
 	if (fstatat(proc_fd, path, &theirs, 0) < 0)
 		return -errno;
-	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+	if (is_same_file(&ours, &theirs))
+		return 1;
+
+	ssize_t length = readlink("/proc/self/exe", path, PATH_LEN);
+	path[length < 0 ? 0 : length] = '\0';
+	char *slash = strrchr(path, '/');
+	for (size_t i = 0; slash && i < COUNT(companions); i++) {
+		snprintf(slash, sizeof(path) - (size_t)(slash - path), "%s", companions[i]);
+		if (fstatat(AT_FDCWD, path, &ours, 0) == 0 && is_same_file(&ours, &theirs))
+			return 1;
+	}
+	return 0;
 }
 
 /* Path of the line that says where a process is as the cgroups of this agent are named: v2's, else systemd's own of v1. */

@@ -183,7 +183,7 @@ static const struct metric rows[] = {
 	FIELD("budget_memory_bytes", METRIC_GAUGE, "bytes", emit_governor, "Memory that nodemend may hold.", governor_section,
 		memory_budget_bytes, VALUE_U64),
 	FIELD("budget_memory_spent_bytes", METRIC_GAUGE, "bytes", emit_governor,
-		"Memory that it holds: resident in all its processes, and BPF maps.", governor_section, memory_bytes, VALUE_U64),
+		"Memory that it holds: all its processes, each page once, and BPF maps.", governor_section, memory_bytes, VALUE_U64),
 	FIELD("budget_shed_level", METRIC_GAUGE, "", emit_governor, "Steps down in force, of all collectors.", governor_section,
 		shed_level, VALUE_U32),
 	ROW("budget_spent_ratio", METRIC_GAUGE, "", emit_spent,

@@ -59,7 +59,7 @@ struct governor_section {
 	uint64_t windows;
 	uint64_t kernel_rate, agent_rate, publisher_rate;
 	uint64_t budget_rate;          /* what the budget allows for the three together */
-	uint64_t memory_bytes, memory_budget_bytes; /* resident in both processes, and the maps */
+	uint64_t memory_bytes, memory_budget_bytes; /* of all our processes, each page once, and the maps */
 	uint32_t processors;           /* online: the node is so many times 1e9 */
 	uint32_t shed_level;           /* steps down in force, of all collectors */
 	bool exhausted;                /* over budget, and nothing is left to step down */

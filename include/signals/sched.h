@@ -42,6 +42,7 @@ enum call_class { CALL_PLAIN, CALL_FUTEX, CALL_NETWORK, CALL_BY_DESCRIPTOR, CALL
 /* The victim was runnable and had to give the CPU to the aggressor. */
 struct preemption_key { __u64 victim, aggressor; }; /* cgroup ids */
 struct preemption_value { __u64 count, wait_ns; };  /* wait_ns: until the victim ran again */
+struct preemption_open { struct preemption_key pair; struct preemption_value value; }; /* what is not in the pair's row yet */
 
 enum { BURST_WINDOW_NS = 10 * 1000 * 1000 };
 

@@ -103,6 +103,10 @@ def memory(rows, agent, others):
     rows.add("resident, agent and publisher", f"{resident / 1e6:.1f} MB", beside, "<= 20 MB", resident <= 20e6)
     rows.add("the same with all workers, shared pages once (PSS)", f"{rollup([agent.pid, *family], 'Pss') / 1e6:.1f} MB",
              f"resident, each in full: {rollup([agent.pid, *family], 'Rss') / 1e6:.1f} MB in {1 + len(family)} processes")
+    spent = re.search(r"^nodemend_budget_memory_spent_bytes (\d+)", agent.get("/metrics")[2].decode(), re.M)
+    if spent:
+        rows.add("all of it as budget.memory counts it: each page once, and maps", f"{int(spent[1]) / 1e6:.1f} MB", "", "<= half of the default 64 MiB",
+                 int(spent[1]) <= 32 << 20)
     maps = subprocess.run(["/usr/sbin/bpftool", "-j", "map", "show"], stdout=subprocess.PIPE, check=False).stdout
     with suppress(ValueError):
         import json

@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +232,35 @@ static void whole_groups_are_wider_than_their_members(void **state)
 	assert_null(rule_for(*state, &nothing_added, 710));
 }
 
+/* Publisher and sender are programs of their own: a stand-in of that name, and one of another. */
+static void what_stands_beside_us_is_ours(int proc_fd)
+{
+	static const char *const names[] = { "nm-publisher", "nm-stranger" };
+	char path[PATH_MAX], buffer[160];
+
+	for (int i = 0; i < 2; i++) {
+		ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 32);
+		assert_true(length > 0);
+		path[length] = '\0';
+		snprintf(strrchr(path, '/') + 1, 16, "%s", names[i]);
+		(void)unlink(path);
+		char copy[PATH_MAX + 32];
+		snprintf(copy, sizeof(copy), "cp /bin/sleep '%s'", path);
+		assert_int_equal(system(copy), 0);
+		pid_t pid;
+		char *const argv[] = { (char *)names[i], "60", NULL };
+		assert_int_equal(posix_spawn(&pid, path, NULL, NULL, argv, environ), 0); /* back when it runs the other program */
+		const char *rule = protect_process(&nothing_added, proc_fd, pid, buffer, sizeof(buffer));
+		if (i == 0)
+			assert_begins(rule, "built-in: this agent's program");
+		else
+			assert_true(!rule || strncmp(rule, "built-in: this agent's program", strlen("built-in: this agent's program")));
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		(void)unlink(path);
+	}
+}
+
 /* The real thing: our parent and PID 1 by the real procfs, and a stranger. */
 static void live_processes(void **state)
 {
@@ -246,6 +277,7 @@ static void live_processes(void **state)
 	assert_begins(protect_process(&nothing_added, proc_fd, twin, buffer, sizeof(buffer)), "built-in: this agent's program");
 	kill(twin, SIGKILL);
 	waitpid(twin, NULL, 0);
+	what_stands_beside_us_is_ours(proc_fd);
 	close(proc_fd);
 }
 

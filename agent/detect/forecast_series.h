@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When something will be full, out of what its rings hold: a time with a range, or "not enough evidence" with the reason. Pure.
+ *
+ * A trend is a Theil-Sen slope (the median of all pairwise slopes; Theil 1950, Sen 1968) that Kendall's tau confirms; it is followed
+ * only about twice as far ahead as the data have stayed on its line, and only where the level is a record: what was that high before
+ * and came down again will do so again. A series with a day of its own is carried on day by day.
+ */
+#ifndef NODEMEND_DETECT_FORECAST_SERIES_H
+#define NODEMEND_DETECT_FORECAST_SERIES_H
+
+#include "detect/forecast_rings.h"
+
+/* From nothing to everything: of several windows the one that comes closest to a forecast is heard. */
+enum evidence {
+	EVIDENCE_SHORT,              /* too little history */
+	EVIDENCE_NOT_RISING,         /* it does not rise: nothing to run out of */
+	EVIDENCE_ERRATIC,            /* it rises, but not along any line */
+	EVIDENCE_FAR,                /* it rises, too slowly to say when by as much as was seen */
+	EVIDENCE_USUAL,              /* it rises, as it did before, to where it has been before */
+	EVIDENCE_ENOUGH,             /* a time, and its range */
+	EVIDENCE_FULL,               /* it is full now */
+	EVIDENCE_COUNT,
+};
+extern const char *const evidence_names[EVIDENCE_COUNT];
+
+/* 99 %: what is that full fails some of its users already, and the last percent is where reserves and rounding are. */
+#define FORECAST_FULL 0.99
+
+struct estimate {
+	enum evidence evidence;
+	double likely_min, low_min, high_min; /* minutes until full; INFINITY where there is not ENOUGH */
+	double confidence;           /* 0 to 1: how many of the pairs agree, or how well days repeat */
+	double level;                /* the newest minute's; NAN: not measured */
+	double per_day, per_week;    /* growth over the last of them, as a share of the capacity; NAN: too little history */
+};
+
+enum { TREND_PAIRS = 72 * 71 / 2 };
+struct forecast_work { double slopes[TREND_PAIRS]; }; /* scratch: what is in it does not matter */
+
+void forecast_estimate(const struct rings *rings, struct forecast_work *work, struct estimate *ret);
+
+#endif

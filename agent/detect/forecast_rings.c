@@ -120,3 +120,9 @@ void rings_rescale(struct rings *rings, double factor)
 	}
 	rings->pending_count = 0;
 }
+
+bool rings_possible(const struct rings *rings, uint32_t now_minute)
+{
+	return rings->minute && rings->minute <= now_minute && rings->first_minute && rings->first_minute <= rings->minute &&
+	       rings->pending_count <= RING_PENDING;
+}

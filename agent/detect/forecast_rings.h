@@ -38,6 +38,9 @@ bool rings_add(struct rings *rings, uint32_t minute, double share);
 /* The capacity has changed: what was recorded is now `factor` times as much of it. */
 void rings_rescale(struct rings *rings, double factor);
 
+/* Whether these bytes can be rings at that time: for what was kept in a file. */
+bool rings_possible(const struct rings *rings, uint32_t now_minute);
+
 /* How many blocks of that scale there can be, and the minutes that each covers. */
 uint32_t ring_length(enum ring_scale scale);
 uint32_t ring_minutes(enum ring_scale scale);

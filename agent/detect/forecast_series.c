@@ -8,11 +8,6 @@
 #include "detect/forecast_season.h"
 #include "detect/forecast_trend.h"
 
-const char *const evidence_names[EVIDENCE_COUNT] = {
-	[EVIDENCE_ENOUGH] = "enough", [EVIDENCE_FULL] = "full", [EVIDENCE_SHORT] = "short_history", [EVIDENCE_NOT_RISING] = "not_rising",
-	[EVIDENCE_ERRATIC] = "erratic", [EVIDENCE_FAR] = "far", [EVIDENCE_USUAL] = "usual",
-};
-
 /* From half an hour to three days; how many of the pairs must rise: 0.85 is Kendall's tau of 0.7, 0.8 of 0.6. */
 static const struct { enum ring_scale scale; uint32_t blocks; double agreeing; } windows[] = {
 	{ SCALE_MINUTE, 30, .85 }, { SCALE_FIVE, 12, .85 }, { SCALE_FIVE, 36, .8 }, { SCALE_TEN, 36, .8 }, { SCALE_TEN, 72, .8 },
@@ -26,6 +21,10 @@ enum { HOUR_MINUTES = 60, DAY_MINUTES = 1440, WEEK_MINUTES = 7 * DAY_MINUTES, PE
 /* A line as steep as half of this one, of which less than so much is left after its lag: it came to nothing. */
 #define SIMILAR 0.5
 #define KEPT 0.6
+/* The second half of a run against the first. */
+#ifndef SLOWING
+#define SLOWING 0.6
+#endif
 /* Whoever is that full and fuller than in the last three days is looked at more closely, and less is asked of the evidence. */
 #define NEARLY_FULL 0.9
 /* Beyond the slopes' own 30 % and 70 %: a run is one draw of what a service does, and its pairs know only that one. */
@@ -65,6 +64,13 @@ static bool failed_before(const struct rings *rings, const struct trend *trend)
 	return false;
 }
 
+/* What rose fast and rises less and less is a cache that fills, or a restart that warms up. */
+static bool slows_down(const struct rings *rings, const struct trend *trend)
+{
+	double half = level_ago(rings, trend->run / 2), begin = level_ago(rings, trend->run);
+	return trend->level - half < SLOWING * (half - begin); /* not where one of them was not measured */
+}
+
 /* What a window says of the future, ENOUGH or why nothing. */
 static enum evidence judge(const struct rings *rings, const struct trend *trend, double agreeing)
 {
@@ -76,7 +82,8 @@ static enum evidence judge(const struct rings *rings, const struct trend *trend,
 		return EVIDENCE_ERRATIC;
 	if (FORECAST_FULL - trend->level > trend->slope * trend->run * ahead_of_run(rings))
 		return EVIDENCE_FAR;
-	if (trend->level <= peak_before(rings, trend->run) + RECORD_MARGIN * trend->slope * trend->run || failed_before(rings, trend))
+	if (trend->level <= peak_before(rings, trend->run) + RECORD_MARGIN * trend->slope * trend->run || failed_before(rings, trend) ||
+	    slows_down(rings, trend))
 		return EVIDENCE_USUAL;
 	return EVIDENCE_ENOUGH;
 }
@@ -159,4 +166,6 @@ void forecast_estimate(const struct rings *rings, struct forecast_work *work, st
 	}
 	ask_windows(rings, work, ret);
 	ask_guard(rings, ret);
+	if (ret->evidence < EVIDENCE_ENOUGH && rings->minute - rings->first_minute < HOUR_MINUTES)
+		ret->evidence = EVIDENCE_SHORT;
 }

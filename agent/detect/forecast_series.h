@@ -10,19 +10,7 @@
 #define NODEMEND_DETECT_FORECAST_SERIES_H
 
 #include "detect/forecast_rings.h"
-
-/* From nothing to everything: of several windows the one that comes closest to a forecast is heard. */
-enum evidence {
-	EVIDENCE_SHORT,              /* too little history */
-	EVIDENCE_NOT_RISING,         /* it does not rise: nothing to run out of */
-	EVIDENCE_ERRATIC,            /* it rises, but not along any line */
-	EVIDENCE_FAR,                /* it rises, too slowly to say when by as much as was seen */
-	EVIDENCE_USUAL,              /* it rises, as it did before, to where it has been before */
-	EVIDENCE_ENOUGH,             /* a time, and its range */
-	EVIDENCE_FULL,               /* it is full now */
-	EVIDENCE_COUNT,
-};
-extern const char *const evidence_names[EVIDENCE_COUNT];
+#include "signals/outlook.h"
 
 /* 99 %: what is that full fails some of its users already, and the last percent is where reserves and rounding are. */
 #define FORECAST_FULL 0.99

@@ -22,9 +22,7 @@ enum { HOUR_MINUTES = 60, DAY_MINUTES = 1440, WEEK_MINUTES = 7 * DAY_MINUTES, PE
 #define SIMILAR 0.5
 #define KEPT 0.6
 /* The second half of a run against the first. */
-#ifndef SLOWING
 #define SLOWING 0.6
-#endif
 /* Whoever is that full and fuller than in the last three days is looked at more closely, and less is asked of the evidence. */
 #define NEARLY_FULL 0.9
 /* Beyond the slopes' own 30 % and 70 %: a run is one draw of what a service does, and its pairs know only that one. */

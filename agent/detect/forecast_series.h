@@ -15,6 +15,9 @@
 /* 99 %: what is that full fails some of its users already, and the last percent is where reserves and rounding are. */
 #define FORECAST_FULL 0.99
 
+/* What the samples of the last minute say (forecast_fast.h) is heard when it is about the next half hour; for later there is the history. */
+#define FORECAST_SOON_MIN 30
+
 struct estimate {
 	enum evidence evidence;
 	double likely_min, low_min, high_min; /* minutes until full; INFINITY where there is not ENOUGH */

@@ -16,8 +16,7 @@ enum {
 };
 #define MINUTE_NS (60 * NSEC_PER_SEC)
 #define HOUR_NS (60 * MINUTE_NS)
-/* What the last minute says is heard when it is about the next half hour; for later there is the history. */
-#define SOON_NS (30 * MINUTE_NS)
+#define SOON_NS (FORECAST_SOON_MIN * MINUTE_NS)
 /* …and while there is no history yet, at all. */
 #define YOUNG_NS HOUR_NS
 /* Below this a quick rise is a start of something, not an end. */

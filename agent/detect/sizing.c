@@ -144,9 +144,9 @@ void sizer_look(struct sizer *sizer, const struct snapshot *snap, uint32_t minut
 	}
 }
 
-static uint64_t milli(double cores)
+static uint32_t milli(double cores)
 {
-	return (uint64_t)(cores * 1000 + 0.5);
+	return (uint32_t)(cores * 1000 + 0.5);
 }
 
 static void show_one(const struct sized *sized, struct sizing_row *ret)
@@ -162,7 +162,7 @@ static void show_one(const struct sized *sized, struct sizing_row *ret)
 		.cpu_p50_milli = milli(cpu[0]), .cpu_p95_milli = milli(cpu[1]), .cpu_p99_milli = milli(cpu[2]),
 		.memory_p50 = (uint64_t)memory[0], .memory_p95 = (uint64_t)memory[1], .memory_p99 = (uint64_t)memory[2],
 		.memory_peak = (uint64_t)sized->peak_memory,
-		.cpu_request_milli = UNKNOWN, .cpu_limit_milli = UNKNOWN, .memory_request = UNKNOWN, .memory_limit = UNKNOWN,
+		.cpu_request_milli = UINT32_MAX, .cpu_limit_milli = UINT32_MAX, .memory_request = UNKNOWN, .memory_limit = UNKNOWN,
 	};
 	if (!ret->enough)
 		return;

@@ -81,9 +81,10 @@ struct sizing_row {
 	uint64_t cgroup_id;
 	uint32_t minutes;            /* that were seen; below a day nothing is suggested */
 	bool enough;
-	uint64_t cpu_p50_milli, cpu_p95_milli, cpu_p99_milli;   /* thousandths of a core */
+	uint32_t cpu_p50_milli, cpu_p95_milli, cpu_p99_milli; /* thousandths of a core */
+	uint32_t cpu_request_milli, cpu_limit_milli;          /* UINT32_MAX, as below UINT64_MAX: not enough evidence */
 	uint64_t memory_p50, memory_p95, memory_p99, memory_peak;
-	uint64_t cpu_request_milli, cpu_limit_milli, memory_request, memory_limit; /* with the buffers of 20 and 25 % */
+	uint64_t memory_request, memory_limit; /* all four with the buffers of 20 and 25 % */
 };
 
 struct outlook_section {

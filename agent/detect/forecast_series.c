@@ -21,6 +21,12 @@ enum { HOUR_MINUTES = 60, DAY_MINUTES = 1440, WEEK_MINUTES = 7 * DAY_MINUTES, PE
 /* A line as steep as half of this one, of which less than so much is left after its lag: it came to nothing. */
 #define SIMILAR 0.5
 #define KEPT 0.6
+#ifndef STEADY
+#define STEADY 3
+#endif
+#ifndef CLEANED
+#define CLEANED 2
+#endif
 /* The second half of a run against the first. */
 #define SLOWING 0.6
 /* Whoever is that full and fuller than in the last three days is looked at more closely, and less is asked of the evidence. */
@@ -28,11 +34,29 @@ enum { HOUR_MINUTES = 60, DAY_MINUTES = 1440, WEEK_MINUTES = 7 * DAY_MINUTES, PE
 /* Beyond the slopes' own 30 % and 70 %: a run is one draw of what a service does, and its pairs know only that one. */
 #define RANGE_WIDER 1.25
 
+/* Clean-ups in the last three days: falls by more than `much` from a peak. */
+static uint32_t cleanups(const struct rings *rings, double much)
+{
+	uint32_t falls = 0;
+	double peak = 0;
+	for (uint32_t ago = PEAK_HOURS; ago-- > 0;) {
+		uint16_t seen = ring_at(rings, SCALE_HOUR, ago);
+		if (seen == LEVEL_MISSING)
+			continue;
+		double level = (double)seen / LEVEL_FULL;
+		falls += level < peak - much;
+		peak = level < peak - much ? level : fmax(peak, level);
+	}
+	return falls;
+}
+
 /* How far ahead of a run its line is followed. Who has not seen a whole day does not know what a day is like. */
-static double ahead_of_run(const struct rings *rings)
+static double ahead_of_run(const struct rings *rings, const struct trend *trend)
 {
 	uint32_t history = rings->minute - rings->first_minute;
-	return history < DAY_MINUTES ? 0.5 : history < 2 * DAY_MINUTES ? 1 : 2;
+	if (history < DAY_MINUTES)
+		return 0.5;
+	return history < 2 * DAY_MINUTES || cleanups(rings, RECORD_MARGIN * trend->slope * trend->run) >= CLEANED ? 1 : 2;
 }
 
 /* The highest of the hours of the last three days that ended before the run began. */
@@ -76,9 +100,9 @@ static enum evidence judge(const struct rings *rings, const struct trend *trend,
 		return EVIDENCE_SHORT;
 	if (trend->slope <= 0)
 		return EVIDENCE_NOT_RISING;
-	if (trend->agreeing < agreeing)
+	if (trend->agreeing < agreeing || trend->steady < STEADY)
 		return EVIDENCE_ERRATIC;
-	if (FORECAST_FULL - trend->level > trend->slope * trend->run * ahead_of_run(rings))
+	if (FORECAST_FULL - trend->level > trend->slope * trend->run * ahead_of_run(rings, trend))
 		return EVIDENCE_FAR;
 	if (trend->level <= peak_before(rings, trend->run) + RECORD_MARGIN * trend->slope * trend->run || failed_before(rings, trend) ||
 	    slows_down(rings, trend))

@@ -9,7 +9,7 @@
 #define OFF_THE_LINE 0.3
 #define NEAR_PRESENT 0.25
 /* So many blocks in a row off the line end a run: one may be a dump that came and went. */
-enum { STRAYS = 3 };
+enum { STRAYS = 3, WALK_STEPS = 6 };
 
 struct point { double x, y; };
 enum { MAX_POINTS = 72 };
@@ -74,6 +74,20 @@ static double run_of(const struct rings *rings, enum ring_scale scale, uint32_t 
 	return run;
 }
 
+/*
+ * A random walk has trends, too, and they end. Over a sixth of the window its steps differ by as much as they do, and six of them in a row by
+ * the root of six times that; around a line steps differ only by the noise at their ends.
+ */
+static double steadiness(const struct point *points, uint32_t count, double slope, double *scratch)
+{
+	uint32_t lag = count / WALK_STEPS, steps = 0;
+	for (uint32_t i = 0; i + lag < count; i++)
+		scratch[steps++] = fabs(points[i].y - points[i + lag].y - slope * (points[i].x - points[i + lag].x));
+	double wandered = 1.4826 * select_double(scratch, steps, steps / 2) * sqrt((double)count / lag); /* MAD as a standard deviation */
+	double rise = slope * (points[0].x - points[count - 1].x);
+	return wandered > 0 ? rise / wandered : INFINITY;
+}
+
 void trend_of(const struct rings *rings, enum ring_scale scale, uint32_t blocks, struct forecast_work *work, struct trend *ret)
 {
 	struct point points[MAX_POINTS];
@@ -98,6 +112,7 @@ void trend_of(const struct rings *rings, enum ring_scale scale, uint32_t blocks,
 	for (uint32_t i = 0; i < count; i++)
 		work->slopes[i] = points[i].y - ret->slope * points[i].x;
 	ret->level = select_double(work->slopes, count, count / 2);
+	ret->steady = steadiness(points, count, ret->slope, work->slopes);
 	ret->run = run_of(rings, scale, blocks, ret->level, ret->slope);
 }
 

@@ -9,6 +9,7 @@ struct trend {
 	uint32_t count;              /* blocks that were there; fewer than half of those asked for say nothing */
 	double agreeing;             /* share of the pairs that rise: 0.5 (1 + Kendall's tau) */
 	double slope, slope_low, slope_high; /* shares of the capacity a minute: the median, and the 30 % and 70 % of the pairwise slopes */
+	double steady;               /* what it rose by, over what a walk of steps as uneven as its own would have wandered */
 	double level;                /* of the line, now */
 	double run;                  /* minutes that the data have been on it, looking back from now */
 };

@@ -9,7 +9,7 @@ enum {
 	WATCHED = 64,
 	BLOCKS = 36,                 /* of five minutes: three hours */
 	BLOCK_MINUTES = 5,
-	RUN_BLOCKS = 12,             /* an hour without giving back, before anything is said */
+	RUN_BLOCKS = 13,             /* twelve intervals: an hour without giving back, before anything is said */
 	OLD_MINUTES = 30,            /* who has not grown for so long gives its place to one that does */
 };
 

@@ -89,8 +89,8 @@ static bool failed_before(const struct rings *rings, const struct trend *trend)
 /* What rose fast and rises less and less is a cache that fills, or a restart that warms up. */
 static bool slows_down(const struct rings *rings, const struct trend *trend)
 {
-	double half = level_ago(rings, trend->run / 2), begin = level_ago(rings, trend->run);
-	return trend->level - half < SLOWING * (half - begin); /* not where one of them was not measured */
+	double now = level_ago(rings, 5), half = level_ago(rings, trend->run / 2), begin = level_ago(rings, trend->run);
+	return now - half < SLOWING * (half - begin); /* not where one of them was not measured */
 }
 
 /* What a window says of the future, ENOUGH or why nothing. */

@@ -9,29 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "detect/outlook_series.h"
-
-enum { STATE_VERSION = 1, BOOT_ID_LEN = 40 };
-
-struct state_head {
-	char magic[8];
-	uint32_t version, size;      /* of all */
-	uint32_t series_size, series_count, sized_size, sized_count;
-	int64_t offset_ns, wall_ns;
-	uint64_t boot_ns;
-	char boot_id[BOOT_ID_LEN];
-	uint8_t digest[SHA256_DIGEST_SIZE]; /* of all, with zeros here */
-};
-
-static const char magic[8] = "NMOUTLK";
+#include "detect/outlook_state.h"
 
 size_t outlook_state_size(void)
 {
 	return sizeof(struct state_head) + MAX_OUTLOOK * sizeof(struct remembered) + MAX_SIZED * sizeof(struct sized);
 }
 
-/* Of a head with zeros for the digest, and what comes behind it. */
-static void digest_of_state(const struct state_head *given, const void *behind, size_t size, uint8_t ret[SHA256_DIGEST_SIZE])
+void outlook_state_digest(const struct state_head *given, const void *behind, size_t size, uint8_t ret[SHA256_DIGEST_SIZE])
 {
 	struct state_head head;
 	struct sha256_ctx context;
@@ -55,7 +40,7 @@ size_t outlook_save(const struct outlook *outlook, const struct snapshot *snap, 
 	if (room < outlook_state_size())
 		return 0;
 	memset(head, 0, sizeof(*head));
-	memcpy(head->magic, magic, sizeof(magic));
+	memcpy(head->magic, OUTLOOK_MAGIC, sizeof(head->magic));
 	head->version = STATE_VERSION;
 	head->series_size = sizeof(struct remembered);
 	head->sized_size = sizeof(struct sized);
@@ -79,7 +64,7 @@ size_t outlook_save(const struct outlook *outlook, const struct snapshot *snap, 
 	head->size = (uint32_t)(at - (char *)buffer);
 
 	uint8_t result[SHA256_DIGEST_SIZE];
-	digest_of_state(head, head + 1, head->size - sizeof(*head), result);
+	outlook_state_digest(head, head + 1, head->size - sizeof(*head), result);
 	memcpy(head->digest, result, sizeof(result));
 	return head->size;
 }
@@ -89,7 +74,7 @@ static const char *problem_of(const struct state_head *given, const void *data, 
 {
 	if (size < sizeof(*given))
 		return "it is cut short";
-	if (memcmp(given->magic, magic, sizeof(magic)) != 0)
+	if (memcmp(given->magic, OUTLOOK_MAGIC, sizeof(given->magic)) != 0)
 		return "it does not begin as one";
 	if (given->version != STATE_VERSION || given->series_size != sizeof(struct remembered) || given->sized_size != sizeof(struct sized))
 		return "it is of another version";
@@ -98,7 +83,7 @@ static const char *problem_of(const struct state_head *given, const void *data, 
 		return "its size is not what it says";
 
 	uint8_t result[SHA256_DIGEST_SIZE];
-	digest_of_state(given, (const char *)data + sizeof(*given), size - sizeof(*given), result);
+	outlook_state_digest(given, (const char *)data + sizeof(*given), size - sizeof(*given), result);
 	return memcmp(result, given->digest, sizeof(result)) == 0 ? NULL : "its digest does not match";
 }
 
@@ -116,11 +101,22 @@ static int64_t offset_now(const struct state_head *head, const struct snapshot *
 	return head->offset_ns + (int64_t)head->boot_ns + gap_ns - (int64_t)snap->boot_ns;
 }
 
-static bool is_sane(const struct state_head *head)
+/* From the first of 1970 and for a century: what is beyond was never written by us. */
+static bool is_in_range(int64_t ns)
 {
-	const int64_t century = 100LL * 366 * 86400 * (int64_t)NSEC_PER_SEC;
-	return head->wall_ns >= 0 && head->wall_ns < century && head->offset_ns > -century && head->offset_ns < century &&
-	       head->boot_ns < (uint64_t)century;
+	return ns > 0 && ns < 100LL * 366 * 86400 * (int64_t)NSEC_PER_SEC;
+}
+
+static bool has_sane_times(const struct state_head *head, const struct snapshot *snap)
+{
+	const char *remark;
+	if (!is_in_range(head->wall_ns) || head->boot_ns > INT64_MAX || !is_in_range((int64_t)head->boot_ns + 1) || !is_in_range(snap->wall_ns))
+		return false;
+	/* The clock of the rings, then and now. */
+	int64_t then_ns;
+	if (__builtin_add_overflow(head->offset_ns, (int64_t)head->boot_ns, &then_ns) || !is_in_range(then_ns))
+		return false;
+	return is_in_range(offset_now(head, snap, &remark) + (int64_t)snap->boot_ns);
 }
 
 static void restore_series(struct outlook *outlook, const char *at, uint32_t count, uint32_t now_minute)
@@ -145,7 +141,7 @@ int outlook_restore(struct outlook *outlook, const struct snapshot *snap, const 
 	memset(&head, 0, sizeof(head));
 	memcpy(&head, data, size < sizeof(head) ? size : sizeof(head));
 	const char *problem = problem_of(&head, data, size), *remark = NULL;
-	if (!problem && !is_sane(&head))
+	if (!problem && !has_sane_times(&head, snap))
 		problem = "its times are impossible";
 	if (problem) {
 		snprintf(why, why_size, "%s", problem);

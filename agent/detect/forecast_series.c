@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See forecast_series.h. The numbers were chosen on seeds 1 to 20 of tests/bench/shapes.c and judged on others: docs/detection.md. */
+/* See forecast_series.h. The numbers were chosen on seeds 1 to 20 of tests/bench/shapes.h and judged on others: docs/detection.md. */
 #include "detect/forecast_series.h"
 
 #include <math.h>
@@ -21,12 +21,10 @@ enum { HOUR_MINUTES = 60, DAY_MINUTES = 1440, WEEK_MINUTES = 7 * DAY_MINUTES, PE
 /* A line as steep as half of this one, of which less than so much is left after its lag: it came to nothing. */
 #define SIMILAR 0.5
 #define KEPT 0.6
-#ifndef STEADY
+/* Times what a random walk would have wandered: at 3, of such walks one trend in some hundred looks like this. */
 #define STEADY 3
-#endif
-#ifndef CLEANED
+/* So many clean-ups in three days, and there will be another. */
 #define CLEANED 2
-#endif
 /* The second half of a run against the first. */
 #define SLOWING 0.6
 /* Whoever is that full and fuller than in the last three days is looked at more closely, and less is asked of the evidence. */

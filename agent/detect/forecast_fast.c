@@ -35,6 +35,8 @@ uint64_t fast_estimate(const struct fast_ring *ring, double left, struct fast_wo
 			falling += slope > 0;
 		}
 
+	if (!pairs)
+		return UINT64_MAX;
 	*ret_agreeing_permille = falling * 1000 / pairs;
 	if (*ret_agreeing_permille < AGREEING_PERMILLE)
 		return UINT64_MAX;

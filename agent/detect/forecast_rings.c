@@ -2,6 +2,7 @@
 /* See forecast_rings.h. */
 #include "detect/forecast_rings.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +95,7 @@ static void close_minute(struct rings *rings)
 
 bool rings_add(struct rings *rings, uint32_t minute, double share)
 {
-	uint16_t level = share <= 0 ? 0 : share * LEVEL_FULL >= LEVEL_MAX ? LEVEL_MAX : (uint16_t)(share * LEVEL_FULL + 0.5);
+	uint16_t level = share <= 0 ? 0 : share * LEVEL_FULL >= LEVEL_MAX ? LEVEL_MAX : (uint16_t)lround(share * LEVEL_FULL);
 	if (rings->minute && minute > rings->minute + RING_LONGEST_GAP)
 		rings_clear(rings);
 	if (!rings->minute)
@@ -113,9 +114,9 @@ void rings_rescale(struct rings *rings, double factor)
 	for (enum ring_scale scale = 0; scale < RING_SCALES; scale++) {
 		uint16_t *ring = ring_of(rings, scale);
 		for (uint32_t i = 0; i < scales[scale].length; i++) {
-			double scaled = ring[i] * factor + 0.5;
+			double scaled = ring[i] * factor;
 			if (ring[i] != LEVEL_MISSING)
-				ring[i] = scaled < LEVEL_MAX ? (uint16_t)scaled : LEVEL_MAX;
+				ring[i] = scaled < LEVEL_MAX ? (uint16_t)lround(scaled) : LEVEL_MAX;
 		}
 	}
 	rings->pending_count = 0;

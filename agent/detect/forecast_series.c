@@ -163,7 +163,7 @@ static void ask_guard(const struct rings *rings, struct estimate *ret)
 
 static double grown(const struct rings *rings, double minutes)
 {
-	return level_ago(rings, HOUR_MINUTES / 2) - level_ago(rings, minutes + HOUR_MINUTES / 2.0);
+	return level_ago(rings, HOUR_MINUTES / 2.0) - level_ago(rings, minutes + HOUR_MINUTES / 2.0);
 }
 
 void forecast_estimate(const struct rings *rings, struct forecast_work *work, struct estimate *ret)

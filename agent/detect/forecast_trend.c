@@ -22,9 +22,9 @@ double select_double(double *values, uint32_t count, uint32_t k)
 		double pivot = values[low + (high - low) / 2];
 		uint32_t i = low, j = high;
 		while (true) {
-			while (values[i] < pivot)
+			while (i < high && values[i] < pivot)
 				i++;
-			while (values[j] > pivot)
+			while (j > low && values[j] > pivot)
 				j--;
 			if (i >= j)
 				break;
@@ -120,7 +120,7 @@ double level_ago(const struct rings *rings, double minutes)
 {
 	enum ring_scale scale = minutes < (RING_TENS - 3) * 10 ? SCALE_TEN : SCALE_HOUR;
 	uint32_t middle = (uint32_t)(minutes / ring_minutes(scale)), count = 0;
-	double values[3];
+	double values[3] = { NAN, NAN, NAN };
 	for (uint32_t ago = middle ? middle - 1 : 0; ago <= middle + 1; ago++) {
 		uint16_t level = ring_at(rings, scale, ago);
 		if (level != LEVEL_MISSING)

@@ -207,6 +207,81 @@ static void cache_that_fills_slows_down(void **state)
 		assert_true(estimate_after(cache, hour * 60).evidence < EVIDENCE_ENOUGH);
 }
 
+/* Three days ago it was at 85 % and came down; now it rises again, as it may. */
+static double rising_again(double minute)
+{
+	return minute < DAY ? 0.85 + noise(minute) : 0.40 + 0.35 * (minute - DAY) / (1.5 * DAY) + noise(minute);
+}
+
+static double writes_by_day(double minute)
+{
+	/* Six hours each day it grows by 12 %, fourteen hours later half of it is gone: no two days alike enough for a season. */
+	double day = floor(minute / DAY), hour = fmod(minute, DAY) / 60;
+	double grown = hour < 6 ? hour / 6 : hour < 14 ? 1 : 0.2;
+	return 0.3 + 0.05 * day + 0.16 * (1 + 0.8 * fmod(day, 2)) * grown + noise(minute);
+}
+
+static double last_minutes(double minute)
+{
+	/* The first tenth of a fill that takes two hours, from 90 % on: too short a run for anything but the guard. */
+	return 0.90 + noise(minute) + (minute > 2 * DAY ? (minute - 2 * DAY) / 1200 : 0);
+}
+
+static double wanders(double minute)
+{
+	/* A walk, the same each time, that ends higher than it began. */
+	static double level;
+	static uint32_t state;
+	if (minute == 0) {
+		level = 0.5;
+		state = 12345;
+	}
+	state = state * 1664525 + 1013904223;
+	level += ((state >> 8) / 16777216.0 - 0.5) * 0.012;
+	level = level < 0.3 ? 0.3 : level > 0.93 ? 0.93 : level;
+	return level;
+}
+
+static void where_it_has_been_is_no_news(void **state)
+{
+	struct estimate estimate = estimate_after(rising_again, 2 * DAY + DAY / 2);
+	assert_int_equal(estimate.evidence, EVIDENCE_USUAL);
+}
+
+static void what_came_to_nothing_yesterday_is_usual(void **state)
+{
+	for (uint32_t hour = 3; hour <= 6; hour++)
+		assert_true(estimate_after(writes_by_day, 4 * DAY + hour * 60).evidence < EVIDENCE_ENOUGH);
+}
+
+static void nearly_full_is_looked_at_closely(void **state)
+{
+	struct estimate estimate = estimate_after(last_minutes, 2 * DAY + 25);
+	assert_int_equal(estimate.evidence, EVIDENCE_ENOUGH);
+	assert_true(estimate.likely_min > 30 && estimate.likely_min < 240);
+	assert_true(estimate.confidence == 0.5);
+}
+
+static void walk_has_no_time(void **state)
+{
+	uint32_t said = 0;
+	for (uint32_t hour = 0; hour < 24; hour++)
+		said += estimate_after(wanders, 2 * DAY + hour * 60).evidence >= EVIDENCE_ENOUGH;
+	assert_true(said <= 1);
+}
+
+static void missing_minutes_do_not_count(void **state)
+{
+	static struct rings rings;
+	rings_clear(&rings);
+	for (uint32_t minute = 0; minute <= 60; minute++)
+		if (minute % 5 > 2) /* two of five: enough for a block, and three that are missing are not high ones */
+			rings_add(&rings, EPOCH + minute, 0.2);
+	rings_add(&rings, EPOCH + 61, 0.2);
+	assert_int_equal(ring_at(&rings, SCALE_FIVE, 0), 12000);
+	assert_int_equal(ring_at(&rings, SCALE_PEAK, 0), 12000);
+}
+
 static double brimming(double minute)
 {
 	return minute < 2 * DAY ? 0.995 : 0.5;
@@ -253,6 +328,11 @@ int main(void)
 		cmocka_unit_test(fast_leak_is_seen_in_time),
 		cmocka_unit_test(cache_that_fills_slows_down),
 		cmocka_unit_test(full_is_full),
+		cmocka_unit_test(where_it_has_been_is_no_news),
+		cmocka_unit_test(what_came_to_nothing_yesterday_is_usual),
+		cmocka_unit_test(nearly_full_is_looked_at_closely),
+		cmocka_unit_test(walk_has_no_time),
+		cmocka_unit_test(missing_minutes_do_not_count),
 		cmocka_unit_test(quickselect_selects),
 		cmocka_unit_test(state_is_small),
 	};

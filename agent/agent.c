@@ -413,6 +413,7 @@ static int open_keeping(struct agent *agent)
 		log_warning("state directory %s: %s", agent->state_dir, why);
 	engine_init(&agent->engine, agent->saved);
 	recall(agent);
+	remember_open(agent);
 	return 0;
 }
 
@@ -479,6 +480,7 @@ static void close_all(struct agent *agent)
 	if (agent->event)
 		tell_close(agent);
 	input_close(agent);
+	remember_close(agent);
 	scribe_stop(agent->scribe);
 	sd_event_unref(agent->event);
 	for (int status; waitpid(-1, &status, 0) > 0;)

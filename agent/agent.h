@@ -18,6 +18,7 @@
 #include "detect/condition.h"
 #include "detect/dependency.h"
 #include "detect/forecast.h"
+#include "detect/outlook.h"
 #include "publisher.h"
 #include "push/share.h"
 
@@ -55,6 +56,8 @@ struct agent {
 	struct forecaster *forecaster;
 	struct triggers *triggers;
 	struct dependencies *dependencies;
+	struct outlook *outlook;
+	uint64_t remembered_ns;        /* when what was learned was last handed to the scribe */
 	struct recorder *recorder;
 	uint64_t last_full_ns, fast_cost_ns;
 	struct sd_event_source *full_timer, *fast_timer;
@@ -151,6 +154,11 @@ int act_open(struct agent *agent);
 void act_close(struct agent *agent);
 void act_take_changes(struct agent *agent);              /* tells, keeps and dispatches what agent->changes holds, and empties it */
 void act_pump(struct agent *agent);                      /* sends what is ready, gives up what overstays */
+
+/* remember.c */
+void remember_open(struct agent *agent);                 /* before the first tick; what is damaged is said and dropped */
+void remember_turn(struct agent *agent);                 /* at each full tick */
+void remember_close(struct agent *agent);                /* before the scribe ends */
 
 /* input.c: the StatsD socket; one that cannot be made is said and done without. */
 void input_open(struct agent *agent);

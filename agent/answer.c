@@ -38,6 +38,11 @@ static cJSON *answer_doctor(struct agent *agent, const cJSON *request)
 	return view_doctor(agent);
 }
 
+static cJSON *answer_outlook(struct agent *agent, const cJSON *request)
+{
+	return view_outlook(agent);
+}
+
 static cJSON *answer_incidents(struct agent *agent, const cJSON *request)
 {
 	const char *since = text_of(request, "since");
@@ -321,6 +326,7 @@ static const struct {
 	{ "doctor", false, answer_doctor },
 	{ "incident", false, answer_incident },
 	{ "incidents", false, answer_incidents },
+	{ "outlook", false, answer_outlook },
 	{ "pause", true, answer_pause },
 	{ "reload", true, answer_reload },
 	{ "remedies", false, answer_remedies },

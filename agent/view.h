@@ -14,6 +14,7 @@ struct cJSON;
 
 struct cJSON *view_status(const struct agent *agent);
 struct cJSON *view_doctor(const struct agent *agent);
+struct cJSON *view_outlook(const struct agent *agent);
 
 /* Open ones; `all`: those that ended, too, as far as they are in memory. Only what was opened, or ended, at or after `since`. Newest first. */
 struct cJSON *view_incidents(const struct agent *agent, int64_t since_wall_ns, bool all);
@@ -24,6 +25,13 @@ struct cJSON *view_action(const struct agent *agent, const char *id);
 
 struct cJSON *view_remedies(const struct agent *agent);
 struct cJSON *view_remedy(const struct agent *agent, const char *name);
+
+struct snapshot;
+struct outlook_row;
+/* Into a list: one capacity, with its forecast or why there is none. */
+void view_add_capacity(struct cJSON *list, const struct snapshot *snap, const struct outlook_row *row);
+/* Of all capacities the one that is used up first: a list of one, or of none. */
+void view_add_nearest(struct cJSON *document, const struct snapshot *snap);
 
 /* {"ok":true,"schema":"nodemend.<name>/1"} */
 struct cJSON *view_document(const char *name);

@@ -342,6 +342,8 @@ cJSON *view_status(const struct agent *agent)
 	add_network(pressure, agent->snap);
 	add_bottleneck(document, agent->snap);
 
+	view_add_nearest(document, agent->snap);
+
 	cJSON *incidents = view_incidents(agent, 0, false);
 	cJSON_AddItemToObject(document, "incidents", cJSON_DetachItemFromObject(incidents, "incidents"));
 	cJSON_Delete(incidents);

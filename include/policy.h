@@ -31,6 +31,8 @@ enum condition_kind {
 	CONDITION_LISTENER,
 	CONDITION_INTERFACE,
 	CONDITION_DEPENDENCY,
+	CONDITION_CAPACITY,
+	CONDITION_LEAK,
 	CONDITION_KIND_COUNT,
 };
 
@@ -40,7 +42,7 @@ enum measure {
 	MEASURE_AVAILABLE_BYTES,       /* filesystem avail, memory available */
 	MEASURE_AVAILABLE_PERCENT,
 	MEASURE_INODES_USED_PERCENT,   /* filesystem */
-	MEASURE_FULL_WITHIN,           /* filesystem: exhausted_in, ns; true when below */
+	MEASURE_FULL_WITHIN,           /* filesystem, capacity: exhausted_in, ns; true when below */
 	MEASURE_SWAP_USED_PERCENT,     /* memory; unknown on a node without swap */
 	MEASURE_PSI_SOME, MEASURE_PSI_FULL, /* psi: percent, over `window` (10s, 60s, 300s: the kernel's averages; 0: the last interval) */
 	MEASURE_RSS_BYTES,             /* process / cgroup (memory_current where there is a controller) */
@@ -57,6 +59,7 @@ enum measure {
 	MEASURE_FAILS_PERCENT,         /* dependency: of the attempts of the last half minute */
 	MEASURE_RESETS_PERCENT,        /* dependency: of the connections that ended */
 	MEASURE_SLOWER_TIMES,          /* dependency: against its own history */
+	MEASURE_LEAK_PER_HOUR,         /* leak: a process grows by so much an hour and never gives back */
 	MEASURE_COUNT,
 };
 
@@ -91,9 +94,12 @@ struct condition {
 	enum psi_resource psi_resource;
 	uint32_t psi_window_s;
 	char mountpoint[PATH_LEN];      /* filesystem */
+	char capacity[PATH_LEN];        /* capacity: the target's name */
 	char comm[NAME_LEN], cgroup[PATH_LEN], unit[NAME_LEN]; /* process (and-ed); unit: exact unit name in `unit` */
 	char name[NAME_LEN];            /* interface: its name; dependency: "address:port" */
 	uint32_t port;                  /* listener; 0 = any */
+	uint32_t resources;             /* capacity: bit mask of enum capacity_resource */
+	enum leak_figure leak;          /* leak: of what */
 	bool by_group;                  /* process: one value a cgroup (sum of its members), not a process */
 	uint32_t unit_states;           /* bit mask of enum unit_state */
 	struct probe probe;
@@ -105,6 +111,9 @@ struct predicate {
 	uint16_t first_child, next_sibling; /* index into policy.when; 0 = none (0 is the root) */
 	struct condition condition;         /* leaf only */
 };
+
+/* The kind of incident that these capacities (bits of enum capacity_resource) make; KIND_COUNT: not one and the same. */
+enum incident_kind capacity_kind(uint32_t resources);
 
 struct budget { uint32_t count; uint64_t per_ns; }; /* at most `count` acts in any `per_ns` */
 

@@ -26,6 +26,7 @@
 #include "signals/governor.h"
 #include "signals/growth.h"
 #include "signals/irq.h"
+#include "signals/outlook.h"
 #include "signals/pagecache.h"
 #include "signals/reclaim.h"
 #include "signals/recording.h"
@@ -390,6 +391,7 @@ struct snapshot {
 	struct dns_section dns;
 	struct dependency_section dependencies;
 	struct bottleneck_section bottleneck;
+	struct outlook_section outlook;
 	struct identity_section identities;
 	struct cgroup_section cgroups;
 	struct process_section processes;

@@ -62,6 +62,7 @@ struct shown show_effect(const struct cJSON *effect);        /* "200 MiB freed w
 
 /* What the commands print, from the agent's answer. */
 void cost_show(const struct look *look, const struct cJSON *document); /* of status or doctor: budget, depth, maps, coverage */
+void outlook_show(const struct look *look, const struct cJSON *outlook);
 void status_show(const struct look *look, const struct cJSON *status);
 void incidents_show(const struct look *look, const struct cJSON *incidents);
 void why_show(const struct look *look, const struct cJSON *why);

@@ -156,6 +156,17 @@ static void show_filesystems(const struct look *look, const cJSON *list)
 	free(sorted);
 }
 
+static void show_nearest(const struct look *look, const cJSON *nearest)
+{
+	double within = get_number(nearest, "exhausted_in_seconds");
+	if (!nearest)
+		fprintf(look->out, "\nnothing is foreseen to be used up (`nodemend outlook` says of each why)\n");
+	else
+		show_tinted(look, within < 4 * 3600 ? TINT_BAD : TINT_WARN, "\nused up first: %s %s, in %s (%s to %s)\n", show_member(nearest, "resource").text,
+			    show_member(nearest, "name").text, show_seconds(within).text, show_seconds(get_number(nearest, "low_seconds")).text,
+			    isfinite(get_number(nearest, "high_seconds")) ? show_seconds(get_number(nearest, "high_seconds")).text : "open");
+}
+
 static void show_open(const struct look *look, const cJSON *status)
 {
 	const cJSON *incident;
@@ -207,6 +218,7 @@ void status_show(const struct look *look, const cJSON *status)
 	show_pressure(look, get(status, "pressure"));
 	show_bottleneck(look, get(status, "bottleneck"));
 	show_filesystems(look, get(get(status, "pressure"), "filesystems"));
+	show_nearest(look, cJSON_GetArrayItem(get(status, "nearest"), 0));
 	show_open(look, status);
 	show_cost(look, status);
 }

@@ -62,6 +62,7 @@ static void read_leaf(struct reader *reader, const struct yaml_item *item, enum 
 		return;
 	take_measure(reader, section, given, item, condition);
 	widen_stars(condition->mountpoint);
+	widen_stars(condition->capacity);
 	widen_stars(condition->comm);
 	widen_stars(condition->cgroup);
 	if (kind != CONDITION_UNIT)

@@ -25,6 +25,12 @@ static const char *const unit_state_choices[] = {
 	[UNIT_ACTIVE] = "active", [UNIT_RELOADING] = "reloading", [UNIT_INACTIVE] = "inactive", [UNIT_FAILED] = "failed",
 	[UNIT_ACTIVATING] = "activating", [UNIT_DEACTIVATING] = "deactivating", [UNIT_MISSING] = "missing",
 };
+static const char *const capacity_choices[] = {
+	[CAPACITY_FILESYSTEM] = "filesystem", [CAPACITY_INODES] = "inodes", [CAPACITY_MEMORY] = "memory", [CAPACITY_SWAP] = "swap",
+	[CAPACITY_PIDS] = "pids", [CAPACITY_FILES] = "files", [CAPACITY_CONNTRACK] = "conntrack", [CAPACITY_CGROUP_MEMORY] = "cgroup_memory",
+	[CAPACITY_CGROUP_PIDS] = "cgroup_pids", [CAPACITY_PROCESS_FILES] = "process_files",
+};
+static const char *const leak_choices[] = { [LEAK_MEMORY] = "memory", [LEAK_FILES] = "files", [LEAK_THREADS] = "threads" };
 static const char *const true_choice[] = { [1] = "true" };
 static const char *const active_choice[] = { [1] = "active" };
 
@@ -92,6 +98,27 @@ static const struct setting process_settings[] = {
 		  .min = 1, .max = 100000),
 	FOR_SETTING,
 	OF_SETTING,
+};
+
+static const struct setting capacity_settings[] = {
+	{ .name = "resource", .type = VALUE_CHOICES, .required = true, MEMBER(struct condition, resources), CHOICES(capacity_choices),
+	  .help = "which; a list where they make the same kind of incident" },
+	{ .name = "name", .type = VALUE_STRING, MEMBER(struct condition, capacity), .initial = "",
+	  .help = "glob on the mount point, the cgroup's path or the process' name; also takes what is below it" },
+	THRESHOLD("full_within", VALUE_DURATION, false, MEASURE_FULL_WITHIN,
+		  "the forecast says that it will be used up by then; no forecast is no", .min = NSEC_PER_SEC, .max = 30 * DAY_NS),
+	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT, "used, of the capacity", PERCENT_RANGE),
+	FOR_SETTING,
+};
+
+static const struct setting leak_settings[] = {
+	{ .name = "of", .type = VALUE_CHOICE, MEMBER(struct condition, leak), CHOICES(leak_choices), .initial = "memory",
+	  .help = "what a process has ever more of" },
+	{ .name = "comm", .type = VALUE_STRING, MEMBER(struct condition, comm), .initial = "",
+	  .help = "glob on the command name (15 bytes, as the kernel cuts it)" },
+	THRESHOLD("per_hour", VALUE_BYTES, true, MEASURE_LEAK_PER_HOUR,
+		  "grows by more than this an hour, for an hour at least, and never gives back: bytes, or a number of files or threads"),
+	FOR_SETTING,
 };
 
 static const struct setting unit_settings[] = {
@@ -205,6 +232,9 @@ const struct section condition_sections[CONDITION_KIND_COUNT] = {
 	[CONDITION_INTERFACE] = SECTION("interface", "Network interfaces that are up: one target each.", interface_settings),
 	[CONDITION_DEPENDENCY] = SECTION("dependency",
 		"A service elsewhere that processes here talk to by TCP, or a name server. Too few requests to judge by are unknown.", dependency_settings),
+	[CONDITION_CAPACITY] = SECTION("capacity", "Anything that can be used up, by its forecast: one target a filesystem, a cgroup, a process, or a resource of the node.",
+		capacity_settings),
+	[CONDITION_LEAK] = SECTION("leak", "Processes that grow for an hour and more without ever giving back.", leak_settings),
 };
 
 static const struct setting probe_settings[] = {
@@ -235,6 +265,8 @@ static const struct setting predicate_settings[] = {
 	{ .name = "listener", .type = VALUE_CUSTOM, .tag = CONDITION_LISTENER },
 	{ .name = "interface", .type = VALUE_CUSTOM, .tag = CONDITION_INTERFACE },
 	{ .name = "dependency", .type = VALUE_CUSTOM, .tag = CONDITION_DEPENDENCY },
+	{ .name = "capacity", .type = VALUE_CUSTOM, .tag = CONDITION_CAPACITY },
+	{ .name = "leak", .type = VALUE_CUSTOM, .tag = CONDITION_LEAK },
 };
 const struct section predicate_section = SECTION("when", "One condition, or one list of them.", predicate_settings);
 

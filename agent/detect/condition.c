@@ -20,6 +20,8 @@ static const struct condition_type *const types[CONDITION_KIND_COUNT] = {
 	[CONDITION_LISTENER] = &listener_condition,
 	[CONDITION_INTERFACE] = &interface_condition,
 	[CONDITION_DEPENDENCY] = &dependency_condition,
+	[CONDITION_CAPACITY] = &capacity_condition,
+	[CONDITION_LEAK] = &leak_condition,
 };
 
 /* FNV-1a: only to keep the keys of two long names apart. */

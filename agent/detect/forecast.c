@@ -5,30 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RING = 60, MIN_SAMPLES = 8, SCALES = 2 };
+#include "detect/forecast_fast.h"
 
-/* A run seen for a minute says something about the next minutes, not about next week: the horizon is this many times the run. */
-#define HORIZON_RUNS 8
-/* Fewer pairs than this agreeing on "filling" is weather, not a trend: 70 % is Kendall's tau of 0.4. */
-#define AGREEING_PERMILLE 700
-
-static const uint64_t spacing_ns[SCALES] = { 0, 60 * NSEC_PER_SEC };
-
-struct sample {
-	uint64_t boot_ns, avail;
-};
+enum { SCALES = 2 };
+static const uint32_t spacing_ms[SCALES] = { 0, 60000 };
 
 struct series {
 	uint32_t dev;
 	bool used;
 	uint64_t seen_ns;
-	uint32_t count[SCALES];
-	struct sample ring[SCALES][RING];
+	struct fast_ring rings[SCALES];
 };
 
 struct forecaster {
 	struct series each[MAX_FILESYSTEMS];
-	double slopes[RING * (RING - 1) / 2];
+	struct fast_work work;
 };
 
 struct forecaster *forecaster_new(void)
@@ -59,69 +50,17 @@ static struct series *find_series(struct forecaster *forecaster, uint32_t dev, u
 	return oldest;
 }
 
-static void add_sample(struct series *series, uint64_t boot_ns, uint64_t avail)
-{
-	for (size_t scale = 0; scale < SCALES; scale++) {
-		uint32_t count = series->count[scale];
-		const struct sample *last = &series->ring[scale][(count + RING - 1) % RING];
-		if (count && boot_ns - last->boot_ns < (spacing_ns[scale] ? spacing_ns[scale] : 1))
-			continue;
-		series->ring[scale][count % RING] = (struct sample){ boot_ns, avail };
-		series->count[scale]++;
-	}
-}
-
-static int compare_double(const void *a, const void *b)
-{
-	double left = *(const double *)a, right = *(const double *)b;
-	return (left > right) - (left < right);
-}
-
-/* Bytes a nanosecond that are lost, 0 = does not fill; *ret_run_ns is how long the ring reaches back. */
-static double fill_rate(struct forecaster *forecaster, const struct sample *ring, uint32_t total, uint64_t *ret_run_ns, uint32_t *ret_agreeing)
-{
-	uint32_t count = total < RING ? total : RING;
-	if (count < MIN_SAMPLES)
-		return 0;
-
-	size_t pairs = 0, falling = 0;
-	uint64_t first = UINT64_MAX, last = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		const struct sample *a = &ring[i];
-		first = a->boot_ns < first ? a->boot_ns : first;
-		last = a->boot_ns > last ? a->boot_ns : last;
-		for (uint32_t j = i + 1; j < count; j++) {
-			const struct sample *b = &ring[j];
-			double slope = ((double)a->avail - (double)b->avail) / ((double)b->boot_ns - (double)a->boot_ns);
-			forecaster->slopes[pairs++] = slope;
-			falling += slope > 0;
-		}
-	}
-
-	*ret_run_ns = last - first;
-	*ret_agreeing = (uint32_t)(falling * 1000 / pairs);
-	if (*ret_agreeing < AGREEING_PERMILLE)
-		return 0;
-	qsort(forecaster->slopes, pairs, sizeof(double), compare_double);
-	double median = forecaster->slopes[pairs / 2];
-	return median > 0 ? median : 0;
-}
-
 static void forecast_one(struct forecaster *forecaster, const struct series *series, struct filesystem *fs)
 {
 	fs->exhausted_in_ns = UNKNOWN;
 	fs->exhausted_confidence_permille = 0;
 
 	for (size_t scale = 0; scale < SCALES; scale++) {
-		uint64_t run_ns = 0;
 		uint32_t agreeing = 0;
-		double rate = fill_rate(forecaster, series->ring[scale], series->count[scale], &run_ns, &agreeing);
-		if (rate <= 0)
+		uint64_t left_ns = fast_estimate(&series->rings[scale], (double)fs->avail, &forecaster->work, &agreeing);
+		if (left_ns >= fs->exhausted_in_ns)
 			continue;
-		double left_ns = (double)fs->avail / rate;
-		if (left_ns > (double)run_ns * HORIZON_RUNS || left_ns >= (double)fs->exhausted_in_ns)
-			continue;
-		fs->exhausted_in_ns = (uint64_t)left_ns;
+		fs->exhausted_in_ns = left_ns;
 		fs->exhausted_confidence_permille = agreeing;
 	}
 }
@@ -135,7 +74,8 @@ void forecast(struct forecaster *forecaster, struct filesystem_section *filesyst
 			continue;
 		struct series *series = find_series(forecaster, fs->dev, boot_ns);
 		series->seen_ns = boot_ns;
-		add_sample(series, boot_ns, fs->avail);
+		for (size_t scale = 0; scale < SCALES; scale++)
+			fast_add(&series->rings[scale], boot_ns, (double)fs->avail, spacing_ms[scale]);
 		forecast_one(forecaster, series, fs);
 	}
 }

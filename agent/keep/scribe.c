@@ -33,6 +33,7 @@ struct scribe {
 	int dir_fd, shared_fd, epoll_fd, timer_fd;
 	struct scribe_shared *shared;
 	int newest_slot, sent_slot;          /* waiting to be written; being read by the child */
+	enum { SHELF_FREE, SHELF_WAITS, SHELF_SENT } shelf;
 	bool greeted;                        /* the child has answered to HELLO */
 	uint64_t retry_at_ns;                /* 0 = at once */
 	uint64_t done_through, lost, late;
@@ -101,6 +102,7 @@ static void child_died(struct scribe *scribe)
 	if (scribe->sent_slot != NO_SLOT && scribe->newest_slot == NO_SLOT)
 		scribe->newest_slot = scribe->sent_slot;
 	scribe->sent_slot = NO_SLOT;
+	scribe->shelf = scribe->shelf == SHELF_SENT ? SHELF_WAITS : scribe->shelf;
 	retry_later(scribe);
 }
 
@@ -123,6 +125,10 @@ static void send_next(struct scribe *scribe)
 			scribe->newest_slot = NO_SLOT;
 			scribe->state_first = false;
 		}
+	} else if (scribe->shelf == SHELF_WAITS) {
+		scribe->request.verb = SCRIBE_SHELF;
+		error = worker_send(&scribe->worker, &scribe->request, sizeof(scribe->request), now_ns);
+		scribe->shelf = error == 0 ? SHELF_SENT : scribe->shelf;
 	}
 	if (error == -EPIPE)
 		child_died(scribe);
@@ -192,13 +198,29 @@ int scribe_state(struct scribe *scribe, const struct saved_state *state)
 	return 0;
 }
 
+int scribe_shelf(struct scribe *scribe, const char *name, const void *data, size_t size)
+{
+	struct scribe_shelf *shelf = &scribe->shared->shelf;
+	if (scribe->shelf != SHELF_FREE)
+		return -EAGAIN;
+	if (size > sizeof(shelf->data))
+		return -EFBIG;
+	snprintf(shelf->name, sizeof(shelf->name), "%s", name);
+	shelf->size = (uint32_t)size;
+	memcpy(shelf->data, data, size);
+	scribe->shelf = SHELF_WAITS;
+	pump(scribe);
+	return 0;
+}
+
 /* --- answers ------------------------------------------------------------------------------------------------------------- */
 
 static void say_error(struct scribe *scribe, const struct scribe_answer *answer)
 {
 	if (answer->error == scribe->last_error)
 		return;
-	const char *what = answer->verb == SCRIBE_STATE ? "the state" : answer->verb == SCRIBE_ACTION ? "the journal's next line" : "the journal";
+	const char *what = answer->verb == SCRIBE_STATE ? "the state" : answer->verb == SCRIBE_ACTION ? "the journal's next line" :
+		answer->verb == SCRIBE_SHELF ? "what was learned" : "the journal";
 	if (answer->error < 0)
 		log_error("scribe: %s is not on disk, tried again: %s", what, strerror(-answer->error));
 	else
@@ -247,6 +269,9 @@ static void take_answer(struct scribe *scribe, const struct scribe_answer *answe
 		scribe->sent_slot = NO_SLOT;
 		if (answer->error < 0)
 			retry_later(scribe);
+		break;
+	case SCRIBE_SHELF:
+		scribe->shelf = SHELF_FREE; /* one that failed is written again in its turn, with what was learned since */
 		break;
 	}
 }
@@ -479,7 +504,7 @@ void scribe_stop(struct scribe *scribe)
 		return;
 	uint64_t until_ns = clock_boot_ns() + STOP_WITHIN_NS;
 	scribe_dispatch(scribe);
-	while (scribe->count > 0 || scribe->newest_slot != NO_SLOT || scribe->sent_slot != NO_SLOT) {
+	while (scribe->count > 0 || scribe->newest_slot != NO_SLOT || scribe->sent_slot != NO_SLOT || scribe->shelf != SHELF_FREE) {
 		if (!left_ms(until_ns))
 			break;
 		struct pollfd wait = { .fd = scribe->epoll_fd, .events = POLLIN };

@@ -19,6 +19,8 @@ int scribe_fd(const struct scribe *scribe);               /* readable when there
 /* Queue for writing; never blocks. -EAGAIN: 64 are waiting already (counted). *ret_ticket is answered by scribe_done_through. */
 int scribe_action(struct scribe *scribe, const struct action *action, uint64_t *ret_ticket);
 int scribe_state(struct scribe *scribe, const struct saved_state *state); /* the newest wins; older unsent ones are skipped */
+/* The file of that name in the state directory, replaced as a whole. -EAGAIN: the one before is still being written; -EFBIG: over 1 MiB. */
+int scribe_shelf(struct scribe *scribe, const char *name, const void *data, size_t size);
 void scribe_dispatch(struct scribe *scribe);               /* reads acknowledgements, restarts a dead scribe, sends what waits */
 uint64_t scribe_done_through(const struct scribe *scribe); /* all tickets up to this one are durable */
 int scribe_last_error(const struct scribe *scribe);        /* 0, or -errno of the last write */

@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/worker.h"
 #include "keep/journal.h"
+#include "keep/shelf.h"
 #include "keep/state.h"
 
 enum { BUSY_PAUSES = 100, BUSY_PAUSE_NS = 20000000 };
@@ -88,6 +89,12 @@ static int write_state(struct desk *desk)
 	return state_save(desk->state, &desk->shared->slots[desk->request.slot % 2]);
 }
 
+static int write_shelf(const struct desk *desk)
+{
+	const struct scribe_shelf *shelf = &desk->shared->shelf;
+	return shelf_write(desk->dir_fd, shelf->name, shelf->data, shelf->size);
+}
+
 static void serve_one(struct desk *desk, struct scribe_answer *answer)
 {
 	*answer = (struct scribe_answer){ .verb = desk->request.verb, .ticket = desk->request.ticket };
@@ -101,6 +108,9 @@ static void serve_one(struct desk *desk, struct scribe_answer *answer)
 		break;
 	case SCRIBE_STATE:
 		answer->error = write_state(desk);
+		break;
+	case SCRIBE_SHELF:
+		answer->error = write_shelf(desk);
 		break;
 	}
 }

@@ -5,7 +5,7 @@
 
 #include "include/state.h"
 
-enum scribe_verb { SCRIBE_HELLO, SCRIBE_ACTION, SCRIBE_STATE };
+enum scribe_verb { SCRIBE_HELLO, SCRIBE_ACTION, SCRIBE_STATE, SCRIBE_SHELF };
 
 struct scribe_request {
 	enum scribe_verb verb;
@@ -21,8 +21,19 @@ struct scribe_answer {
 	bool moved;                  /* HELLO: a corrupt journal was set aside */
 };
 
+/* A file that is replaced as a whole: what was learned, which may be some minutes old but never half of one and half of another. */
+enum { SHELF_MAX = 1 << 20, SHELF_NAME_LEN = 32 };
+struct scribe_shelf {
+	char name[SHELF_NAME_LEN];
+	uint32_t size;
+	char data[SHELF_MAX];
+};
+
 /* Two, so that one is read while the other is written: the agent never waits, the scribe never sees half a state. */
-struct scribe_shared { struct saved_state slots[2]; };
+struct scribe_shared {
+	struct saved_state slots[2];
+	struct scribe_shelf shelf;   /* the agent's again once the answer is there */
+};
 
 /* The scribe's own loop, in the child. */
 int scribe_serve(int fd);

@@ -91,6 +91,7 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(dns);
 	COPY_SECTION(dependencies);
 	COPY_SECTION(bottleneck);
+	COPY_SECTION(outlook);
 	COPY_SECTION(identities);
 	COPY_SECTION(cgroups);
 	to->cgroups.rest_used = from->cgroups.rest_used;

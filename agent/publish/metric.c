@@ -13,6 +13,7 @@
 /* clang-format off */
 const struct metric_table *const metric_tables[] = {
 	&metrics_of_host,
+	&metrics_of_outlook,
 	&metrics_of_writer,
 	&metrics_of_identity,
 	&metrics_of_socket,

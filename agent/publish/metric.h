@@ -125,6 +125,7 @@ extern const struct metric_table metrics_of_socket;
 extern const struct metric_table metrics_of_tcp;
 extern const struct metric_table metrics_of_drop;
 extern const struct metric_table metrics_of_dns;
+extern const struct metric_table metrics_of_outlook;
 extern const struct metric_table metrics_of_reclaim;
 extern const struct metric_table metrics_of_kills;
 extern const struct metric_table metrics_of_block;
@@ -158,6 +159,8 @@ void sink_family(struct metric_sink *sink, const struct metric *family);
 void sink_family_end(struct metric_sink *sink);
 
 /* For emitters. */
+/* Whether a later mount of the same device and type lies on the same mount point. */
+bool filesystem_is_covered(const struct filesystem_section *section, uint32_t index);
 bool context_fresh(const struct metric_context *context, uint64_t measured_ns);
 bool context_collecting(const struct metric_context *context, enum collector_id id); /* its collector is up or degraded,
 	not stepped down to off, and the snapshot fresh */

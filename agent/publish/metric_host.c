@@ -115,7 +115,7 @@ static void emit_time(const struct metric *metric, const struct metric_context *
 /* --- filesystems ------------------------------------------------------------------------------------------------------ */
 
 /* What was mounted over can no longer be seen under that path, and Prometheus takes each set of labels only once. */
-static bool is_covered(const struct filesystem_section *section, uint32_t index)
+bool filesystem_is_covered(const struct filesystem_section *section, uint32_t index)
 {
 	const struct filesystem *fs = &section->each[index];
 	for (uint32_t i = index + 1; i < section->count; i++) {
@@ -138,7 +138,7 @@ static void emit_filesystems(const struct metric *metric, const struct metric_co
 	const struct filesystem_section *section = &context->snap->filesystems;
 	for (uint32_t i = 0; i < section->count; i++) {
 		const struct filesystem *fs = &section->each[i];
-		if (is_covered(section, i) || (rows == ROWS_WITH_INODES && !fs->files))
+		if (filesystem_is_covered(section, i) || (rows == ROWS_WITH_INODES && !fs->files))
 			continue;
 		struct label labels[] = { { "device", fs->device }, { "fstype", fs->type }, { "mountpoint", fs->mountpoint } };
 		bool answered = context_fresh(context, fs->measured_ns);
@@ -162,21 +162,6 @@ static void emit_filesystem_inodes(const struct metric *metric, const struct met
 static void emit_filesystem_state(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
 {
 	emit_filesystems(metric, context, sink, ROWS_ALL);
-}
-
-static void emit_exhausted(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
-{
-	if (!context->snap || !context_fresh(context, context->snap->filesystems.measured_ns))
-		return;
-
-	const struct filesystem_section *section = &context->snap->filesystems;
-	for (uint32_t i = 0; i < section->count; i++) {
-		const struct filesystem *fs = &section->each[i];
-		if (is_covered(section, i) || !context_fresh(context, fs->measured_ns) || fs->exhausted_in_ns == UNKNOWN)
-			continue;
-		struct label labels[] = { { "resource", "filesystem" }, { "device", fs->device }, { "mountpoint", fs->mountpoint } };
-		sink_field(sink, metric, labels, LABEL_COUNT(labels), fs);
-	}
 }
 
 /* --- disks and interfaces --------------------------------------------------------------------------------------------- */
@@ -274,12 +259,6 @@ static const struct metric rows[] = {
 	FILESYSTEM("node_filesystem_free_bytes", "bytes", "Space left, with what is kept for root.", emit_filesystem, free, VALUE_U64),
 	FILESYSTEM("node_filesystem_readonly", "", "1 where it is mounted read-only.", emit_filesystem, read_only, VALUE_BOOL),
 	FILESYSTEM("node_filesystem_size_bytes", "bytes", "Size of the filesystem.", emit_filesystem, size, VALUE_U64),
-	FILESYSTEM("nodemend_exhausted_in_seconds", "seconds",
-		"Forecast of the time until nothing is left; absent while nothing says that it will run out.", emit_exhausted,
-			exhausted_in_ns, VALUE_NS),
-	FILESYSTEM("nodemend_exhausted_in_confidence_ratio", "ratio",
-		"Share of the evidence that agrees with nodemend_exhausted_in_seconds.", emit_exhausted, exhausted_confidence_permille,
-			VALUE_MILLI),
 	FILESYSTEM("nodemend_filesystem_stuck_seconds", "seconds",
 		"How long statvfs() of this filesystem has been hanging; 0 when it answers.", emit_filesystem_state, stuck_ns, VALUE_NS),
 

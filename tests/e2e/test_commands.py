@@ -12,7 +12,7 @@ from pathlib import Path
 import harness
 from harness import wait_for
 
-COMMANDS = ["run", "check", "doctor", "status", "incidents", "why", "remedies", "apply", "pause", "resume", "reload", "journal", "undo"]
+COMMANDS = ["run", "check", "doctor", "status", "incidents", "why", "remedies", "apply", "pause", "resume", "reload", "journal", "undo", "outlook", "forecast"]
 CONFIG = """
 interval: 1s
 mode: enforce

@@ -34,6 +34,8 @@ EXCEPT = {
     ("remedies", "agent/decide/protect.h"): "the never-list is read again right before each act",
     ("remedies", "agent/decide/hands.h"): "a remedy runs in the hands and says so to them",
     ("agent/cli", "agent/push/template_check.h"): "`check` reads what the sender will read",
+    ("agent/cli", "agent/detect/forecast_fast.h"): "`forecast` runs the shipped forecaster over a recorded series",
+    ("agent/cli", "agent/detect/forecast_series.h"): "likewise",
     ("agent/publish", "agent/push/share.h"): "the sender's counters are served by the publisher",
     ("agent/decide", "remedies"): "the hands run remedies; only hands.c may",
 }

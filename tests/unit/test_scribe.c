@@ -3,12 +3,16 @@
 #include "tests/unit/keep_fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "keep/journal.h"
 #include "keep/scribe.h"
+#include "keep/scribe_serve.h"
+#include "keep/shelf.h"
 
 static struct action action;
 static struct saved_state saved;
@@ -236,12 +240,64 @@ static void corrupt_files_are_said_and_survived(void **state)
 
 #define IN_PLACE(test) cmocka_unit_test_setup_teardown(test, place_make, place_remove)
 
+static void shelf_is_replaced_as_a_whole(void **state)
+{
+	const struct place *place = *state;
+	static char first[300000], second[100000], seen[SHELF_MAX + 1];
+	struct scribe *scribe = started(place);
+	memset(first, 'a', sizeof(first));
+	memset(second, 'b', sizeof(second));
+	assert_int_equal(scribe_shelf(scribe, "learned", first, sizeof(first)), 0);
+	assert_int_equal(scribe_shelf(scribe, "learned", second, sizeof(second)), -EAGAIN); /* what is being read is not written over */
+	assert_int_equal(scribe_shelf(scribe, "learned", seen, sizeof(seen)), -EAGAIN);
+	while (scribe_shelf(scribe, "learned", second, sizeof(second)) == -EAGAIN) {
+		ssize_t size = shelf_read(place->fd, "learned", seen, sizeof(seen));
+		assert_true(size == -ENOENT || size == (ssize_t)sizeof(first));
+		turn(scribe);
+	}
+	assert_int_equal(shelf_read(place->fd, "learned", seen, sizeof(seen)), sizeof(first));
+	assert_memory_equal(seen, first, sizeof(first));
+	scribe_stop(scribe); /* waits for it */
+	assert_int_equal(shelf_read(place->fd, "learned", seen, sizeof(seen)), sizeof(second));
+	assert_memory_equal(seen, second, sizeof(second));
+	assert_int_equal(shelf_read(place->fd, "learned", seen, 10), -EFBIG);
+	assert_int_equal(shelf_read(place->fd, "nothing", seen, sizeof(seen)), -ENOENT);
+	assert_int_equal(symlinkat("/etc/passwd", place->fd, "link"), 0);
+	assert_true(shelf_read(place->fd, "link", seen, sizeof(seen)) < 0);
+	assert_int_equal(faccessat(place->fd, "learned.new", F_OK, 0), -1);
+}
+
+static void shelf_outlives_the_child(void **state)
+{
+	const struct place *place = *state;
+	char seen[8];
+	struct scribe *scribe = started(place);
+	assert_int_equal(kill(child_of_mine(), SIGKILL), 0);
+	assert_int_equal(scribe_shelf(scribe, "learned", "words", 5), 0);
+	while (scribe_shelf(scribe, "learned", "again", 5) == -EAGAIN)
+		turn(scribe);
+	assert_true(scribe_restarts(scribe) >= 1);
+	scribe_stop(scribe);
+	assert_int_equal(shelf_read(place->fd, "learned", seen, sizeof(seen)), 5);
+	assert_memory_equal(seen, "again", 5);
+}
+
+static void too_large_for_the_shelf_is_refused(void **state)
+{
+	const struct place *place = *state;
+	static char large[SHELF_MAX + 1];
+	struct scribe *scribe = started(place);
+	assert_int_equal(scribe_shelf(scribe, "learned", large, sizeof(large)), -EFBIG);
+	scribe_stop(scribe);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_PLACE(done_means_on_disk), IN_PLACE(state_comes_back), IN_PLACE(newest_state_wins), IN_PLACE(hung_disk_hangs_nobody),
 		IN_PLACE(killed_child_writes_each_once), IN_PLACE(second_agent_is_refused), IN_PLACE(bad_directories_are_refused),
-		IN_PLACE(corrupt_files_are_said_and_survived),
+		IN_PLACE(corrupt_files_are_said_and_survived), IN_PLACE(shelf_is_replaced_as_a_whole), IN_PLACE(shelf_outlives_the_child),
+		IN_PLACE(too_large_for_the_shelf_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,6 +103,7 @@ static int on_full(sd_event_source *source, uint64_t usec, void *context)
 	struct agent *agent = context;
 	wheel_turn(agent, true);
 	web_look(agent, clock_boot_ns());
+	learnt_keep(agent, false);
 	if (agent->reload_pending && agent_reload(agent, NULL) != -EBUSY)
 		agent->reload_pending = false;
 
@@ -413,6 +414,7 @@ static int open_keeping(struct agent *agent)
 		log_warning("state directory %s: %s", agent->state_dir, why);
 	engine_init(&agent->engine, agent->saved);
 	recall(agent);
+	learnt_recall(agent);
 	return 0;
 }
 
@@ -479,6 +481,8 @@ static void close_all(struct agent *agent)
 	if (agent->event)
 		tell_close(agent);
 	input_close(agent);
+	if (agent->scribe)
+		learnt_keep(agent, true);
 	scribe_stop(agent->scribe);
 	sd_event_unref(agent->event);
 	for (int status; waitpid(-1, &status, 0) > 0;)

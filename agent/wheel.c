@@ -35,12 +35,14 @@ int wheel_allocate(struct agent *agent)
 	agent->detector = detector_new();
 	agent->forecaster = forecaster_new();
 	agent->dependencies = dependencies_new();
+	agent->watch = watch_new();
 	agent->recorder = recorder_new();
 	agent->env.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	agent->env.sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (agent->env.proc_fd < 0 || agent->env.sys_fd < 0)
 		return -errno;
-	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster || !agent->dependencies || !agent->recorder)
+	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster || !agent->dependencies || !agent->watch ||
+	    !agent->recorder)
 		return -ENOMEM;
 
 	struct snapshot *snap = agent->snap;
@@ -56,6 +58,7 @@ void wheel_free(struct agent *agent)
 	detector_free(agent->detector);
 	forecaster_free(agent->forecaster);
 	dependencies_free(agent->dependencies);
+	watch_free(agent->watch);
 	recorder_free(agent->recorder);
 	free(agent->changes);
 	free(agent->findings);
@@ -256,6 +259,7 @@ void wheel_collect(struct agent *agent, bool full)
 		forecast(agent->forecaster, &snap->filesystems, snap->boot_ns);
 		dependencies_update(agent->dependencies, snap);
 		bottleneck_find(snap, &snap->bottleneck);
+		watch_take(agent->watch, snap);
 		measure_self(agent);
 	}
 	recorder_tick(agent->recorder, snap, &snap->recordings);

@@ -31,6 +31,7 @@ enum condition_kind {
 	CONDITION_LISTENER,
 	CONDITION_INTERFACE,
 	CONDITION_DEPENDENCY,
+	CONDITION_ANOMALY,
 	CONDITION_KIND_COUNT,
 };
 
@@ -57,6 +58,7 @@ enum measure {
 	MEASURE_FAILS_PERCENT,         /* dependency: of the attempts of the last half minute */
 	MEASURE_RESETS_PERCENT,        /* dependency: of the connections that ended */
 	MEASURE_SLOWER_TIMES,          /* dependency: against its own history */
+	MEASURE_ALARMS_PER_DAY,        /* anomaly: how often a day a score as high is to be expected; true when rarer */
 	MEASURE_COUNT,
 };
 
@@ -94,7 +96,7 @@ struct condition {
 	char comm[NAME_LEN], cgroup[PATH_LEN], unit[NAME_LEN]; /* process (and-ed); unit: exact unit name in `unit` */
 	char name[NAME_LEN];            /* interface: its name; dependency: "address:port" */
 	uint32_t port;                  /* listener; 0 = any */
-	bool by_group;                  /* process: one value a cgroup (sum of its members), not a process */
+	bool by_group;                  /* process: one value a cgroup (sum of its members), not a process; anomaly: of cgroups, not the node */
 	uint32_t unit_states;           /* bit mask of enum unit_state */
 	struct probe probe;
 };

@@ -89,6 +89,8 @@ void policy_check_condition(struct reader *reader, const struct yaml_item *item,
 		check_process(reader, item, condition);
 	if (condition->kind == CONDITION_UNIT)
 		check_unit(reader, item, condition);
+	if (condition->kind == CONDITION_ANOMALY && condition->cgroup[0] && !condition->by_group)
+		reader_fault(reader, yaml_member(item, "cgroup"), "cgroup: the scope is the node; write scope: cgroup beside it");
 	if (condition->kind == CONDITION_FILESYSTEM && condition->mountpoint[0] && condition->mountpoint[0] != '/')
 		reader_fault(reader, yaml_member(item, "mountpoint"), "mountpoint: not an absolute path or glob: begin with /");
 }

@@ -25,6 +25,7 @@ static const char *const unit_state_choices[] = {
 	[UNIT_ACTIVE] = "active", [UNIT_RELOADING] = "reloading", [UNIT_INACTIVE] = "inactive", [UNIT_FAILED] = "failed",
 	[UNIT_ACTIVATING] = "activating", [UNIT_DEACTIVATING] = "deactivating", [UNIT_MISSING] = "missing",
 };
+static const char *const anomaly_scope_choices[] = { "node", "cgroup" };
 static const char *const true_choice[] = { [1] = "true" };
 static const char *const active_choice[] = { [1] = "active" };
 
@@ -188,6 +189,16 @@ static const struct setting dependency_settings[] = {
 	OF_SETTING,
 };
 
+static const struct setting anomaly_settings[] = {
+	{ .name = "scope", .type = VALUE_CHOICE, MEMBER(struct condition, by_group), CHOICES(anomaly_scope_choices), .initial = "node",
+	  .help = "all that is watched of the node together, or of each cgroup by itself" },
+	{ .name = "cgroup", .type = VALUE_STRING, MEMBER(struct condition, cgroup), .initial = "",
+	  .help = "scope: cgroup: glob on the cgroup's path; also takes all cgroups below it" },
+	THRESHOLD("alarms_per_day", VALUE_COUNT, false, MEASURE_ALARMS_PER_DAY,
+		  "the budget: true for what the target's own past would give less often than so many times a day", .min = 1, .max = 24),
+	FOR_SETTING,
+};
+
 const struct section condition_sections[CONDITION_KIND_COUNT] = {
 	[CONDITION_FILESYSTEM] = SECTION("filesystem", "A mounted filesystem: one target a mount.", filesystem_settings),
 	[CONDITION_MEMORY] = SECTION("memory", "The node's memory.", memory_settings),
@@ -205,6 +216,7 @@ const struct section condition_sections[CONDITION_KIND_COUNT] = {
 	[CONDITION_INTERFACE] = SECTION("interface", "Network interfaces that are up: one target each.", interface_settings),
 	[CONDITION_DEPENDENCY] = SECTION("dependency",
 		"A service elsewhere that processes here talk to by TCP, or a name server. Too few requests to judge by are unknown.", dependency_settings),
+	[CONDITION_ANOMALY] = SECTION("anomaly", "What the node, or a cgroup, has not done before; see detection.md.", anomaly_settings),
 };
 
 static const struct setting probe_settings[] = {
@@ -235,6 +247,7 @@ static const struct setting predicate_settings[] = {
 	{ .name = "listener", .type = VALUE_CUSTOM, .tag = CONDITION_LISTENER },
 	{ .name = "interface", .type = VALUE_CUSTOM, .tag = CONDITION_INTERFACE },
 	{ .name = "dependency", .type = VALUE_CUSTOM, .tag = CONDITION_DEPENDENCY },
+	{ .name = "anomaly", .type = VALUE_CUSTOM, .tag = CONDITION_ANOMALY },
 };
 const struct section predicate_section = SECTION("when", "One condition, or one list of them.", predicate_settings);
 

@@ -20,6 +20,7 @@ static const struct condition_type *const types[CONDITION_KIND_COUNT] = {
 	[CONDITION_LISTENER] = &listener_condition,
 	[CONDITION_INTERFACE] = &interface_condition,
 	[CONDITION_DEPENDENCY] = &dependency_condition,
+	[CONDITION_ANOMALY] = &anomaly_condition,
 };
 
 /* FNV-1a: only to keep the keys of two long names apart. */

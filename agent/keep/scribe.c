@@ -18,6 +18,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "keep/learnt.h"
 #include "keep/scribe_serve.h"
 #include "keep/state.h"
 
@@ -33,6 +34,8 @@ struct scribe {
 	int dir_fd, shared_fd, epoll_fd, timer_fd;
 	struct scribe_shared *shared;
 	int newest_slot, sent_slot;          /* waiting to be written; being read by the child */
+	uint32_t learnt_size;                /* 0: none waits */
+	bool learnt_sent;                    /* being read by the child */
 	bool greeted;                        /* the child has answered to HELLO */
 	uint64_t retry_at_ns;                /* 0 = at once */
 	uint64_t done_through, lost, late;
@@ -101,6 +104,7 @@ static void child_died(struct scribe *scribe)
 	if (scribe->sent_slot != NO_SLOT && scribe->newest_slot == NO_SLOT)
 		scribe->newest_slot = scribe->sent_slot;
 	scribe->sent_slot = NO_SLOT;
+	scribe->learnt_sent = false;
 	retry_later(scribe);
 }
 
@@ -123,6 +127,11 @@ static void send_next(struct scribe *scribe)
 			scribe->newest_slot = NO_SLOT;
 			scribe->state_first = false;
 		}
+	} else if (scribe->learnt_size) {
+		scribe->request.verb = SCRIBE_LEARNT;
+		scribe->request.slot = scribe->learnt_size;
+		error = worker_send(&scribe->worker, &scribe->request, sizeof(scribe->request), now_ns);
+		scribe->learnt_sent = error == 0;
 	}
 	if (error == -EPIPE)
 		child_died(scribe);
@@ -192,13 +201,37 @@ int scribe_state(struct scribe *scribe, const struct saved_state *state)
 	return 0;
 }
 
+void *scribe_learnt_room(struct scribe *scribe)
+{
+	return scribe->learnt_sent ? NULL : scribe->shared->learnt;
+}
+
+void scribe_learnt(struct scribe *scribe, uint32_t size)
+{
+	scribe->learnt_size = size;
+	pump(scribe);
+}
+
+int scribe_learnt_load(const struct scribe *scribe, void **ret, size_t *ret_size, char *why, size_t why_size)
+{
+	return learnt_load(scribe->dir_fd, ret, ret_size, why, why_size);
+}
+
+/* The pages go back: a megabyte that is needed twice an hour. */
+static void learnt_is_done(struct scribe *scribe)
+{
+	scribe->learnt_size = 0;
+	scribe->learnt_sent = false;
+	(void)madvise(scribe->shared->learnt, LEARNT_MOST, MADV_REMOVE); /* where it cannot, they stay */
+}
+
 /* --- answers ------------------------------------------------------------------------------------------------------------- */
 
 static void say_error(struct scribe *scribe, const struct scribe_answer *answer)
 {
 	if (answer->error == scribe->last_error)
 		return;
-	const char *what = answer->verb == SCRIBE_STATE ? "the state" : answer->verb == SCRIBE_ACTION ? "the journal's next line" : "the journal";
+	const char *what = answer->verb == SCRIBE_LEARNT ? "what was learnt of the node" : answer->verb == SCRIBE_STATE ? "the state" : answer->verb == SCRIBE_ACTION ? "the journal's next line" : "the journal";
 	if (answer->error < 0)
 		log_error("scribe: %s is not on disk, tried again: %s", what, strerror(-answer->error));
 	else
@@ -247,6 +280,9 @@ static void take_answer(struct scribe *scribe, const struct scribe_answer *answe
 		scribe->sent_slot = NO_SLOT;
 		if (answer->error < 0)
 			retry_later(scribe);
+		break;
+	case SCRIBE_LEARNT:
+		learnt_is_done(scribe);
 		break;
 	}
 }
@@ -479,7 +515,7 @@ void scribe_stop(struct scribe *scribe)
 		return;
 	uint64_t until_ns = clock_boot_ns() + STOP_WITHIN_NS;
 	scribe_dispatch(scribe);
-	while (scribe->count > 0 || scribe->newest_slot != NO_SLOT || scribe->sent_slot != NO_SLOT) {
+	while (scribe->count > 0 || scribe->newest_slot != NO_SLOT || scribe->sent_slot != NO_SLOT || scribe->learnt_size) {
 		if (!left_ms(until_ns))
 			break;
 		struct pollfd wait = { .fd = scribe->epoll_fd, .events = POLLIN };

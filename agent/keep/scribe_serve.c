@@ -88,6 +88,16 @@ static int write_state(struct desk *desk)
 	return state_save(desk->state, &desk->shared->slots[desk->request.slot % 2]);
 }
 
+/* Under the journal's lock, too. */
+static int write_learnt(struct desk *desk)
+{
+	uint32_t size = desk->request.slot;
+	int error = open_journal(desk);
+	if (error < 0)
+		return error;
+	return size <= LEARNT_MOST ? learnt_save(desk->dir_fd, desk->shared->learnt, size) : -EMSGSIZE;
+}
+
 static void serve_one(struct desk *desk, struct scribe_answer *answer)
 {
 	*answer = (struct scribe_answer){ .verb = desk->request.verb, .ticket = desk->request.ticket };
@@ -101,6 +111,9 @@ static void serve_one(struct desk *desk, struct scribe_answer *answer)
 		break;
 	case SCRIBE_STATE:
 		answer->error = write_state(desk);
+		break;
+	case SCRIBE_LEARNT:
+		answer->error = write_learnt(desk);
 		break;
 	}
 }

@@ -4,12 +4,13 @@
 #define NODEMEND_KEEP_SCRIBE_SERVE_H
 
 #include "include/state.h"
+#include "keep/learnt.h"
 
-enum scribe_verb { SCRIBE_HELLO, SCRIBE_ACTION, SCRIBE_STATE };
+enum scribe_verb { SCRIBE_HELLO, SCRIBE_ACTION, SCRIBE_STATE, SCRIBE_LEARNT };
 
 struct scribe_request {
 	enum scribe_verb verb;
-	uint32_t slot;               /* STATE: of the shared buffer */
+	uint32_t slot;               /* STATE: of the shared buffer; LEARNT: bytes in it */
 	uint64_t ticket;             /* ACTION */
 	struct action action;
 };
@@ -22,7 +23,10 @@ struct scribe_answer {
 };
 
 /* Two, so that one is read while the other is written: the agent never waits, the scribe never sees half a state. */
-struct scribe_shared { struct saved_state slots[2]; };
+struct scribe_shared {
+	struct saved_state slots[2];
+	_Alignas(4096) char learnt[LEARNT_MOST]; /* one is enough: it is filled only while the scribe has none in hand */
+};
 
 /* The scribe's own loop, in the child. */
 int scribe_serve(int fd);

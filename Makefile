@@ -73,7 +73,7 @@ compile-bpf = $(CLANG) $(bpf-cflags) -MMD -MP -MF $(2:.o=.d) -c $(1) -o $(2)
 
 # --- what there is ----------------------------------------------------------------------------------------------------
 
-.PHONY: all help run test unit check-vm bench lint fuzz install clean FORCE compile_commands.json check-fresh
+.PHONY: all help run test unit check-vm bench bench-detect lint fuzz install clean FORCE compile_commands.json check-fresh
 all: $(O)/nodemend $(O)/nm-sender ## the program
 programs: $(fault-programs)
 .PHONY: programs
@@ -104,6 +104,9 @@ bench: ## the costs, beside peers, as ratios
 	@scripts/deps.sh build test bench
 	@$(MAKE) tests
 	@scripts/bench.sh
+
+bench-detect: $(O)/nodemend $(O)/tests/bench/bench_detect ## the detectors on labelled data (DETECT_DATA=DIR), beside others' figures
+	@NODEMEND_BUILD=$(abspath $(O)) PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 tests/bench/detect.py
 
 lint: ## clang-tidy and cppcheck
 	@scripts/lint.sh

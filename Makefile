@@ -75,7 +75,7 @@ compile-bpf = $(CLANG) $(bpf-cflags) -MMD -MP -MF $(2:.o=.d) -c $(1) -o $(2)
 
 # --- what there is ----------------------------------------------------------------------------------------------------
 
-.PHONY: all help run test unit check-vm bench bench-forecast lint fuzz install clean FORCE compile_commands.json check-fresh
+.PHONY: all help run test unit check-vm bench bench-detect bench-forecast lint fuzz install clean FORCE compile_commands.json check-fresh
 all: $(O)/nodemend $(O)/nm-publisher $(O)/nm-sender ## the program
 programs: $(fault-programs)
 .PHONY: programs
@@ -109,6 +109,9 @@ bench: ## the costs, beside peers, as ratios
 
 bench-forecast: $(O)/tests/bench/bench_forecast ## the forecast beside predict_linear and node-mixin, on made-up series and real fills
 	@scripts/bench-forecast.sh
+
+bench-detect: $(O)/nodemend $(O)/tests/bench/bench_detect ## the detectors on labelled data (DETECT_DATA=DIR), beside others' figures
+	@NODEMEND_BUILD=$(abspath $(O)) PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 tests/bench/detect.py
 
 lint: ## clang-tidy and cppcheck
 	@scripts/lint.sh

@@ -19,6 +19,7 @@
 #include "detect/dependency.h"
 #include "detect/forecast.h"
 #include "detect/outlook.h"
+#include "detect/watch.h"
 #include "publisher.h"
 #include "push/share.h"
 
@@ -58,6 +59,8 @@ struct agent {
 	struct dependencies *dependencies;
 	struct outlook *outlook;
 	uint64_t remembered_ns;        /* when what was learned was last handed to the scribe */
+	struct watch *watch;           /* for anomalies */
+	uint64_t learnt_ns;            /* when what it learnt was last given to the scribe */
 	struct recorder *recorder;
 	uint64_t last_full_ns, fast_cost_ns;
 	struct sd_event_source *full_timer, *fast_timer;
@@ -173,6 +176,10 @@ void tell_reloaded(struct agent *agent, bool publish, bool outputs); /* what the
 void tell_incident(struct agent *agent, const struct incident *incident);
 void tell_action(struct agent *agent, const struct action *action);
 void tell_everything(struct agent *agent, struct child *child); /* that was just started */
+
+/* learnt.c */
+void learnt_recall(struct agent *agent);
+void learnt_keep(struct agent *agent, bool now);          /* every half hour, or now */
 
 /* web.c */
 void web_tell(struct agent *agent);                                  /* whom the publisher is to answer */

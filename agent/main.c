@@ -11,6 +11,7 @@ static const struct command *const commands[] = {
 	&command_apply, &command_pause, &command_resume, &command_reload, &command_journal, &command_publish, &command_undo,
 	&command_outlook,
 	&command_forecast,
+	&command_detect,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

@@ -328,6 +328,24 @@ static void add_collectors(cJSON *document, const struct snapshot *snap)
 	}
 }
 
+/* Absent before the first look; without a score too little is known yet. */
+static void add_anomaly(cJSON *document, const struct snapshot *snap)
+{
+	const struct anomaly_section *section = &snap->anomaly;
+	if (!section->measured_ns || !section->count)
+		return;
+	const struct anomaly_scope *node = &section->each[0];
+	cJSON *anomaly = cJSON_AddObjectToObject(document, "anomaly");
+	cJSON_AddNumberToObject(anomaly, "series_watched", section->watched);
+	cJSON_AddNumberToObject(anomaly, "series_folded", section->folded);
+	if (!node->measured_ns)
+		return;
+	cJSON_AddNumberToObject(anomaly, "score", node->score);
+	cJSON_AddNumberToObject(anomaly, "threshold", node->threshold);
+	if (node->since_ns)
+		cJSON_AddNumberToObject(anomaly, "alarms_per_day", node->alarms_per_day);
+}
+
 cJSON *view_status(const struct agent *agent)
 {
 	cJSON *document = view_document("status");
@@ -341,6 +359,7 @@ cJSON *view_status(const struct agent *agent)
 	add_io(pressure, agent->snap);
 	add_network(pressure, agent->snap);
 	add_bottleneck(document, agent->snap);
+	add_anomaly(document, agent->snap);
 
 	view_add_nearest(document, agent->snap);
 

@@ -41,12 +41,14 @@ int wheel_allocate(struct agent *agent)
 	agent->forecaster = forecaster_new();
 	agent->dependencies = dependencies_new();
 	agent->outlook = outlook_new();
+	agent->watch = watch_new();
 	agent->recorder = recorder_new();
 	agent->env.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	agent->env.sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (agent->env.proc_fd < 0 || agent->env.sys_fd < 0)
 		return -errno;
-	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster || !agent->dependencies || !agent->outlook || !agent->recorder)
+	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster || !agent->dependencies || !agent->outlook ||
+	    !agent->watch || !agent->recorder)
 		return -ENOMEM;
 
 	struct snapshot *snap = agent->snap;
@@ -63,6 +65,7 @@ void wheel_free(struct agent *agent)
 	forecaster_free(agent->forecaster);
 	dependencies_free(agent->dependencies);
 	outlook_free(agent->outlook);
+	watch_free(agent->watch);
 	recorder_free(agent->recorder);
 	free(agent->changes);
 	free(agent->findings);
@@ -278,6 +281,7 @@ void wheel_collect(struct agent *agent, bool full)
 		dependencies_update(agent->dependencies, snap);
 		bottleneck_find(snap, &snap->bottleneck);
 		outlook_look(agent->outlook, snap);
+		watch_take(agent->watch, snap);
 		measure_self(agent);
 	}
 	recorder_tick(agent->recorder, snap, &snap->recordings);

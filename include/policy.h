@@ -33,6 +33,7 @@ enum condition_kind {
 	CONDITION_DEPENDENCY,
 	CONDITION_CAPACITY,
 	CONDITION_LEAK,
+	CONDITION_ANOMALY,
 	CONDITION_KIND_COUNT,
 };
 
@@ -60,6 +61,7 @@ enum measure {
 	MEASURE_RESETS_PERCENT,        /* dependency: of the connections that ended */
 	MEASURE_SLOWER_TIMES,          /* dependency: against its own history */
 	MEASURE_LEAK_PER_HOUR,         /* leak: a process grows by so much an hour and never gives back */
+	MEASURE_ALARMS_PER_DAY,        /* anomaly: how often a day a score as high is to be expected; true when rarer */
 	MEASURE_COUNT,
 };
 
@@ -100,7 +102,7 @@ struct condition {
 	uint32_t port;                  /* listener; 0 = any */
 	uint32_t resources;             /* capacity: bit mask of enum capacity_resource */
 	enum leak_figure leak;          /* leak: of what */
-	bool by_group;                  /* process: one value a cgroup (sum of its members), not a process */
+	bool by_group;                  /* process: one value a cgroup (sum of its members), not a process; anomaly: of cgroups, not the node */
 	uint32_t unit_states;           /* bit mask of enum unit_state */
 	struct probe probe;
 };

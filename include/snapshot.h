@@ -16,6 +16,7 @@
 #include "event.h"
 #include "identity.h"
 #include "series.h"
+#include "signals/anomaly.h"
 #include "signals/block.h"
 #include "signals/bottleneck.h"
 #include "signals/deleted.h"
@@ -393,6 +394,7 @@ struct snapshot {
 	struct bottleneck_section bottleneck;
 	struct outlook_section outlook;
 	struct identity_section identities;
+	struct anomaly_section anomaly;
 	struct cgroup_section cgroups;
 	struct process_section processes;
 	struct series_section series;

@@ -37,6 +37,9 @@ struct shown show_cause(const cJSON *incident)
 	if (!cause)
 		return shown;
 	double pid = get_number(cause, "pid"), share = get_number(cause, "share");
+	bool named = get_text(cause, "cgroup")[0] || get_text(cause, "comm")[0];
+	if (!named && get_text(cause, "evidence")[0]) /* not somebody: what was seen says it all */
+		return show_text(get_text(cause, "evidence"));
 	if (isfinite(pid))
 		add(&shown, "%s (pid %.0f)", show_member(cause, "comm").text, pid);
 	else

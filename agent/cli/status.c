@@ -108,6 +108,20 @@ static void show_bottleneck(const struct look *look, const cJSON *bottleneck)
 	show_tinted(look, get(bottleneck, "resource") ? TINT_WARN : TINT_NONE, "%s\n", show_member(bottleneck, "sentence").text);
 }
 
+static void show_anomaly(const struct look *look, const cJSON *anomaly)
+{
+	double score = get_number(anomaly, "score"), a_day = get_number(anomaly, "alarms_per_day");
+	if (!anomaly)
+		return;
+	fprintf(look->out, "  %-*s ", LABEL, "unusual");
+	if (!isfinite(score))
+		fprintf(look->out, "%9s  not known yet: the first hour is learnt", "-");
+	else
+		show_tinted(look, isfinite(a_day) && a_day < 1 ? TINT_WARN : TINT_NONE, "%9.1f  %.1f is to be expected once a day", score,
+			    get_number(anomaly, "threshold"));
+	fprintf(look->out, "; %.0f series watched\n", get_number(anomaly, "series_watched"));
+}
+
 static double fullness(const cJSON *filesystem)
 {
 	double bytes = get_number(filesystem, "used_percent"), inodes = get_number(filesystem, "inodes_used_percent");
@@ -217,6 +231,7 @@ void status_show(const struct look *look, const cJSON *status)
 	show_head(look, status);
 	show_pressure(look, get(status, "pressure"));
 	show_bottleneck(look, get(status, "bottleneck"));
+	show_anomaly(look, get(status, "anomaly"));
 	show_filesystems(look, get(get(status, "pressure"), "filesystems"));
 	show_nearest(look, cJSON_GetArrayItem(get(status, "nearest"), 0));
 	show_open(look, status);

@@ -92,7 +92,7 @@ static void show_causes(const struct look *look, const cJSON *incident)
 		double pid = get_number(cause, "pid"), share = get_number(cause, "share");
 		rest -= isfinite(share) ? share : 0;
 		fprintf(look->out, "  %2.0f. %7s  ", get_number(cause, "rank"), show_percent(share * 100).text);
-		show_tinted(look, TINT_BOLD, "%s", get_text(cause, "comm")[0] ? show_member(cause, "comm").text : "a group");
+		show_tinted(look, TINT_BOLD, "%s", get_text(cause, "comm")[0] ? show_member(cause, "comm").text : get_text(cause, "cgroup")[0] || get_text(cause, "unit")[0] ? "a group" : "a series");
 		if (isfinite(pid))
 			fprintf(look->out, " pid %.0f", pid);
 		show_place(look, cause);

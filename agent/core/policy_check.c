@@ -92,6 +92,8 @@ void policy_check_condition(struct reader *reader, const struct yaml_item *item,
 	if (condition->kind == CONDITION_CAPACITY && condition->resources && capacity_kind(condition->resources) == KIND_COUNT)
 		reader_fault(reader, yaml_member(item, "resource"),
 			     "resource: these make different kinds of incidents; a policy for each: disks, memory, pids, files, conntrack");
+	if (condition->kind == CONDITION_ANOMALY && condition->cgroup[0] && !condition->by_group)
+		reader_fault(reader, yaml_member(item, "cgroup"), "cgroup: the scope is the node; write scope: cgroup beside it");
 	if (condition->kind == CONDITION_FILESYSTEM && condition->mountpoint[0] && condition->mountpoint[0] != '/')
 		reader_fault(reader, yaml_member(item, "mountpoint"), "mountpoint: not an absolute path or glob: begin with /");
 }

@@ -31,6 +31,7 @@ static const char *const capacity_choices[] = {
 	[CAPACITY_CGROUP_PIDS] = "cgroup_pids", [CAPACITY_PROCESS_FILES] = "process_files",
 };
 static const char *const leak_choices[] = { [LEAK_MEMORY] = "memory", [LEAK_FILES] = "files", [LEAK_THREADS] = "threads" };
+static const char *const anomaly_scope_choices[] = { "node", "cgroup" };
 static const char *const true_choice[] = { [1] = "true" };
 static const char *const active_choice[] = { [1] = "active" };
 
@@ -215,6 +216,16 @@ static const struct setting dependency_settings[] = {
 	OF_SETTING,
 };
 
+static const struct setting anomaly_settings[] = {
+	{ .name = "scope", .type = VALUE_CHOICE, MEMBER(struct condition, by_group), CHOICES(anomaly_scope_choices), .initial = "node",
+	  .help = "all that is watched of the node together, or of each cgroup by itself" },
+	{ .name = "cgroup", .type = VALUE_STRING, MEMBER(struct condition, cgroup), .initial = "",
+	  .help = "scope: cgroup: glob on the cgroup's path; also takes all cgroups below it" },
+	THRESHOLD("alarms_per_day", VALUE_COUNT, false, MEASURE_ALARMS_PER_DAY,
+		  "the budget: true for what the target's own past would give less often than so many times a day", .min = 1, .max = 24),
+	FOR_SETTING,
+};
+
 const struct section condition_sections[CONDITION_KIND_COUNT] = {
 	[CONDITION_FILESYSTEM] = SECTION("filesystem", "A mounted filesystem: one target a mount.", filesystem_settings),
 	[CONDITION_MEMORY] = SECTION("memory", "The node's memory.", memory_settings),
@@ -235,6 +246,7 @@ const struct section condition_sections[CONDITION_KIND_COUNT] = {
 	[CONDITION_CAPACITY] = SECTION("capacity", "Anything that can be used up, by its forecast: one target a filesystem, a cgroup, a process, or a resource of the node.",
 		capacity_settings),
 	[CONDITION_LEAK] = SECTION("leak", "Processes that grow for an hour and more without ever giving back.", leak_settings),
+	[CONDITION_ANOMALY] = SECTION("anomaly", "What the node, or a cgroup, has not done before; see detection.md.", anomaly_settings),
 };
 
 static const struct setting probe_settings[] = {
@@ -267,6 +279,7 @@ static const struct setting predicate_settings[] = {
 	{ .name = "dependency", .type = VALUE_CUSTOM, .tag = CONDITION_DEPENDENCY },
 	{ .name = "capacity", .type = VALUE_CUSTOM, .tag = CONDITION_CAPACITY },
 	{ .name = "leak", .type = VALUE_CUSTOM, .tag = CONDITION_LEAK },
+	{ .name = "anomaly", .type = VALUE_CUSTOM, .tag = CONDITION_ANOMALY },
 };
 const struct section predicate_section = SECTION("when", "One condition, or one list of them.", predicate_settings);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "detect/anomaly_cause.h"
 #include "detect/condition.h"
 
 /* Under this much growth in the window memory is not filling up by anyone, it is full: then size is all the evidence there is. */
@@ -230,6 +231,8 @@ uint32_t rank_causes(const struct snapshot *snap, const struct condition *condit
 	case KIND_SERVICE_HUNG:
 		rank_unit(&ranking);
 		break;
+	case KIND_ANOMALY: /* their own shares, of the series that say so */
+		return anomaly_causes(snap, &finding->target, ret);
 	case KIND_PROCESS_CRASH: /* who is missing has no row to rank */
 	case KIND_PID_EXHAUSTION:
 	case KIND_FD_EXHAUSTION:
@@ -237,7 +240,6 @@ uint32_t rank_causes(const struct snapshot *snap, const struct condition *condit
 	case KIND_OOM_KILL:
 	case KIND_KERNEL_FAULT:
 	case KIND_LOG_PATTERN:
-	case KIND_ANOMALY:
 	case KIND_DEPENDENCY_DOWN:
 	case KIND_COUNT:
 		break;

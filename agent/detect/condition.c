@@ -22,6 +22,7 @@ static const struct condition_type *const types[CONDITION_KIND_COUNT] = {
 	[CONDITION_DEPENDENCY] = &dependency_condition,
 	[CONDITION_CAPACITY] = &capacity_condition,
 	[CONDITION_LEAK] = &leak_condition,
+	[CONDITION_ANOMALY] = &anomaly_condition,
 };
 
 /* FNV-1a: only to keep the keys of two long names apart. */

@@ -37,6 +37,7 @@ extern const struct condition_type interface_condition;
 extern const struct condition_type dependency_condition;
 extern const struct condition_type capacity_condition;
 extern const struct condition_type leak_condition;
+extern const struct condition_type anomaly_condition;
 
 /* Globs: "" matches everything. A cgroup glob also names everything below: "/ci.slice" is the slice and its services. */
 bool glob_matches(const char *glob, const char *text, int flags);

@@ -18,6 +18,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "keep/learnt.h"
 #include "keep/scribe_serve.h"
 #include "keep/state.h"
 
@@ -34,6 +35,8 @@ struct scribe {
 	struct scribe_shared *shared;
 	int newest_slot, sent_slot;          /* waiting to be written; being read by the child */
 	enum { SHELF_FREE, SHELF_WAITS, SHELF_SENT } shelf;
+	uint32_t learnt_size;                /* 0: none waits */
+	bool learnt_sent;                    /* being read by the child */
 	bool greeted;                        /* the child has answered to HELLO */
 	uint64_t retry_at_ns;                /* 0 = at once */
 	uint64_t done_through, lost, late;
@@ -103,6 +106,7 @@ static void child_died(struct scribe *scribe)
 		scribe->newest_slot = scribe->sent_slot;
 	scribe->sent_slot = NO_SLOT;
 	scribe->shelf = scribe->shelf == SHELF_SENT ? SHELF_WAITS : scribe->shelf;
+	scribe->learnt_sent = false;
 	retry_later(scribe);
 }
 
@@ -129,6 +133,11 @@ static void send_next(struct scribe *scribe)
 		scribe->request.verb = SCRIBE_SHELF;
 		error = worker_send(&scribe->worker, &scribe->request, sizeof(scribe->request), now_ns);
 		scribe->shelf = error == 0 ? SHELF_SENT : scribe->shelf;
+	} else if (scribe->learnt_size) {
+		scribe->request.verb = SCRIBE_LEARNT;
+		scribe->request.slot = scribe->learnt_size;
+		error = worker_send(&scribe->worker, &scribe->request, sizeof(scribe->request), now_ns);
+		scribe->learnt_sent = error == 0;
 	}
 	if (error == -EPIPE)
 		child_died(scribe);
@@ -213,14 +222,41 @@ int scribe_shelf(struct scribe *scribe, const char *name, const void *data, size
 	return 0;
 }
 
+void *scribe_learnt_room(struct scribe *scribe)
+{
+	return scribe->learnt_sent ? NULL : scribe->shared->learnt;
+}
+
+void scribe_learnt(struct scribe *scribe, uint32_t size)
+{
+	scribe->learnt_size = size;
+	pump(scribe);
+}
+
+int scribe_learnt_load(const struct scribe *scribe, void **ret, size_t *ret_size, char *why, size_t why_size)
+{
+	return learnt_load(scribe->dir_fd, ret, ret_size, why, why_size);
+}
+
+/* The pages go back: a megabyte that is needed twice an hour. */
+static void learnt_is_done(struct scribe *scribe)
+{
+	scribe->learnt_size = 0;
+	scribe->learnt_sent = false;
+	(void)madvise(scribe->shared->learnt, LEARNT_MOST, MADV_REMOVE); /* where it cannot, they stay */
+}
+
 /* --- answers ------------------------------------------------------------------------------------------------------------- */
 
 static void say_error(struct scribe *scribe, const struct scribe_answer *answer)
 {
 	if (answer->error == scribe->last_error)
 		return;
-	const char *what = answer->verb == SCRIBE_STATE ? "the state" : answer->verb == SCRIBE_ACTION ? "the journal's next line" :
-		answer->verb == SCRIBE_SHELF ? "what was learned" : "the journal";
+	static const char *const whats[] = {
+		[SCRIBE_HELLO] = "the journal", [SCRIBE_ACTION] = "the journal's next line", [SCRIBE_STATE] = "the state", [SCRIBE_SHELF] = "what was learned",
+		[SCRIBE_LEARNT] = "what was learnt of the node",
+	};
+	const char *what = whats[answer->verb];
 	if (answer->error < 0)
 		log_error("scribe: %s is not on disk, tried again: %s", what, strerror(-answer->error));
 	else
@@ -272,6 +308,9 @@ static void take_answer(struct scribe *scribe, const struct scribe_answer *answe
 		break;
 	case SCRIBE_SHELF:
 		scribe->shelf = SHELF_FREE; /* one that failed is written again in its turn, with what was learned since */
+		break;
+	case SCRIBE_LEARNT:
+		learnt_is_done(scribe);
 		break;
 	}
 }
@@ -504,7 +543,7 @@ void scribe_stop(struct scribe *scribe)
 		return;
 	uint64_t until_ns = clock_boot_ns() + STOP_WITHIN_NS;
 	scribe_dispatch(scribe);
-	while (scribe->count > 0 || scribe->newest_slot != NO_SLOT || scribe->sent_slot != NO_SLOT || scribe->shelf != SHELF_FREE) {
+	while (scribe->count > 0 || scribe->newest_slot != NO_SLOT || scribe->sent_slot != NO_SLOT || scribe->shelf != SHELF_FREE || scribe->learnt_size) {
 		if (!left_ms(until_ns))
 			break;
 		struct pollfd wait = { .fd = scribe->epoll_fd, .events = POLLIN };

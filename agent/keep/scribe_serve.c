@@ -95,6 +95,16 @@ static int write_shelf(const struct desk *desk)
 	return shelf_write(desk->dir_fd, shelf->name, shelf->data, shelf->size);
 }
 
+/* Under the journal's lock, too. */
+static int write_learnt(struct desk *desk)
+{
+	uint32_t size = desk->request.slot;
+	int error = open_journal(desk);
+	if (error < 0)
+		return error;
+	return size <= LEARNT_MOST ? learnt_save(desk->dir_fd, desk->shared->learnt, size) : -EMSGSIZE;
+}
+
 static void serve_one(struct desk *desk, struct scribe_answer *answer)
 {
 	*answer = (struct scribe_answer){ .verb = desk->request.verb, .ticket = desk->request.ticket };
@@ -111,6 +121,9 @@ static void serve_one(struct desk *desk, struct scribe_answer *answer)
 		break;
 	case SCRIBE_SHELF:
 		answer->error = write_shelf(desk);
+		break;
+	case SCRIBE_LEARNT:
+		answer->error = write_learnt(desk);
 		break;
 	}
 }

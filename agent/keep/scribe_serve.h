@@ -4,12 +4,13 @@
 #define NODEMEND_KEEP_SCRIBE_SERVE_H
 
 #include "include/state.h"
+#include "keep/learnt.h"
 
-enum scribe_verb { SCRIBE_HELLO, SCRIBE_ACTION, SCRIBE_STATE, SCRIBE_SHELF };
+enum scribe_verb { SCRIBE_HELLO, SCRIBE_ACTION, SCRIBE_STATE, SCRIBE_SHELF, SCRIBE_LEARNT };
 
 struct scribe_request {
 	enum scribe_verb verb;
-	uint32_t slot;               /* STATE: of the shared buffer */
+	uint32_t slot;               /* STATE: of the shared buffer; LEARNT: bytes in it */
 	uint64_t ticket;             /* ACTION */
 	struct action action;
 };
@@ -33,6 +34,7 @@ struct scribe_shelf {
 struct scribe_shared {
 	struct saved_state slots[2];
 	struct scribe_shelf shelf;   /* the agent's again once the answer is there */
+	_Alignas(4096) char learnt[LEARNT_MOST]; /* one is enough: it is filled only while the scribe has none in hand */
 };
 
 /* The scribe's own loop, in the child. */

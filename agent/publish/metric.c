@@ -21,6 +21,7 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_drop,
 	&metrics_of_dns,
 	&metrics_of_reclaim,
+	&metrics_of_anomaly,
 	&metrics_of_kills,
 	&metrics_of_block,
 	&metrics_of_file,

@@ -141,6 +141,7 @@ extern const struct metric_table metrics_of_outputs;
 extern const struct metric_table metrics_of_series;
 extern const struct metric_table metrics_of_statsd;
 extern const struct metric_table metrics_of_agent;
+extern const struct metric_table metrics_of_anomaly;
 /* All of them, in the order of the outputs; NULL ends the list. */
 extern const struct metric_table *const metric_tables[];
 

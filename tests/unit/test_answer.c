@@ -97,7 +97,27 @@ static void unknown_is_absent(void **state)
 	assert_null(at(answer, "pressure.filesystems.1.used_percent"));
 	assert_number(answer, "pressure.filesystems.1.stuck_seconds", 7);
 	assert_null(at(answer, "pressure.network.interfaces.0.used_percent"));
+	assert_null(at(answer, "anomaly"));
 	cJSON_Delete(answer);
+}
+
+static void what_is_unusual_is_said_once_it_is_known(void **state)
+{
+	struct agent *agent = *state;
+	struct anomaly_section *section = &agent->snap->anomaly;
+	*section = (struct anomaly_section){ .measured_ns = agent->snap->boot_ns, .watched = 312, .count = 1 };
+	cJSON *answer = ask(agent, "{\"command\":\"status\"}", false);
+	assert_number(answer, "anomaly.series_watched", 312);
+	assert_null(at(answer, "anomaly.score"));
+	cJSON_Delete(answer);
+
+	section->each[0] = (struct anomaly_scope){ .measured_ns = agent->snap->boot_ns, .score = 61, .threshold = 46.5, .alarms_per_day = 0.25, .since_ns = 1 };
+	answer = ask(agent, "{\"command\":\"status\"}", false);
+	assert_number(answer, "anomaly.score", 61);
+	assert_number(answer, "anomaly.threshold", 46.5);
+	assert_number(answer, "anomaly.alarms_per_day", 0.25);
+	cJSON_Delete(answer);
+	section->measured_ns = 0;
 }
 
 static void pause_is_shown_until_it_is_over(void **state)
@@ -391,7 +411,7 @@ static void the_largest_answer_fits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_AGENT(status_says_what_is_known), WITH_AGENT(unknown_is_absent), WITH_AGENT(pause_is_shown_until_it_is_over),
+		WITH_AGENT(status_says_what_is_known), WITH_AGENT(unknown_is_absent), WITH_AGENT(what_is_unusual_is_said_once_it_is_known), WITH_AGENT(pause_is_shown_until_it_is_over),
 		WITH_AGENT(incidents_are_filtered_and_newest_first), WITH_AGENT(incident_is_found_by_its_beginning), WITH_AGENT(what_was_considered_is_told),
 		WITH_AGENT(actions_newest_first), WITH_AGENT(remedies_say_armed_budget_and_record), WITH_AGENT(changing_is_for_root),
 		WITH_AGENT(pause_and_resume), WITH_AGENT(reload_tells_faults), WITH_AGENT(apply_builds_the_order),

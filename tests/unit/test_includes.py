@@ -22,7 +22,7 @@ MAY = {
     "agent/keep": {"agent/core"},
     "agent/push": {"agent/core", "agent/measure", "agent/publish", "agent/keep"},
     "agent/publish": {"agent/core", "agent/measure", "agent/keep"},
-    "agent/cli": {"agent/core", "agent/keep", "agent/collect", "agent", "agent/decide"},
+    "agent/cli": {"agent/core", "agent/keep", "agent/collect", "agent", "agent/decide", "agent/detect"},
     "agent": {"agent/core", "agent/collect", "agent/measure", "agent/detect", "agent/decide", "agent/govern", "agent/keep", "agent/publish", "agent/push",
               "agent/cli", "remedies"},
     "remedies": {"agent/core"},

@@ -26,6 +26,8 @@
 #include "signals/governor.h"
 #include "signals/growth.h"
 #include "signals/irq.h"
+#include "signals/life.h"
+#include "signals/log.h"
 #include "signals/pagecache.h"
 #include "signals/reclaim.h"
 #include "signals/recording.h"
@@ -306,6 +308,11 @@ struct unit_sample {
 	uint32_t restarts;         /* systemd's own NRestarts */
 	enum probe_state probe;
 	char probe_why[WHY_LEN];
+	bool alone;                /* no unit: a probe that stands for itself, `name` says which */
+	int32_t last_pid;          /* the newest main process that there was */
+	bool start_told;           /* the next one has been counted already */
+	uint32_t starts;           /* seen by us, beside the first: the newest are in start_ns, a ring */
+	uint64_t start_ns[UNIT_STARTS_KEPT];
 };
 
 struct unit_section {
@@ -390,6 +397,9 @@ struct snapshot {
 	struct dependency_section dependencies;
 	struct bottleneck_section bottleneck;
 	struct identity_section identities;
+	struct crash_section crashes;
+	struct life_section life;
+	struct log_section logs;
 	struct cgroup_section cgroups;
 	struct process_section processes;
 	struct series_section series;

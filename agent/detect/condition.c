@@ -20,6 +20,10 @@ static const struct condition_type *const types[CONDITION_KIND_COUNT] = {
 	[CONDITION_LISTENER] = &listener_condition,
 	[CONDITION_INTERFACE] = &interface_condition,
 	[CONDITION_DEPENDENCY] = &dependency_condition,
+	[CONDITION_LOG] = &log_condition,
+	[CONDITION_CRASH] = &crash_condition,
+	[CONDITION_HUNG] = &hung_condition,
+	[CONDITION_PROBE] = &probe_condition,
 };
 
 /* FNV-1a: only to keep the keys of two long names apart. */
@@ -111,6 +115,7 @@ void condition_read(const struct condition *condition, const struct snapshot *sn
 	ret->confidence_permille = 0;
 	ret->why = "";
 	ret->detail[0] = '\0';
+	ret->evidence = NULL;
 	types[condition->kind]->measure(condition, snap, target, ret);
 }
 

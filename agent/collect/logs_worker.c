@@ -49,6 +49,7 @@ struct reader {
 	uint32_t now_reading;                /* stream, for the sink */
 	uint64_t beat_ns, saved_ns;
 	bool unsaved;
+	int keep_error;
 	struct log_order first;              /* what all have in common */
 	struct stream streams[MAX_LOG_SOURCES];
 	struct log_matcher matcher;
@@ -206,7 +207,8 @@ static void save(struct reader *reader, uint64_t now_ns)
 	for (uint32_t i = 0; i < MAX_LOG_ROWS; i++)
 		if (matcher->tracks[i].used)
 			saved->tracks[saved->track_count++] = matcher->tracks[i];
-	(void)log_state_write(reader->first.state_dir, saved); /* a full disk: it goes on, and only a restart would miss it */
+	/* A full disk: it goes on, and only a restart would find less than there was. */
+	reader->keep_error = log_state_write(reader->first.state_dir, saved);
 }
 
 /* --- telling ------------------------------------------------------------------------------------------------------------ */
@@ -248,6 +250,8 @@ static int tell_counts(struct reader *reader)
 	}
 	for (uint32_t i = 0; i < reader->stream_count && !error; i++) {
 		struct log_report report = { .word = LOG_WORD_SOURCE, .index = i, .source = reader->streams[i].row };
+		if (reader->keep_error && !report.source.why[0])
+			snprintf(report.source.why, sizeof(report.source.why), "how far was read cannot be kept: %s", strerror(-reader->keep_error));
 		error = tell(reader, &report);
 	}
 	return error;

@@ -104,7 +104,7 @@ void policy_read_exit_codes(struct reader *reader, const struct yaml_item *item,
 void policy_read_status(struct reader *reader, const struct yaml_item *item, void *base)
 {
 	struct probe *probe = &((struct condition *)base)->probe;
-	char from[8] = "", to[8] = "", rest;
+	char from[4] = "", to[4] = "", rest;
 	int fields = item->kind == ITEM_SCALAR ? sscanf(item->text, "%3[0-9]-%3[0-9]%c", from, to, &rest) : 0;
 	long first = parse_small(from, 599), last = fields == 2 ? parse_small(to, 599) : first;
 	bool plain = fields == 2 || (fields == 1 && strlen(item->text) == strlen(from));

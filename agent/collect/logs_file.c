@@ -39,6 +39,7 @@ static uint64_t hash_head(const char *bytes, size_t size)
 static int open_regular(int folder, const char *path, struct stat *ret)
 {
 	int fd = openat(folder, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	*ret = (struct stat){ .st_ino = 0 };
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, ret) == 0 && S_ISREG(ret->st_mode))
@@ -208,7 +209,7 @@ static void resume_renamed(struct log_files *files, const struct log_place *plac
 static void resume_place(struct log_files *files, const struct log_place *place)
 {
 	struct stat status;
-	int fd = place->left ? -ENOENT : open_regular(AT_FDCWD, place->path, &status);
+	int fd = open_regular(AT_FDCWD, place->left ? "" : place->path, &status);
 	if (fd >= 0 && is_place(place, &status) && (uint64_t)status.st_size >= place->offset && has_head(fd, place)) {
 		(void)resume(files, fd, &status, place);
 		return;

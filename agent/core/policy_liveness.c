@@ -186,10 +186,18 @@ void policy_finish_liveness(struct reader *reader, const struct yaml_item *item,
 		condition->threshold = (struct threshold){ .above = true, .raise = 1, .clear = 1 };
 }
 
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
+/* FNV-1a, of a text with its end and of a number. */
+static uint64_t hash_text(uint64_t hash, const char *text)
 {
-	for (const unsigned char *at = bytes; size--; at++)
-		hash = (hash ^ *at) * 0x100000001b3ULL; /* FNV-1a */
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 0x100000001b3ULL;
+	return hash * 0x100000001b3ULL;
+}
+
+static uint64_t hash_number(uint64_t hash, uint64_t number)
+{
+	for (int i = 0; i < 8; i++, number >>= 8)
+		hash = (hash ^ (number & 0xff)) * 0x100000001b3ULL;
 	return hash;
 }
 
@@ -200,12 +208,12 @@ uint64_t log_query_hash(const struct condition *condition)
 	uint64_t hash = 0xcbf29ce484222325ULL;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		hash = hash_bytes(hash, texts[i], strlen(texts[i]) + 1);
+		hash = hash_text(hash, texts[i]);
 	for (uint32_t i = 0; i < log->pattern_count; i++)
-		hash = hash_bytes(hash, log->patterns[i], strlen(log->patterns[i]) + 1);
-	hash = hash_bytes(hash, &condition->times, sizeof(condition->times));
-	hash = hash_bytes(hash, &condition->window_ns, sizeof(condition->window_ns));
-	hash = hash_bytes(hash, &log->clear_after_ns, sizeof(log->clear_after_ns));
+		hash = hash_text(hash, log->patterns[i]);
+	hash = hash_number(hash, condition->times);
+	hash = hash_number(hash, condition->window_ns);
+	hash = hash_number(hash, log->clear_after_ns);
 	return hash ? hash : 1;
 }
 
@@ -213,11 +221,13 @@ void probe_name(const struct probe *probe, char ret[NAME_LEN])
 {
 	const char *what = probe->type == PROBE_TYPE_COMMAND ? probe->argv[0] : probe->address;
 	const uint64_t numbers[] = { (uint64_t)probe->type, probe->timeout_ns, probe->every_ns, probe->failures, probe->status_from, probe->status_to };
-	uint64_t hash = hash_bytes(0xcbf29ce484222325ULL, numbers, sizeof(numbers));
+	uint64_t hash = 0xcbf29ce484222325ULL;
 
-	hash = hash_bytes(hash, probe->address, strlen(probe->address) + 1);
-	hash = hash_bytes(hash, probe->body, strlen(probe->body) + 1);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		hash = hash_number(hash, numbers[i]);
+	hash = hash_text(hash, probe->address);
+	hash = hash_text(hash, probe->body);
 	for (size_t i = 0; i < sizeof(probe->argv) / sizeof(probe->argv[0]); i++)
-		hash = hash_bytes(hash, probe->argv[i], strlen(probe->argv[i]) + 1);
+		hash = hash_text(hash, probe->argv[i]);
 	snprintf(ret, NAME_LEN, "%.70s#%016llx", what, (unsigned long long)hash);
 }

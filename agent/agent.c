@@ -460,6 +460,8 @@ static int open_all(struct agent *agent)
 	error = steer_open(agent);
 	if (error >= 0)
 		error = trigger_open(agent);
+	if (error >= 0)
+		error = wake_open(agent);
 	if (error < 0)
 		return error;
 	lock_memory();
@@ -477,6 +479,7 @@ static void close_all(struct agent *agent)
 	control_close(agent->control);
 	trigger_close(agent);
 	steer_close(agent);
+	wake_close(agent);
 	wheel_close_collectors(agent);
 	act_close(agent);
 	if (agent->event)

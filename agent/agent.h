@@ -20,6 +20,7 @@
 #include "detect/forecast.h"
 #include "detect/outlook.h"
 #include "detect/watch.h"
+#include "detect/life.h"
 #include "publisher.h"
 #include "push/share.h"
 
@@ -30,6 +31,7 @@ struct scribe;
 struct sd_event;
 struct sd_event_source;
 struct steering;
+struct wake;
 
 /* An order whose intent is being written. */
 struct dispatch {
@@ -62,8 +64,10 @@ struct agent {
 	struct watch *watch;           /* for anomalies */
 	uint64_t learnt_ns;            /* when what it learnt was last given to the scribe */
 	struct recorder *recorder;
+	struct life_watch *life;       /* who moves, of those that hung conditions speak of */
 	uint64_t last_full_ns, fast_cost_ns;
 	struct sd_event_source *full_timer, *fast_timer;
+	struct wake *wake;             /* what may call for a look between two ticks; NULL while there is no loop */
 
 	/* detect and decide */
 	struct detector *detector;
@@ -141,6 +145,14 @@ void wheel_turn(struct agent *agent, bool full);
 void wheel_look_again(struct agent *agent);              /* fresh numbers and findings, right before an act */
 void wheel_schedule_fast(struct agent *agent);
 void wheel_circumstances(const struct agent *agent, struct circumstances *ret);
+
+/* wake.c */
+int wake_open(struct agent *agent);                      /* after the collectors; 0 or -errno */
+void wake_watch(struct agent *agent);                    /* again after collectors were opened */
+void wake_forget(struct agent *agent, enum collector_id id);
+void wake_close(struct agent *agent);
+/* When a wake-up at `now_ns` is served, after one that was at `served_ns` (0: none yet); `gap_ns` is kept between calls. */
+uint64_t wake_next_ns(uint64_t now_ns, uint64_t served_ns, uint64_t *gap_ns);
 
 /* steer.c */
 int trigger_open(struct agent *agent);                   /* the kernel's own word for psi conditions; 0 or -errno */

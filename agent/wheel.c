@@ -43,12 +43,13 @@ int wheel_allocate(struct agent *agent)
 	agent->outlook = outlook_new();
 	agent->watch = watch_new();
 	agent->recorder = recorder_new();
+	agent->life = life_watch_new();
 	agent->env.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	agent->env.sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (agent->env.proc_fd < 0 || agent->env.sys_fd < 0)
 		return -errno;
 	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster || !agent->dependencies || !agent->outlook ||
-	    !agent->watch || !agent->recorder)
+	    !agent->watch || !agent->recorder || !agent->life)
 		return -ENOMEM;
 
 	struct snapshot *snap = agent->snap;
@@ -67,6 +68,7 @@ void wheel_free(struct agent *agent)
 	outlook_free(agent->outlook);
 	watch_free(agent->watch);
 	recorder_free(agent->recorder);
+	life_watch_free(agent->life);
 	free(agent->changes);
 	free(agent->findings);
 	free(agent->snap);
@@ -103,6 +105,7 @@ static void open_collector(struct agent *agent, enum collector_id id)
 
 static void close_collector(struct agent *agent, enum collector_id id)
 {
+	wake_forget(agent, id);
 	if (agent->collector_state[id])
 		collectors[id]->close(agent->collector_state[id]);
 	agent->collector_state[id] = NULL;
@@ -111,6 +114,8 @@ static void close_collector(struct agent *agent, enum collector_id id)
 void wheel_open_collectors(struct agent *agent)
 {
 	agent->env.config = agent->config;
+	agent->env.state_dir = agent->state_dir[0] ? agent->state_dir : NULL;
+	agent->env.boot_id = agent->boot_id;
 	agent->snap->collector_count = COLLECTOR_COUNT;
 	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
 		open_collector(agent, id);
@@ -139,7 +144,8 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 	bool again[COLLECTOR_COUNT];
 	for (enum collector_id id = 0; id < COLLECTOR_COUNT; id++)
 		again[id] = old->collectors[id] != new->collectors[id];
-	again[COLLECTOR_UNIT] = again[COLLECTOR_FILESYSTEM] = true; /* what they watch is named by policies */
+	/* What they watch is named by policies. */
+	again[COLLECTOR_UNIT] = again[COLLECTOR_FILESYSTEM] = again[COLLECTOR_LOG] = true;
 	again[COLLECTOR_IDENTITY] |= strcmp(old->host_root, new->host_root) != 0;
 	for (size_t i = 0; i < sizeof(sharing) / sizeof(sharing[0]); i++)
 		reopen_together(again, sharing[i]);
@@ -155,6 +161,7 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 			open_collector(agent, id);
 	object_types_release();
 	heap_keep_small();
+	wake_watch(agent);
 }
 
 void wheel_close_collectors(struct agent *agent)
@@ -277,6 +284,7 @@ void wheel_collect(struct agent *agent, bool full)
 		if (agent->collector_state[id] && (full || collectors[id]->fast))
 			run_collector(agent, id, full);
 	if (full) {
+		wake_watch(agent); /* a reload may have asked for what nobody asked for before */
 		forecast(agent->forecaster, &snap->filesystems, snap->boot_ns);
 		dependencies_update(agent->dependencies, snap);
 		bottleneck_find(snap, &snap->bottleneck);

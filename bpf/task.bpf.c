@@ -36,10 +36,22 @@ static __always_inline struct task_totals *get_totals(void)
 	return bpf_map_lookup_elem(&totals, &zero);
 }
 
-/* NO_WAKEUP: the agent reads at its ticks; nobody's exit pays for waking it. */
+/* Ends that some policy wants to know of at once: by a signal, or with an exit code. Turned on by the agent. */
+volatile __u64 wake_signals SEC(".data") = 0, wake_codes[4] SEC(".data") = {}; /* bit n for n */
+
+static __always_inline bool is_awaited(__s32 exit_code)
+{
+	__u32 signal = exit_code & (EXIT_SIGNALS - 1), code = exit_code >> 8 & 0xff;
+
+	return signal ? wake_signals >> (signal & 63) & 1 : wake_codes[code >> 6 & 3] >> (code & 63) & 1;
+}
+
+/* NO_WAKEUP: the agent reads at its ticks; nobody's exit pays for waking it but those that were asked for. */
 static __always_inline void send(const struct task_event *event, struct task_totals *sums)
 {
-	if (event->pid && bpf_ringbuf_output(&task_events, (void *)event, sizeof(*event), BPF_RB_NO_WAKEUP))
+	bool wake = event->kind == TASK_EVENT_EXIT && is_awaited(event->exit_code);
+
+	if (event->pid && bpf_ringbuf_output(&task_events, (void *)event, sizeof(*event), wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP))
 		bump(sums->ring_lost, 1);
 }
 

@@ -13,6 +13,8 @@ struct collector_env {
 	const struct config *config;
 	int proc_fd, sys_fd;                 /* O_PATH directories; a test hands in a tree of its own */
 	const char *btf_path;                /* NULL = the kernel's own */
+	const char *state_dir;               /* where a worker may keep what it needs after a restart; NULL = nothing is kept */
+	const char *boot_id;                 /* NULL = unknown */
 };
 
 /*
@@ -43,6 +45,9 @@ struct collector {
 	/* NULL: has one depth only. At once, without a gap in its counters; 0 or -errno with the depth as it was. Opened at
 	 * DEPTH_HISTOGRAMS. A collector whose programs all fire rarely takes any depth and stays as it is. */
 	int (*set_depth)(void *state, enum depth depth);
+	/* NULL: has nothing that could not wait for the next tick. A descriptor that becomes readable when it has, watched for
+	 * the edge: the agent then looks at once, within bounds. -1: none now; it may be another one after each collect(). */
+	int (*wake_fd)(void *state);
 };
 
 extern const struct collector *const collectors[COLLECTOR_COUNT];

@@ -20,6 +20,7 @@ enum collector_id {
 	COLLECTOR_MEMORY,
 	COLLECTOR_PSI,
 	COLLECTOR_FILESYSTEM,
+	COLLECTOR_LOG,
 	COLLECTOR_DISK,
 	COLLECTOR_INTERFACE,
 	COLLECTOR_SYSCALL,
@@ -94,6 +95,7 @@ struct config {
 	char host_root[PATH_LEN];          /* where the node's own file system is seen: "/", or a mount of it */
 	uint64_t slow_syscall_ns;          /* a working system call beyond this has a record; 0 = a second */
 	char systemd_bus[PATH_LEN];        /* D-Bus address; "" = the system bus */
+	char journal_directory[PATH_LEN];  /* "" = where the host has it */
 	char publisher_user[NAME_LEN];     /* "nodemend"; falls back to nobody where it does not exist */
 	uint32_t max_processes_shown;      /* per-process series in the outputs */
 	char textfile_directory[PATH_LEN]; /* "" = none */

@@ -14,6 +14,9 @@ enum {
 	MAX_CONDITIONS = 16,   /* nodes of one policy's `when` tree */
 	MAX_STEPS = 8,
 	MAX_BUDGET = 1024,
+	LOG_REGEX_LEN = 384,
+	LOG_PATTERN_LEN = 32,
+	LOG_PATTERNS_MAX = 12, /* of one condition */
 };
 
 enum condition_kind {
@@ -34,6 +37,10 @@ enum condition_kind {
 	CONDITION_CAPACITY,
 	CONDITION_LEAK,
 	CONDITION_ANOMALY,
+	CONDITION_LOG,
+	CONDITION_CRASH,
+	CONDITION_HUNG,
+	CONDITION_PROBE,
 	CONDITION_KIND_COUNT,
 };
 
@@ -62,6 +69,11 @@ enum measure {
 	MEASURE_SLOWER_TIMES,          /* dependency: against its own history */
 	MEASURE_LEAK_PER_HOUR,         /* leak: a process grows by so much an hour and never gives back */
 	MEASURE_ALARMS_PER_DAY,        /* anomaly: how often a day a score as high is to be expected; true when rarer */
+	MEASURE_UNIT_RESTARTS,         /* unit: starts after a start, within `window_ns` */
+	MEASURE_LOG_MATCHES,           /* log: lines that matched; true from `times` within `window_ns` on */
+	MEASURE_CRASHES,               /* crash: ends of that kind within `window_ns` */
+	MEASURE_HUNG,                  /* hung: 1 for `window_ns` without any sign of life although something waits */
+	MEASURE_PROBE,                 /* probe: it fails */
 	MEASURE_COUNT,
 };
 
@@ -84,6 +96,18 @@ struct probe {
 	char argv[8][PATH_LEN];  /* command; argv[0] absolute, root-owned, not writable by others */
 	uint64_t timeout_ns, every_ns;
 	uint32_t failures;       /* in a row until it counts as failing */
+	uint32_t status_from, status_to; /* http: what counts as an answer */
+	char body[LOG_REGEX_LEN]; /* http: what must stand in the first 16 KiB behind the header; "" anything */
+};
+enum probe_means { PROBE_MEANS_SERVICE_DOWN, PROBE_MEANS_SERVICE_HUNG, PROBE_MEANS_DEPENDENCY_DOWN, PROBE_MEANS_COUNT };
+
+/* Where lines come from and what is looked for in them. Compiled where they are read; here it is known that they compile. */
+struct log_query {
+	char source[PATH_LEN];   /* "kernel", "journal", or a glob on absolute paths */
+	char match[LOG_REGEX_LEN], clear[LOG_REGEX_LEN], multiline[LOG_REGEX_LEN];
+	uint32_t pattern_count;  /* of log_pattern.h, where there is no `match` */
+	char patterns[LOG_PATTERNS_MAX][LOG_PATTERN_LEN];
+	uint64_t clear_after_ns; /* 0: only the clearing line ends it */
 };
 
 /* Selectors are shell globs (fnmatch, FNM_PATHNAME for paths); "" matches everything of the kind. */
@@ -105,7 +129,19 @@ struct condition {
 	bool by_group;                  /* process: one value a cgroup (sum of its members), not a process; anomaly: of cgroups, not the node */
 	uint32_t unit_states;           /* bit mask of enum unit_state */
 	struct probe probe;
+	enum probe_means probe_means;
+	uint32_t times;                 /* log, crash: so often… */
+	uint64_t window_ns;             /* …within this; unit: restarts; hung: for how long */
+	struct log_query log;
+	uint64_t signals;               /* crash: bit n for signal n */
+	uint64_t exit_codes[4];         /* likewise, 0 to 255 */
 };
+
+/* What a probe that stands for itself goes by: the same text for the same probe. */
+void probe_name(const struct probe *probe, char ret[NAME_LEN]);
+
+/* What a log condition asks, as one number: the same text asks the same, whichever policy it stands in. */
+uint64_t log_query_hash(const struct condition *condition);
 
 enum predicate_op { PREDICATE_LEAF, PREDICATE_ALL, PREDICATE_ANY };
 struct predicate {

@@ -42,7 +42,8 @@ enum target_type {
 struct target {
 	enum target_type type;
 	char name[PATH_LEN];     /* node: "memory", "cpu", "io"; filesystem: mountpoint; process: comm; cgroup: path; unit: its name;
-	                            interface, disk: as the kernel names it; peer: address and port; log: "kernel", a unit or a path */
+	                            interface, disk: as the kernel names it; peer: address and port, or a probing command; log: "kernel", a
+	                            unit or a path, with ": PATTERN" behind it where a shipped pattern matched */
 	char device[PATH_LEN];   /* filesystem only */
 	uint32_t dev;            /* filesystem only */
 	int32_t pid;             /* process only, with start_ns */

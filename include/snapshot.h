@@ -28,6 +28,8 @@
 #include "signals/growth.h"
 #include "signals/irq.h"
 #include "signals/outlook.h"
+#include "signals/life.h"
+#include "signals/log.h"
 #include "signals/pagecache.h"
 #include "signals/reclaim.h"
 #include "signals/recording.h"
@@ -308,6 +310,11 @@ struct unit_sample {
 	uint32_t restarts;         /* systemd's own NRestarts */
 	enum probe_state probe;
 	char probe_why[WHY_LEN];
+	bool alone;                /* no unit: a probe that stands for itself, `name` says which */
+	int32_t last_pid;          /* the newest main process that there was */
+	bool start_told;           /* the next one has been counted already */
+	uint32_t starts;           /* seen by us, beside the first: the newest are in start_ns, a ring */
+	uint64_t start_ns[UNIT_STARTS_KEPT];
 };
 
 struct unit_section {
@@ -395,6 +402,9 @@ struct snapshot {
 	struct outlook_section outlook;
 	struct identity_section identities;
 	struct anomaly_section anomaly;
+	struct crash_section crashes;
+	struct life_section life;
+	struct log_section logs;
 	struct cgroup_section cgroups;
 	struct process_section processes;
 	struct series_section series;

@@ -7,6 +7,7 @@
  */
 #include "collect/cgroup_controls.h"
 #include "collect/cgroup_watch.h"
+#include "collect/crash.h"
 #include "collect/mount.h"
 #include "collector.h"
 #include "core/pages.h"
@@ -457,6 +458,21 @@ static int cgroup_open(const struct collector_env *env, struct collector_status 
 	return 0;
 }
 
+/* Of an end a moment ago: its cgroup may have had no row yet, or never gets one. At once, since policies speak of cgroups by their names. */
+static void name_crashes(struct cgroup_state *state, struct snapshot *snap, struct collector_status *status)
+{
+	struct cgroup row;
+	for (uint32_t i = 0; i < snap->crashes.count; i++) {
+		struct crash *crash = &snap->crashes.each[i];
+		if (crash->cgroup[0] || crash->at_ns + RETRY_NS < snap->boot_ns)
+			continue;
+		memset(&row, 0, sizeof(row));
+		row.id = crash->cgroup_id;
+		if (name_row(state, snap, &row, status) == 0)
+			crash_name(crash, &row);
+	}
+}
+
 static int cgroup_collect(void *opaque, struct snapshot *snap, bool full, struct collector_status *status)
 {
 	struct cgroup_state *state = opaque;
@@ -466,10 +482,12 @@ static int cgroup_collect(void *opaque, struct snapshot *snap, bool full, struct
 		return error;
 	if (!full) {
 		name_rows(state, snap, MAX_FAST_NAMES, status);
+		name_crashes(state, snap, status);
 		return 0;
 	}
 	merge(state, snap);
 	name_rows(state, snap, MAX_CGROUPS, status);
+	name_crashes(state, snap, status);
 	read_memory(state, snap);
 	cgroup_controls_read(&state->controls, &snap->cgroups);
 	if (state->watch)

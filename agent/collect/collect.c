@@ -7,6 +7,7 @@ extern const struct collector collector_cpu;
 extern const struct collector collector_memory;
 extern const struct collector collector_psi;
 extern const struct collector collector_filesystem;
+extern const struct collector collector_log;
 extern const struct collector collector_disk;
 extern const struct collector collector_interface;
 extern const struct collector collector_syscall;
@@ -36,6 +37,7 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_MEMORY] = &collector_memory,
 	[COLLECTOR_PSI] = &collector_psi,
 	[COLLECTOR_FILESYSTEM] = &collector_filesystem,
+	[COLLECTOR_LOG] = &collector_log,
 	[COLLECTOR_DISK] = &collector_disk,
 	[COLLECTOR_INTERFACE] = &collector_interface,
 	[COLLECTOR_SYSCALL] = &collector_syscall,

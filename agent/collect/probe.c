@@ -18,7 +18,7 @@
 
 #define LEAST_PAUSE_NS (10 * NSEC_PER_MSEC) /* whatever `every` says, a probe is no load test */
 
-enum { HTTP_STATUS_SIZE = sizeof("HTTP/1.1 200") - 1 };
+enum { PROBE_PAGE = 16384, HTTP_STATUS_SIZE = sizeof("HTTP/1.1 200") - 1 };
 
 /* --- the verdict -------------------------------------------------------------------------------------------------------- */
 
@@ -29,6 +29,7 @@ static void become_idle(struct probe_run *run)
 	run->fd = -1;
 	run->events = 0;
 	run->pid = 0;
+	run->page_size = 0;
 	run->phase = PROBE_IDLE;
 }
 
@@ -173,6 +174,43 @@ static bool finish_connect(struct probe_run *run, uint64_t now_ns)
 	return run->what->type == PROBE_TYPE_HTTP ? send_request(run, now_ns) : pass(run, now_ns);
 }
 
+/* What has come so far is looked at whenever more does: a page that never ends has passed by then, or is cut. */
+static bool look_at_body(struct probe_run *run, uint64_t now_ns, bool ended)
+{
+	const char *head_end = memmem(run->page, run->page_size, "\r\n\r\n", 4);
+	size_t skip = head_end ? (size_t)(head_end - run->page) + 4 : run->page_size;
+
+	if (head_end && regex_match(run->body, run->page + skip, run->page_size - skip) == REGEX_YES)
+		return pass(run, now_ns);
+	if (!ended && run->page_size < PROBE_PAGE)
+		return false;
+	return fail(run, now_ns, "%.80s: the answer does not match %.60s", run->what->address, run->what->body);
+}
+
+static bool begin_body(struct probe_run *run, uint64_t now_ns)
+{
+	char why[WHY_LEN];
+	if (!run->page)
+		run->page = malloc(PROBE_PAGE);
+	if (!run->body)
+		run->body = regex_new(run->what->body, why, sizeof(why));
+	if (!run->page || !run->body)
+		return fail(run, now_ns, "%.80s: out of memory", run->what->address);
+	memcpy(run->page, run->reply, run->reply_size);
+	run->page_size = run->reply_size;
+	run->phase = PROBE_READING_BODY;
+	return look_at_body(run, now_ns, false);
+}
+
+static bool read_body(struct probe_run *run, uint64_t now_ns)
+{
+	ssize_t got = recv(run->fd, run->page + run->page_size, PROBE_PAGE - run->page_size, 0);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	run->page_size += got > 0 ? (size_t)got : 0;
+	return look_at_body(run, now_ns, got <= 0);
+}
+
 static bool read_status(struct probe_run *run, uint64_t now_ns)
 {
 	ssize_t got = recv(run->fd, run->reply + run->reply_size, sizeof(run->reply) - run->reply_size, 0);
@@ -188,9 +226,9 @@ static bool read_status(struct probe_run *run, uint64_t now_ns)
 	uint64_t status;
 	if (!span_starts(&line, "HTTP/1.") || !span_word(&line, &word) || !span_next_number(&line, &status))
 		return fail(run, now_ns, "%.80s: the answer is not HTTP", run->what->address);
-	if (status < 200 || status > 399)
+	if (status < run->what->status_from || status > run->what->status_to)
 		return fail(run, now_ns, "%.80s: status %llu", run->what->address, (unsigned long long)status);
-	return pass(run, now_ns);
+	return run->what->body[0] ? begin_body(run, now_ns) : pass(run, now_ns);
 }
 
 /* --- commands ----------------------------------------------------------------------------------------------------------- */
@@ -270,6 +308,8 @@ bool probe_step(struct probe_run *run, bool ready, uint64_t now_ns)
 			return finish_connect(run, now_ns);
 		case PROBE_READING:
 			return read_status(run, now_ns);
+		case PROBE_READING_BODY:
+			return read_body(run, now_ns);
 		default:
 			return finish_command(run, now_ns);
 		}
@@ -289,6 +329,14 @@ void probe_reset(struct probe_run *run, uint64_t next_ns)
 	run->failed = 0;
 	run->state = run->what->type == PROBE_TYPE_NONE ? PROBE_NONE : PROBE_UNKNOWN;
 	run->why[0] = '\0';
+}
+
+void probe_free(struct probe_run *run)
+{
+	regex_free(run->body);
+	free(run->page);
+	run->body = NULL;
+	run->page = NULL;
 }
 
 void probe_reap_strays(const struct probe_run *runs, uint32_t count)

@@ -6,13 +6,14 @@
 #ifndef NODEMEND_COLLECT_PROBE_H
 #define NODEMEND_COLLECT_PROBE_H
 
+#include "core/regex.h"
 #include "policy.h"
 
 #include <sys/types.h>
 
 enum probe_phase {
 	PROBE_IDLE,        /* waits for next_ns */
-	PROBE_CONNECTING, PROBE_READING,  /* fd is a socket */
+	PROBE_CONNECTING, PROBE_READING, PROBE_READING_BODY, /* fd is a socket */
 	PROBE_RUNNING,     /* fd is a pidfd */
 	PROBE_ENDING,      /* killed, not dead yet; its verdict is given */
 };
@@ -29,6 +30,9 @@ struct probe_run {
 	char why[WHY_LEN];         /* of the last failure */
 	char reply[64];
 	size_t reply_size;
+	char *page;                /* where a body is looked at, its beginning; NULL until the first time */
+	size_t page_size;
+	struct regex *body;
 };
 
 void probe_init(struct probe_run *run, const struct probe *what, uint64_t first_ns);
@@ -38,6 +42,8 @@ uint64_t probe_due_ns(const struct probe_run *run);
 bool probe_step(struct probe_run *run, bool ready, uint64_t now_ns);
 /* Forgets what it knew and ends what runs; a command that does not die at once is reaped by later steps. */
 void probe_reset(struct probe_run *run, uint64_t next_ns);
+
+void probe_free(struct probe_run *run); /* what it has allocated; after a reset */
 
 /* Ends what the commands of `runs` left behind: children of this process, a subreaper, that are none of them. */
 void probe_reap_strays(const struct probe_run *runs, uint32_t count);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "collect/bpf.h"
+#include "collect/crash.h"
 #include "core/pages.h"
 #include "task.skel.h"
 
@@ -23,6 +24,10 @@ struct task_state {
 	struct object_walk walk;
 	uint64_t slice_cpu_ns, slice_io_bytes, slice_rss_bytes;
 	uint64_t cut;                            /* records that no longer fitted into `each` */
+	const struct collector_env *env;
+	const struct config *asked;              /* whose conditions the filter has: a reload changes them, and the counters go on */
+	struct crash_filter *crashes;            /* NULL: nobody asks */
+	uint64_t since_ns;
 	uint64_t turns, turns_kept;              /* execs and exits that came through the ring; those that fitted */
 	bool sees_all;                           /* no process is beyond our pid namespace */
 	uint32_t count;
@@ -50,6 +55,7 @@ static void close_task(void *state_)
 	bpf_link__destroy(state->fork);
 	object_close(task, state->skel);
 	object_walk_free(&state->walk);
+	crash_filter_free(state->crashes);
 	pages_free(state);
 }
 
@@ -66,6 +72,20 @@ static int keep_event(void *state_, void *data, size_t size)
 	else
 		state->cut++;
 	return 0;
+}
+
+static void look_for_crashes(struct task_state *state)
+{
+	if (state->asked == state->env->config)
+		return;
+	crash_filter_free(state->crashes);
+	state->asked = state->env->config;
+	state->crashes = crash_filter_new(state->asked);
+	uint64_t signals, codes[4];
+	crash_filter_wants(state->crashes, &signals, codes);
+	state->skel->data->wake_signals = signals;
+	for (int i = 0; i < 4; i++)
+		state->skel->data->wake_codes[i] = codes[i];
 }
 
 static int load(struct task_state *state, const struct collector_env *env, char *why)
@@ -125,6 +145,8 @@ static int open_task(const struct collector_env *env, struct collector_status *s
 	if (error)
 		goto fail;
 	collector_up(status, COLLECTOR_UP, "tp_btf", state->skel->obj);
+	state->env = env;
+	look_for_crashes(state);
 	*ret_state = state;
 	return 0;
 
@@ -164,6 +186,18 @@ static void tell_usage(const struct task_state *state, struct event_section *eve
 	}
 }
 
+static void tell_crashes(struct task_state *state, struct snapshot *snap)
+{
+	look_for_crashes(state);
+	if (!state->since_ns)
+		state->since_ns = snap->boot_ns;
+	for (uint32_t i = 0; i < state->count; i++)
+		if (state->each[i].kind == TASK_EVENT_EXIT)
+			crash_add(state->crashes, snap, &state->each[i]);
+	snap->crashes.since_ns = state->since_ns;
+	snap->crashes.measured_ns = snap->boot_ns;
+}
+
 /* From inside a pid namespace most of the totals are processes that nobody here could name: then only what was lost is missing. */
 static void tell_coverage(const struct task_state *state, const struct task_totals *totals, struct collector_status *status)
 {
@@ -198,15 +232,25 @@ static int collect_task(void *state_, struct snapshot *snap, bool full, struct c
 	section->exited = sums.totals.ended;
 	memcpy(section->exit_signals, sums.totals.exit_signals, sizeof(section->exit_signals));
 	tell_usage(state, &snap->events);
+	tell_crashes(state, snap);
 	status->events_lost = sums.totals.ring_lost + sums.totals.ended_lost + state->cut;
 	tell_coverage(state, &sums.totals, status);
 	return 0;
 }
 
+/* Readable after an end that a crash condition asks for: only those wake anybody. */
+static int task_wake_fd(void *state_)
+{
+	const struct task_state *state = state_;
+	return state->crashes ? bpf_map__fd(state->skel->maps.task_events) : -1;
+}
+
 const struct collector collector_task = {
 	.name = "task",
 	.id = COLLECTOR_TASK,
+	.fast = true,
 	.open = open_task,
 	.collect = collect_task,
 	.close = close_task,
+	.wake_fd = task_wake_fd,
 };

@@ -32,11 +32,10 @@ struct unit_collector {
 
 static bool same_probe(const struct probe *a, const struct probe *b)
 {
-	for (size_t i = 0; i < sizeof(a->argv) / sizeof(a->argv[0]); i++)
-		if (strcmp(a->argv[i], b->argv[i]) != 0)
-			return false;
-	return a->type == b->type && strcmp(a->address, b->address) == 0 && a->timeout_ns == b->timeout_ns && a->every_ns == b->every_ns &&
-	       a->failures == b->failures;
+	char name_a[NAME_LEN], name_b[NAME_LEN];
+	probe_name(a, name_a);
+	probe_name(b, name_b);
+	return strcmp(name_a, name_b) == 0;
 }
 
 static void add_unit(struct unit_collector *state, const char *name, const struct probe *probe)
@@ -65,17 +64,54 @@ static void add_unit(struct unit_collector *state, const char *name, const struc
 		state->extra_probes++;
 }
 
+/* A probe that stands for itself: behind all units, since the bus knows only those. */
+static void add_probe(struct unit_collector *state, const struct probe *probe)
+{
+	char name[NAME_LEN];
+
+	probe_name(probe, name);
+	for (uint32_t i = 0; i < state->count; i++)
+		if (state->orders[i].alone && strcmp(state->orders[i].name, name) == 0)
+			return;
+	if (state->count == MAX_UNITS) {
+		state->cut++;
+		return;
+	}
+	struct unit_order *order = &state->orders[state->count];
+	*order = (struct unit_order){ .index = state->count++, .alone = true, .probe = *probe };
+	memcpy(order->name, name, sizeof(order->name));
+}
+
+static void gather_probes(struct unit_collector *state, const struct config *config)
+{
+	for (uint32_t i = 0; i < config->policy_count; i++)
+		for (uint32_t j = 0; j < config->policies[i].when_count; j++) {
+			const struct predicate *leaf = &config->policies[i].when[j];
+			if (leaf->op == PREDICATE_LEAF && leaf->condition.kind == CONDITION_PROBE)
+				add_probe(state, &leaf->condition.probe);
+		}
+}
+
+/* Of a hung condition, too, where it names one unit: systemd knows its main process. */
+static bool is_about_unit(const struct condition *condition)
+{
+	return condition->kind == CONDITION_UNIT || (condition->kind == CONDITION_HUNG && strchr(condition->unit, '.') && !strpbrk(condition->unit, "*?["));
+}
+
 static void gather_units(struct unit_collector *state, const struct config *config)
 {
 	for (uint32_t i = 0; i < config->policy_count; i++) {
 		const struct policy *policy = &config->policies[i];
 		for (uint32_t j = 0; j < policy->when_count; j++)
-			if (policy->when[j].op == PREDICATE_LEAF && policy->when[j].condition.kind == CONDITION_UNIT)
-				add_unit(state, policy->when[j].condition.unit, &policy->when[j].condition.probe);
+			if (policy->when[j].op == PREDICATE_LEAF && is_about_unit(&policy->when[j].condition))
+				add_unit(state, policy->when[j].condition.unit,
+					 policy->when[j].condition.kind == CONDITION_UNIT ? &policy->when[j].condition.probe : NULL);
 		for (uint32_t j = 0; j < policy->step_count; j++)
 			if (remedy_unit(policy->steps[j].remedy, &policy->steps[j].args))
 				add_unit(state, remedy_unit(policy->steps[j].remedy, &policy->steps[j].args), NULL);
 	}
+
+	gather_probes(state, config);
 
 	uint64_t heartbeat_ns = config->interval_ns;
 	if (heartbeat_ns > HEARTBEAT_MOST_NS)
@@ -120,12 +156,36 @@ static void give_up(struct unit_collector *state, uint64_t now_ns, struct collec
 
 /* --- the collector ------------------------------------------------------------------------------------------------------ */
 
+/* By systemd's own count, which knows of those between two reports; one that a person started anew shows as another main process only. */
+static void keep_starts(const struct unit_sample *before, struct unit_sample *row)
+{
+	uint32_t more = 0;
+
+	row->starts = before->starts;
+	row->last_pid = row->main_pid > 0 ? row->main_pid : before->last_pid;
+	memcpy(row->start_ns, before->start_ns, sizeof(row->start_ns));
+	if (!before->measured_ns || row->state == UNIT_UNKNOWN)
+		return;
+	bool counted = row->restarts > before->restarts, other = before->last_pid && row->main_pid > 0 && row->main_pid != before->last_pid;
+	if (counted)
+		more = row->restarts - before->restarts;
+	else if (other && !before->start_told)
+		more = 1;
+	row->start_told = counted ? !other : before->start_told && !other;
+	for (; more && row->starts < UINT32_MAX; more--)
+		row->start_ns[row->starts++ % UNIT_STARTS_KEPT] = row->measured_ns;
+}
+
 static void take_report(struct unit_collector *state, struct unit_section *section, const struct unit_report *report,
 			struct collector_status *status)
 {
 	if (report->index >= section->count)
 		return;
-	section->each[report->index] = report->sample;
+	struct unit_sample *row = &section->each[report->index];
+	struct unit_sample before = *row;
+	*row = report->sample;
+	row->alone = state->orders[report->index].alone;
+	keep_starts(&before, row);
 	status->state = report->bus_up ? state->extra_probes ? COLLECTOR_DEGRADED : COLLECTOR_UP : COLLECTOR_DOWN;
 	if (!report->bus_up)
 		memcpy(status->why, report->bus_why, sizeof(status->why));
@@ -159,6 +219,7 @@ static void make_rows(const struct unit_collector *state, struct unit_section *s
 		if (i < section->count && strcmp(section->each[i].name, state->orders[i].name) == 0)
 			continue;
 		section->each[i] = (struct unit_sample){ 0 };
+		section->each[i].alone = state->orders[i].alone;
 		section->each[i].probe = state->orders[i].probe.type == PROBE_TYPE_NONE ? PROBE_NONE : PROBE_UNKNOWN;
 		memcpy(section->each[i].name, state->orders[i].name, sizeof(section->each[i].name));
 	}
@@ -224,7 +285,7 @@ static int unit_open(const struct collector_env *env, struct collector_status *s
 	status->state = COLLECTOR_UP;
 	status->events_lost += state->cut;
 	if (state->count == 0)
-		snprintf(status->why, sizeof(status->why), "no policy names a unit");
+		snprintf(status->why, sizeof(status->why), "no policy names a unit or a probe");
 	*ret_state = state;
 	return 0;
 }

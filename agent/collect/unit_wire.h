@@ -8,6 +8,7 @@
 /* One a unit, all sent at the start; the worker begins when it has `count` of them. */
 struct unit_order {
 	uint32_t index, count;
+	bool alone;              /* no unit, a probe; these come last */
 	uint64_t heartbeat_ns;
 	char bus[PATH_LEN];      /* D-Bus address; "" = the system bus; ".../systemd/private" = systemd itself */
 	char name[NAME_LEN];

@@ -17,7 +17,7 @@
 
 struct minder {
 	int fd;
-	uint32_t count;
+	uint32_t count, unit_count;  /* probes that stand alone come behind the units */
 	uint64_t heartbeat_ns, beat_ns;
 	bool has_commands;
 	struct unit_order orders[MAX_UNITS];
@@ -46,12 +46,16 @@ static int take_orders(struct minder *minder)
 static void begin(struct minder *minder)
 {
 	minder->heartbeat_ns = minder->orders[0].heartbeat_ns;
-	minder->bus = (struct unit_bus){ .address = minder->orders[0].bus, .count = minder->count, .units = minder->units };
+	while (minder->unit_count < minder->count && !minder->orders[minder->unit_count].alone)
+		minder->unit_count++;
+	minder->bus = (struct unit_bus){ .address = minder->orders[0].bus, .count = minder->unit_count, .units = minder->units };
 	snprintf(minder->bus.why, sizeof(minder->bus.why), "connecting");
 	for (uint32_t i = 0; i < minder->count; i++) {
 		const struct unit_order *order = &minder->orders[i];
 		memcpy(minder->units[i].sample.name, order->name, sizeof(minder->units[i].sample.name));
-		probe_init(&minder->probes[i], &order->probe, UINT64_MAX); /* not before the unit is known to run */
+		/* Not before the unit is known to run; those that stand alone spread over their period. */
+		uint64_t first_ns = order->alone ? clock_boot_ns() + order->probe.every_ns * i / minder->count : UINT64_MAX;
+		probe_init(&minder->probes[i], &order->probe, first_ns);
 		minder->has_commands |= order->probe.type == PROBE_TYPE_COMMAND;
 	}
 }
@@ -60,9 +64,11 @@ static void begin(struct minder *minder)
 static int report(struct minder *minder, uint32_t index, uint64_t now_ns)
 {
 	struct unit_watch *unit = &minder->units[index];
-	struct unit_report message = { .index = index, .bus_up = minder->bus.up };
+	struct unit_report message = { .index = index, .bus_up = minder->bus.up || !minder->unit_count };
 
-	if (unit_bus_knows(&minder->bus, unit, now_ns))
+	if (minder->orders[index].alone)
+		unit->sample.measured_ns = now_ns;
+	else if (unit_bus_knows(&minder->bus, unit, now_ns))
 		unit->sample.measured_ns = now_ns;
 	else
 		unit->sample.state = UNIT_UNKNOWN;
@@ -116,7 +122,8 @@ static void step_probes(struct minder *minder, const struct pollfd *polled, uint
 		bool ready = polled && polled[i].fd >= 0 && polled[i].fd == run->fd && polled[i].revents;
 		if (probe_step(run, ready, now_ns))
 			minder->units[i].changed = true;
-		follow_unit(minder, i, now_ns);
+		if (!minder->orders[i].alone)
+			follow_unit(minder, i, now_ns);
 	}
 	if (minder->has_commands)
 		probe_reap_strays(minder->probes, minder->count);
@@ -126,7 +133,10 @@ static uint64_t fill_poll(const struct minder *minder, struct pollfd *polled)
 {
 	uint64_t due_ns, beat_ns = minder->beat_ns + minder->heartbeat_ns;
 
-	unit_bus_poll(&minder->bus, &polled[1].fd, &polled[1].events, &due_ns);
+	polled[1] = (struct pollfd){ .fd = -1 };
+	due_ns = UINT64_MAX;
+	if (minder->unit_count)
+		unit_bus_poll(&minder->bus, &polled[1].fd, &polled[1].events, &due_ns);
 	if (beat_ns < due_ns)
 		due_ns = beat_ns;
 	for (uint32_t i = 0; i < minder->count; i++) {
@@ -172,7 +182,8 @@ int unit_serve(int fd)
 	int error = 0;
 	while (!error) {
 		uint64_t now_ns = clock_boot_ns();
-		unit_bus_step(&minder->bus, now_ns);
+		if (minder->unit_count)
+			unit_bus_step(&minder->bus, now_ns);
 		step_probes(minder, polled + 2, now_ns);
 		error = report_news(minder, now_ns);
 		if (!error)
@@ -181,6 +192,8 @@ int unit_serve(int fd)
 
 	for (uint32_t i = 0; i < minder->count; i++)
 		probe_reset(&minder->probes[i], UINT64_MAX);
+	for (uint32_t i = 0; i < minder->count; i++)
+		probe_free(&minder->probes[i]);
 	unit_bus_close(&minder->bus);
 	free(minder);
 	return 0;

@@ -8,6 +8,7 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 	[COLLECTOR_MEMORY] = "memory",
 	[COLLECTOR_PSI] = "psi",
 	[COLLECTOR_FILESYSTEM] = "filesystem",
+	[COLLECTOR_LOG] = "log",
 	[COLLECTOR_DISK] = "disk",
 	[COLLECTOR_INTERFACE] = "interface",
 	[COLLECTOR_SYSCALL] = "syscall",

@@ -18,9 +18,14 @@ static bool is_measure(const struct setting *setting)
 static void take_measure(struct reader *reader, const struct section *section, uint64_t given, const struct yaml_item *item,
 			 struct condition *condition)
 {
+	static const enum measure only[CONDITION_KIND_COUNT] = { [CONDITION_CRASH] = MEASURE_CRASHES, [CONDITION_HUNG] = MEASURE_HUNG };
 	const struct setting *found = NULL;
 	char names[128] = "";
 	size_t used = 0;
+
+	condition->measure = only[condition->kind];
+	if (condition->measure)
+		return;
 
 	for (uint32_t i = 0; i < section->count; i++) {
 		const struct setting *setting = &section->settings[i];
@@ -57,6 +62,8 @@ static void read_leaf(struct reader *reader, const struct yaml_item *item, enum 
 	const struct section *section = &condition_sections[kind];
 	condition->kind = kind;
 	section_defaults(section, condition);
+	condition->probe.status_from = 200;
+	condition->probe.status_to = 399;
 	uint64_t given = section_read(reader, section, item, condition);
 	if (item->kind != ITEM_MAPPING)
 		return;
@@ -65,12 +72,13 @@ static void read_leaf(struct reader *reader, const struct yaml_item *item, enum 
 	widen_stars(condition->capacity);
 	widen_stars(condition->comm);
 	widen_stars(condition->cgroup);
-	if (kind != CONDITION_UNIT)
+	if (kind != CONDITION_UNIT && kind != CONDITION_PROBE)
 		widen_stars(condition->unit);
 	widen_stars(condition->name);
 	if (!yaml_member(item, "timeout") && condition->probe.timeout_ns > condition->probe.every_ns)
 		condition->probe.timeout_ns = condition->probe.every_ns;
 	policy_check_condition(reader, item, condition);
+	policy_finish_liveness(reader, item, condition);
 }
 
 static uint32_t read_predicate(struct reader *reader, const struct yaml_item *item, struct policy *policy);

@@ -32,6 +32,9 @@ static const char *const capacity_choices[] = {
 };
 static const char *const leak_choices[] = { [LEAK_MEMORY] = "memory", [LEAK_FILES] = "files", [LEAK_THREADS] = "threads" };
 static const char *const anomaly_scope_choices[] = { "node", "cgroup" };
+static const char *const means_choices[] = {
+	[PROBE_MEANS_SERVICE_DOWN] = "service_down", [PROBE_MEANS_SERVICE_HUNG] = "service_hung", [PROBE_MEANS_DEPENDENCY_DOWN] = "dependency_down",
+};
 static const char *const true_choice[] = { [1] = "true" };
 static const char *const active_choice[] = { [1] = "active" };
 
@@ -137,6 +140,76 @@ static const struct setting unit_settings[] = {
 	  .initial = "5s", .help = "how often to probe" },
 	{ .name = "failures", .type = VALUE_COUNT, MEMBER(struct condition, probe.failures), .min = 1, .max = 100, .initial = "3",
 	  .help = "failures in a row until the unit counts as hung" },
+	THRESHOLD("restarts", VALUE_COUNT, true, MEASURE_UNIT_RESTARTS, "how often it was started again within `within`: for what flaps",
+		  .max = UNIT_STARTS_KEPT - 1),
+	{ .name = "within", .type = VALUE_DURATION, MEMBER(struct condition, window_ns), .min = NSEC_PER_SEC, .max = DAY_NS, .initial = "10m",
+	  .help = "the time for restarts" },
+	FOR_SETTING,
+};
+
+static const struct setting log_settings[] = {
+	{ .name = "source", .type = VALUE_STRING, .required = true, MEMBER(struct condition, log.source), .min = 1,
+	  .help = "kernel, journal, or a glob on absolute paths; see docs/logs.md" },
+	{ .name = "unit", .type = VALUE_STRING, MEMBER(struct condition, unit), .initial = "",
+	  .help = "journal: glob on the unit that wrote it" },
+	{ .name = "match", .type = VALUE_REGEX, MEMBER(struct condition, log.match), .min = 1, .tag = MEASURE_LOG_MATCHES,
+	  .help = "PCRE2 on a line; its groups named device, filesystem, interface, unit or pid say what the incident is about" },
+	{ .name = "pattern", .type = VALUE_CUSTOM, .read = policy_read_log_patterns, .tag = MEASURE_LOG_MATCHES,
+	  .help = "one of the shipped patterns, or a list of them" },
+	{ .name = "times", .type = VALUE_COUNT, MEMBER(struct condition, times), .min = 1, .max = LOG_TIMES_MAX, .initial = "1",
+	  .help = "true when so many lines matched" },
+	{ .name = "within", .type = VALUE_DURATION, MEMBER(struct condition, window_ns), .min = NSEC_PER_SEC, .max = DAY_NS, .initial = "1m",
+	  .help = "in this time" },
+	{ .name = "clear", .type = VALUE_REGEX, MEMBER(struct condition, log.clear), .initial = "",
+	  .help = "a line that matches this says that it is over" },
+	{ .name = "clear_after", .type = VALUE_DURATION, MEMBER(struct condition, log.clear_after_ns), .max = 30 * DAY_NS, .initial = "10m",
+	  .help = "and so does this time without a match; 0s: only the line does" },
+	{ .name = "multiline", .type = VALUE_REGEX, MEMBER(struct condition, log.multiline), .initial = "",
+	  .help = "a line that matches this goes on with the one before, such as '^\\s|^Caused by:'" },
+};
+
+static const struct setting crash_settings[] = {
+	{ .name = "comm", .type = VALUE_STRING, MEMBER(struct condition, comm), .initial = "", .help = "glob on the command name" },
+	{ .name = "unit", .type = VALUE_STRING, MEMBER(struct condition, unit), .initial = "", .help = "glob on the systemd unit" },
+	{ .name = "cgroup", .type = VALUE_STRING, MEMBER(struct condition, cgroup), .initial = "",
+	  .help = "glob on the cgroup's path; also takes all below it" },
+	{ .name = "signals", .type = VALUE_CUSTOM, .read = policy_read_signals,
+	  .help = "a list of names; left out, with no exit_codes: SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS and SIGTRAP" },
+	{ .name = "exit_codes", .type = VALUE_CUSTOM, .read = policy_read_exit_codes, .help = "a list of 1 to 255, or `any` for all of them" },
+	{ .name = "times", .type = VALUE_COUNT, MEMBER(struct condition, times), .min = 1, .max = CRASHES_KEPT, .initial = "1",
+	  .help = "true when so many ended so" },
+	{ .name = "within", .type = VALUE_DURATION, MEMBER(struct condition, window_ns), .min = NSEC_PER_SEC, .max = HOUR_NS, .initial = "5m",
+	  .help = "in this time; over when they no longer did" },
+};
+
+static const struct setting hung_settings[] = {
+	{ .name = "comm", .type = VALUE_STRING, MEMBER(struct condition, comm), .initial = "", .help = "glob on the command name" },
+	{ .name = "unit", .type = VALUE_STRING, MEMBER(struct condition, unit), .initial = "", .help = "glob on the systemd unit" },
+	{ .name = "cgroup", .type = VALUE_STRING, MEMBER(struct condition, cgroup), .initial = "",
+	  .help = "glob on the cgroup's path; also takes all below it" },
+	{ .name = "for", .type = VALUE_DURATION, MEMBER(struct condition, window_ns), .min = NSEC_PER_SEC, .max = HOUR_NS, .initial = "30s",
+	  .help = "how long without a sign of life" },
+};
+
+static const struct setting probe_condition_settings[] = {
+	{ .name = "tcp", .type = VALUE_ADDRESS, MEMBER(struct condition, probe.address), .min = 1, .tag = MEASURE_PROBE, .help = "a connection is accepted" },
+	{ .name = "http", .type = VALUE_URL, MEMBER(struct condition, probe.address), .min = 1, .tag = MEASURE_PROBE, .help = "GET is answered" },
+	{ .name = "command", .type = VALUE_CUSTOM, .read = policy_read_condition_command, .tag = MEASURE_PROBE,
+	  .help = "[/path, argument…] ends with 0; no shell; the file must belong to root and be writable by nobody else" },
+	{ .name = "status", .type = VALUE_CUSTOM, .read = policy_read_status,
+	  .help = "http: 200, or 200-299, is an answer; left out: 200-399" },
+	{ .name = "body", .type = VALUE_REGEX, MEMBER(struct condition, probe.body), .initial = "",
+	  .help = "http: what must stand in the first 16 KiB of the answer" },
+	{ .name = "means", .type = VALUE_CHOICE, MEMBER(struct condition, probe_means), CHOICES(means_choices), .initial = "service_down",
+	  .help = "which kind of incident it is when it fails" },
+	{ .name = "unit", .type = VALUE_STRING, MEMBER(struct condition, unit), .initial = "",
+	  .help = "whose service it is, by the full name; left out: the incident is about the address, or the command" },
+	{ .name = "timeout", .type = VALUE_DURATION, MEMBER(struct condition, probe.timeout_ns), .min = 10 * NSEC_PER_MSEC, .max = 60.0 * NSEC_PER_SEC,
+	  .initial = "2s", .help = "how long it may take; never longer than every" },
+	{ .name = "every", .type = VALUE_DURATION, MEMBER(struct condition, probe.every_ns), .min = 100 * NSEC_PER_MSEC, .max = HOUR_NS,
+	  .initial = "5s", .help = "how often to probe" },
+	{ .name = "failures", .type = VALUE_COUNT, MEMBER(struct condition, probe.failures), .min = 1, .max = 100, .initial = "3",
+	  .help = "failures in a row until it counts as failing" },
 	FOR_SETTING,
 	OF_SETTING,
 };
@@ -233,7 +306,6 @@ const struct section condition_sections[CONDITION_KIND_COUNT] = {
 	[CONDITION_PSI] = SECTION("psi", "Pressure: how long tasks waited for a resource.", psi_settings),
 	[CONDITION_PROCESS] = SECTION("process", "Processes or cgroups; the selectors are and-ed and at least one is needed.",
 		process_settings),
-	[CONDITION_UNIT] = SECTION("unit", "A systemd unit: its state, or a probe of the service behind it.", unit_settings),
 	[CONDITION_CGROUP] = SECTION("cgroup", "Cgroups against their own limits: one target a cgroup that has one.", cgroup_settings),
 	[CONDITION_PIDS] = SECTION("pids", "The node's process ids.", pids_settings),
 	[CONDITION_FILES] = SECTION("files", "Open files, of the node or of each process.", files_settings),
@@ -247,6 +319,11 @@ const struct section condition_sections[CONDITION_KIND_COUNT] = {
 		capacity_settings),
 	[CONDITION_LEAK] = SECTION("leak", "Processes that grow for an hour and more without ever giving back.", leak_settings),
 	[CONDITION_ANOMALY] = SECTION("anomaly", "What the node, or a cgroup, has not done before; see detection.md.", anomaly_settings),
+	[CONDITION_UNIT] = SECTION("unit", "A systemd unit: its state, how often it starts, or a probe of the service behind it.", unit_settings),
+	[CONDITION_LOG] = SECTION("log", "Lines of the kernel, the journal or files that match: so many in a time.", log_settings),
+	[CONDITION_CRASH] = SECTION("crash", "Processes that end by a fatal signal or with an exit code, seen as it happens.", crash_settings),
+	[CONDITION_HUNG] = SECTION("hung", "Processes that show no sign of life although something waits for them; see docs/liveness.md.", hung_settings),
+	[CONDITION_PROBE] = SECTION("probe", "An address or a command that must answer in time.", probe_condition_settings),
 };
 
 static const struct setting probe_settings[] = {
@@ -280,6 +357,10 @@ static const struct setting predicate_settings[] = {
 	{ .name = "capacity", .type = VALUE_CUSTOM, .tag = CONDITION_CAPACITY },
 	{ .name = "leak", .type = VALUE_CUSTOM, .tag = CONDITION_LEAK },
 	{ .name = "anomaly", .type = VALUE_CUSTOM, .tag = CONDITION_ANOMALY },
+	{ .name = "log", .type = VALUE_CUSTOM, .tag = CONDITION_LOG },
+	{ .name = "crash", .type = VALUE_CUSTOM, .tag = CONDITION_CRASH },
+	{ .name = "hung", .type = VALUE_CUSTOM, .tag = CONDITION_HUNG },
+	{ .name = "probe", .type = VALUE_CUSTOM, .tag = CONDITION_PROBE },
 };
 const struct section predicate_section = SECTION("when", "One condition, or one list of them.", predicate_settings);
 

@@ -24,6 +24,14 @@ void policy_read_remedy(struct reader *reader, const struct yaml_item *item, voi
 void policy_read_expect(struct reader *reader, const struct yaml_item *item, void *step);
 void policy_read_probe(struct reader *reader, const struct yaml_item *item, void *condition);
 void policy_read_command(struct reader *reader, const struct yaml_item *item, void *probe);
+/* policy_liveness.c: into struct condition. */
+void policy_read_condition_command(struct reader *reader, const struct yaml_item *item, void *condition);
+void policy_read_log_patterns(struct reader *reader, const struct yaml_item *item, void *condition);
+void policy_read_signals(struct reader *reader, const struct yaml_item *item, void *condition);
+void policy_read_exit_codes(struct reader *reader, const struct yaml_item *item, void *condition);
+void policy_read_status(struct reader *reader, const struct yaml_item *item, void *condition);
+/* What follows from what was given, and rules between values, of the kinds log, crash, hung and probe. */
+void policy_finish_liveness(struct reader *reader, const struct yaml_item *item, struct condition *condition);
 
 /* policy_check.c: what no single value shows. `item` is the mapping that the value was read from. */
 void policy_check(struct reader *reader, const struct yaml_item *item, const struct policy *policy);

@@ -18,6 +18,7 @@ static const cap_value_t kept[] = {
 	CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_SETPCAP, /* becoming those owners; the publisher's user, who then has nothing */
 	CAP_NET_BIND_SERVICE,                           /* http.listen below 1024 */
 	CAP_NET_ADMIN,                                  /* socket buffers beyond the default */
+	CAP_SYSLOG,                                     /* the kernel's log, which the log reader alone keeps */
 	CAP_IPC_LOCK, CAP_SYS_NICE, CAP_SYS_RESOURCE,   /* locked memory, first at the processor, last for the OOM killer */
 };
 
@@ -48,6 +49,26 @@ int privilege_bound(void)
 	if (!error && cap_set_proc(have) < 0)
 		error = -errno;
 	cap_free(have);
+	return error;
+}
+
+int privilege_keep(const int *needed, unsigned int count)
+{
+	cap_t have = cap_get_proc(), kept_caps = cap_init();
+	int error = have && kept_caps ? 0 : -errno;
+
+	for (unsigned int i = 0; i < count && !error; i++) {
+		cap_value_t capability = needed[i];
+		cap_flag_value_t has = CAP_CLEAR;
+		(void)cap_get_flag(have, capability, CAP_PERMITTED, &has);
+		if (has == CAP_SET && (cap_set_flag(kept_caps, CAP_EFFECTIVE, 1, &capability, CAP_SET) < 0 ||
+				       cap_set_flag(kept_caps, CAP_PERMITTED, 1, &capability, CAP_SET) < 0))
+			error = -errno;
+	}
+	if (!error && cap_set_proc(kept_caps) < 0)
+		error = -errno;
+	cap_free(have);
+	cap_free(kept_caps);
 	return error;
 }
 

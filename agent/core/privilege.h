@@ -7,6 +7,9 @@
  * nothing to give up. */
 int privilege_bound(void);
 
+/* All but these, for a worker that needs few; without root there is nothing to give up. 0 or -errno. */
+int privilege_keep(const int *needed, unsigned int count);
+
 /* The agent is spared by the OOM killer and served first; those of its children that only tell have no claim to either. Giving both back is
  * always allowed. */
 void privilege_be_ordinary(void);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/config_table.h"
+#include "core/log_pattern.h"
 #include "core/output_table.h"
 #include "core/policy_table.h"
 
@@ -87,5 +88,9 @@ void config_print_reference(FILE *out)
 		print_section(remedies[i]->arguments, title, out);
 	}
 	print_section(&expect_section, "do: expect", out);
+	fprintf(out, "\n<!-- end -->\n");
+
+	fprintf(out, "\n<!-- from `nodemend check --reference`: logs -->\n");
+	log_patterns_print_reference(out);
 	fprintf(out, "\n<!-- end -->\n");
 }

@@ -2,6 +2,8 @@
 /* See value.h: text to values and back. Everything that is refused comes with what would be right. */
 #include "core/value.h"
 
+#include "core/regex.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
@@ -298,6 +300,16 @@ static int set_pattern(const struct setting *setting, const char *text, void *ba
 	return set_listed(setting, text, base, why);
 }
 
+static int set_regex(const struct setting *setting, const char *text, void *member, char why[VALUE_WHY_LEN])
+{
+	char shown[CONFIG_SHOWN_LEN], problem[96];
+	struct regex *regex = *text ? regex_new(text, problem, sizeof(problem)) : NULL;
+	if (*text && !regex)
+		return why_not(why, "%s is no regular expression: %.80s", config_shown(shown, text), problem);
+	regex_free(regex);
+	return set_text(setting, text, member, why);
+}
+
 static int set_mode(const char *text, uint32_t *ret, char why[VALUE_WHY_LEN])
 {
 	char shown[CONFIG_SHOWN_LEN];
@@ -429,6 +441,8 @@ int value_set_text(const struct setting *setting, const char *text, void *base, 
 		return set_listed(setting, text, base, why);
 	case VALUE_PATTERNS:
 		return set_pattern(setting, text, base, why);
+	case VALUE_REGEX:
+		return set_regex(setting, text, member, why);
 	case VALUE_MODE:
 		return set_mode(text, member, why);
 	case VALUE_RATE:
@@ -450,7 +464,7 @@ void value_describe(const struct setting *setting, char *buffer, size_t size)
 		[VALUE_STRING] = "text",       [VALUE_PATH] = "absolute path",
 		[VALUE_ADDRESS] = "host:port", [VALUE_URL] = "http://host:port/path",
 		[VALUE_BOOL] = "true, false",  [VALUE_WINDOW] = "\"HH:MM-HH:MM\"",
-		[VALUE_MODE] = "octal, such as 0660", [VALUE_SAMPLES] = "COUNT/SAMPLES, such as 8/10",
+		[VALUE_MODE] = "octal, such as 0660", [VALUE_SAMPLES] = "COUNT/SAMPLES, such as 8/10", [VALUE_REGEX] = "PCRE2",
 		[VALUE_SECTION] = "mapping",   [VALUE_CUSTOM] = "see below",
 	};
 	enum value_type type = setting->type == VALUE_THRESHOLD ? setting->unit : setting->type;

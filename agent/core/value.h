@@ -24,6 +24,7 @@ enum value_type {
 	VALUE_MODE,       /* 0660: uint32_t, permissions in octal */
 	VALUE_LIST,       /* strings; appended to what is there */
 	VALUE_PATTERNS,   /* the same, each a PCRE2 that compiles */
+	VALUE_REGEX,      /* one text that is a PCRE2 that compiles */
 	VALUE_RATE,       /* 3/1h: struct budget */
 	VALUE_SAMPLES,    /* 8/10: struct sample_window */
 	VALUE_WINDOW,     /* 02:00-04:00: struct day_window */

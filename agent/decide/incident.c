@@ -108,6 +108,8 @@ static void open_incident(struct engine *engine, const struct snapshot *snap, co
 		       finding->signal.threshold);
 	if (finding->why[0])
 		incident_enter(incident, INCIDENT_OPEN, now, ret, "%s", finding->why);
+	if (finding->evidence[0])
+		incident_enter(incident, INCIDENT_OPEN, now, ret, "%s", finding->evidence);
 }
 
 static bool same_story(const struct incident *incident, const struct cause *causes, uint32_t count)

@@ -23,6 +23,10 @@ static const struct condition_type *const types[CONDITION_KIND_COUNT] = {
 	[CONDITION_CAPACITY] = &capacity_condition,
 	[CONDITION_LEAK] = &leak_condition,
 	[CONDITION_ANOMALY] = &anomaly_condition,
+	[CONDITION_LOG] = &log_condition,
+	[CONDITION_CRASH] = &crash_condition,
+	[CONDITION_HUNG] = &hung_condition,
+	[CONDITION_PROBE] = &probe_condition,
 };
 
 /* FNV-1a: only to keep the keys of two long names apart. */
@@ -114,6 +118,7 @@ void condition_read(const struct condition *condition, const struct snapshot *sn
 	ret->confidence_permille = 0;
 	ret->why = "";
 	ret->detail[0] = '\0';
+	ret->evidence = NULL;
 	types[condition->kind]->measure(condition, snap, target, ret);
 }
 

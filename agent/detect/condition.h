@@ -22,6 +22,7 @@ struct reading {
 	uint32_t confidence_permille;
 	const char *why;           /* UNKNOWN: what is missing */
 	char detail[WHY_LEN];      /* KNOWN: evidence beyond the number, or "" */
+	const char *evidence;      /* in words, what was seen; good as long as the snapshot; NULL: the number says it all */
 };
 /* The condition's number for one target, which may come from another condition of the same kind. */
 void condition_read(const struct condition *condition, const struct snapshot *snap, const struct target *target, struct reading *ret);

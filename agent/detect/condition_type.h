@@ -38,6 +38,10 @@ extern const struct condition_type dependency_condition;
 extern const struct condition_type capacity_condition;
 extern const struct condition_type leak_condition;
 extern const struct condition_type anomaly_condition;
+extern const struct condition_type log_condition;
+extern const struct condition_type crash_condition;
+extern const struct condition_type hung_condition;
+extern const struct condition_type probe_condition;
 
 /* Globs: "" matches everything. A cgroup glob also names everything below: "/ci.slice" is the slice and its services. */
 bool glob_matches(const char *glob, const char *text, int flags);

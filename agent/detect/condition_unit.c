@@ -19,11 +19,30 @@ static bool selects(const struct condition *condition, const struct snapshot *sn
 	return target->type == TARGET_UNIT && strcmp(condition->unit, target->name) == 0;
 }
 
+/* At most as many as are kept: the table's bound is one less. */
+static uint32_t recent_starts(const struct unit_sample *unit, uint64_t within_ns, uint64_t now_ns)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < UNIT_STARTS_KEPT && i < unit->starts; i++)
+		count += unit->start_ns[i] + within_ns >= now_ns;
+	return count;
+}
+
+/* Whether it hangs or is only slow, where somebody looks for that, too; else in the probe's own words. */
+static void read_probe(const struct snapshot *snap, const struct unit_sample *unit, struct reading *ret)
+{
+	reading_known(ret, unit->probe == PROBE_FAILING);
+	ret->evidence = unit->probe_why;
+	for (uint32_t i = 0; i < snap->life.count; i++)
+		if (strcmp(snap->life.each[i].unit, unit->name) == 0 && snapshot_is_fresh(snap, snap->life.measured_ns))
+			ret->evidence = snap->life.each[i].line;
+}
+
 static void read_condition(const struct condition *condition, const struct snapshot *snap, const struct target *target, struct reading *ret)
 {
 	const struct unit_sample *unit = NULL;
 	for (uint32_t i = 0; i < snap->units.count && !unit; i++)
-		if (strcmp(snap->units.each[i].name, target->name) == 0)
+		if (!snap->units.each[i].alone && strcmp(snap->units.each[i].name, target->name) == 0)
 			unit = &snap->units.each[i];
 	if (!unit || !snapshot_is_fresh(snap, unit->measured_ns) || unit->state == UNIT_UNKNOWN) {
 		reading_unknown(ret, "systemd has not answered about this unit");
@@ -32,8 +51,10 @@ static void read_condition(const struct condition *condition, const struct snaps
 
 	if (condition->measure == MEASURE_UNIT_STATE)
 		reading_known(ret, (condition->unit_states >> unit->state) & 1);
+	else if (condition->measure == MEASURE_UNIT_RESTARTS)
+		reading_known(ret, recent_starts(unit, condition->window_ns, snap->boot_ns));
 	else if (unit->probe == PROBE_PASSING || unit->probe == PROBE_FAILING)
-		reading_known(ret, unit->probe == PROBE_FAILING);
+		read_probe(snap, unit, ret);
 	else if (unit->state == UNIT_ACTIVE)
 		reading_unknown(ret, "the probe has not answered");
 	else
@@ -57,5 +78,5 @@ const struct condition_type unit_condition = {
 	.measure = read_condition,
 	.kind = kind,
 	.lag_ns = lag_ns,
-	.metrics = { [MEASURE_UNIT_STATE] = "unit_state", [MEASURE_UNIT_PROBE] = "unit_probe_failing" },
+	.metrics = { [MEASURE_UNIT_STATE] = "unit_state", [MEASURE_UNIT_PROBE] = "unit_probe_failing", [MEASURE_UNIT_RESTARTS] = "unit_restarts" },
 };

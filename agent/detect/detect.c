@@ -309,6 +309,7 @@ static bool visit_target(const struct target *target, void *context)
 		snprintf(finding.why, sizeof(finding.why), "%s", reading.detail);
 	finding.signal.exhausted_in_ns = reading.exhausted_in_ns;
 	finding.signal.confidence_permille = reading.confidence_permille;
+	snprintf(finding.evidence, sizeof(finding.evidence), "%s", reading.evidence ? reading.evidence : "");
 	if (primary->measure == MEASURE_FULL_WITHIN) {
 		finding.signal.value = reading.exhausted_in_ns == UNKNOWN ? -1 : reading.value / (double)NSEC_PER_SEC;
 		finding.signal.threshold /= (double)NSEC_PER_SEC;

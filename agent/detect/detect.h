@@ -27,6 +27,7 @@ struct finding {
 	enum severity severity;        /* TRUE: the policy's, or of the worst level that is crossed */
 	struct signal_value signal;
 	char why[WHY_LEN];             /* UNKNOWN: what is missing; pending: why it waits; TRUE: what else is to be known, or "" */
+	char evidence[EVIDENCE_LEN];   /* in words, what was seen; "": the signal says it all */
 };
 
 struct findings {

@@ -35,7 +35,8 @@ static struct latch *create(struct latch_pool *pool, uint64_t key, uint64_t now,
 
 static bool is_flag(const struct condition *condition)
 {
-	return condition->measure == MEASURE_UNIT_STATE || condition->measure == MEASURE_UNIT_PROBE;
+	return condition->measure == MEASURE_UNIT_STATE || condition->measure == MEASURE_UNIT_PROBE || condition->measure == MEASURE_HUNG ||
+	       condition->measure == MEASURE_PROBE;
 }
 
 static struct level level_of(const struct condition *condition, int i)
@@ -53,6 +54,9 @@ static bool crosses(const struct condition *condition, struct level level, doubl
 {
 	if (is_flag(condition))
 		return value > 0.5;
+	/* So many times: that many are enough. */
+	if (condition->measure == MEASURE_LOG_MATCHES || condition->measure == MEASURE_CRASHES)
+		return value >= level.raise;
 	return condition->threshold.above ? value > level.raise : value < level.raise;
 }
 

@@ -94,6 +94,9 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(outlook);
 	COPY_SECTION(identities);
 	COPY_SECTION(anomaly);
+	COPY_SECTION(crashes);
+	COPY_SECTION(life);
+	COPY_SECTION(logs);
 	COPY_SECTION(cgroups);
 	to->cgroups.rest_used = from->cgroups.rest_used;
 	to->cgroups.rest_lives = from->cgroups.rest_lives;

@@ -20,6 +20,7 @@ const struct metric_table *const metric_tables[] = {
 	&metrics_of_tcp,
 	&metrics_of_drop,
 	&metrics_of_dns,
+	&metrics_of_logs,
 	&metrics_of_reclaim,
 	&metrics_of_anomaly,
 	&metrics_of_kills,

@@ -126,6 +126,7 @@ extern const struct metric_table metrics_of_tcp;
 extern const struct metric_table metrics_of_drop;
 extern const struct metric_table metrics_of_dns;
 extern const struct metric_table metrics_of_outlook;
+extern const struct metric_table metrics_of_logs;
 extern const struct metric_table metrics_of_reclaim;
 extern const struct metric_table metrics_of_kills;
 extern const struct metric_table metrics_of_block;

@@ -235,6 +235,13 @@ static inline void fill_network(struct snapshot *snap, uint64_t now)
 	snap->drops.each[0] = (struct drop_reason){ .name = "NO_SOCKET", .counts.packets[DROP_IPV6] = 9 };
 	snap->drop_devices.each[0] = (struct drop_device){ .index = 1, .name = "lo", .packets = 7 };
 
+	snap->logs.measured_ns = snap->crashes.measured_ns = now;
+	snap->logs.count_count = snap->logs.source_count = 2;
+	snap->logs.counts[0] = (struct log_count){ .pattern = "oom-kill", .source = "kernel", .matches = 3 };
+	snap->logs.counts[1] = (struct log_count){ .pattern = "jobs", .source = HOSTILE_COMM };
+	snap->logs.sources[0] = (struct log_source_row){ .name = "kernel", .lines = 7, .bytes = 700, .skipped_lines = 2 };
+	snap->logs.sources[1] = (struct log_source_row){ .name = "kernel", .lines = 1, .bytes = 100 };
+	snap->crashes.total = 4;
 	snap->dns.measured_ns = now;
 	snap->dns.count = 1;
 	snap->dns.total[3] = (struct dns_counts){ .requests = 6, .sum_ns = 60000000 };

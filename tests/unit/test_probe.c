@@ -45,7 +45,8 @@ static void settle(struct probe_run *run)
 
 static struct probe tcp_or_http(enum probe_type type, const char *format, uint16_t port)
 {
-	struct probe probe = { .type = type, .timeout_ns = 300 * NSEC_PER_MSEC, .every_ns = NSEC_PER_SEC, .failures = 1 };
+	struct probe probe = { .type = type, .timeout_ns = 300 * NSEC_PER_MSEC, .every_ns = NSEC_PER_SEC, .failures = 1, .status_from = 200,
+			       .status_to = 399 };
 	const char *at = strchr(format, '#');
 	snprintf(probe.address, sizeof(probe.address), "%.*s%u%s", (int)(at - format), format, port, at + 1);
 	return probe;
@@ -69,6 +70,7 @@ static enum probe_state verdict(const struct probe *probe, char *ret_why)
 	memcpy(ret_why, run.why, WHY_LEN);
 	enum probe_state state = run.state;
 	settle(&run);
+	probe_free(&run);
 	return state;
 }
 
@@ -161,6 +163,38 @@ static void http_status_decides(void **given)
 		struct server server;
 		answer_with(&server, table[i].answer);
 		struct probe probe = tcp_or_http(PROBE_TYPE_HTTP, "http://127.0.0.1:#/health?x=1", server.port);
+		assert_int_equal(verdict(&probe, why), table[i].state);
+		assert_non_null(strstr(why, table[i].why));
+		stop_server(&server);
+	}
+}
+
+static void http_says_what_it_must(void **given)
+{
+	static const struct {
+		const char *answer;
+		uint32_t from, to;
+		const char *body;
+		enum probe_state state;
+		const char *why;
+	} table[] = {
+		{ "HTTP/1.1 204 No Content\r\n\r\n", 204, 204, "", PROBE_PASSING, "" },
+		{ "HTTP/1.1 200 OK\r\n\r\n", 204, 204, "", PROBE_FAILING, "status 200" },
+		{ "HTTP/1.1 503 Odd\r\nX: y\r\n\r\nall is well", 200, 599, "^all is (well|fine)$", PROBE_PASSING, "" },
+		{ "HTTP/1.0 200 OK\r\n\r\nx", 200, 399, "^x$", PROBE_PASSING, "" }, /* all of it with the status line */
+		{ "HTTP/1.1 200 OK\r\nX: well\r\n\r\nall is lost", 200, 399, "well", PROBE_FAILING, "does not match well" },
+		{ "HTTP/1.1 200 OK\r\nX: well\r\n", 200, 399, "well", PROBE_FAILING, "does not match" },
+	};
+	char why[WHY_LEN];
+	(void)given;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct server server;
+		answer_with(&server, table[i].answer);
+		struct probe probe = tcp_or_http(PROBE_TYPE_HTTP, "http://127.0.0.1:#/health?x=1", server.port);
+		probe.status_from = table[i].from;
+		probe.status_to = table[i].to;
+		strcpy(probe.body, table[i].body);
 		assert_int_equal(verdict(&probe, why), table[i].state);
 		assert_non_null(strstr(why, table[i].why));
 		stop_server(&server);
@@ -364,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BENCH_TEST(tcp_connects_or_not),
 		BENCH_TEST(http_status_decides),
+		BENCH_TEST(http_says_what_it_must),
 		BENCH_TEST(bad_addresses_fail_at_once),
 		BENCH_TEST(so_many_failures_in_a_row),
 		BENCH_TEST(a_command_says_by_its_exit_code),

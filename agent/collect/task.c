@@ -205,7 +205,7 @@ static int collect_task(void *state_, struct snapshot *snap, bool full, struct c
 	section->exited = sums.totals.ended;
 	memcpy(section->exit_signals, sums.totals.exit_signals, sizeof(section->exit_signals));
 	tell_usage(state, &snap->events);
-	status->events_lost = sums.totals.ring_lost + sums.totals.ended_lost + state->cut;
+	status->events_lost = sums.totals.ring_lost + sums.totals.ended_lost + state->cut + object_missed(state->skel->obj);
 	tell_coverage(state, &sums.totals, status);
 	return 0;
 }

@@ -299,7 +299,8 @@ static void the_sum_is_the_node(void **state)
 		      (unsigned long long)cpu->node, (unsigned long long)read->groups, (unsigned long long)read->node,
 		      (unsigned long long)written->groups, (unsigned long long)written->node);
 	assert_true(cpu->node > NSEC_PER_SEC && written->node > 10 * WRITTEN);
-	assert_true(cpu->groups + lost * LIFE_NS >= cpu->node / 100 * 98 && cpu->groups <= cpu->node / 100 * 102);
+	uint64_t apart = cpu->node / 100 * (test_slowness() == 1 ? 2 : 5); /* of a guest's ticks some come late */
+	assert_true(cpu->groups + lost * LIFE_NS >= cpu->node - apart && cpu->groups <= cpu->node + apart);
 	/* Others may write directly, which the node does not count. */
 	assert_true(written->groups >= written->node / 100 * 98);
 	assert_true(read->groups >= read->node / 100 * 98);

@@ -304,6 +304,7 @@ static void add_maps(cJSON *document, const struct snapshot *snap)
 		view_add_text(row, "name", stat->name);
 		view_add_count(row, "entries", stat->entries);
 		view_add_count(row, "capacity", stat->capacity);
+		view_add_count(row, "failed_inserts", stat->refused);
 		view_add_count(row, "bytes", stat->bytes);
 		cJSON_AddItemToArray(list, row);
 	}

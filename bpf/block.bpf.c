@@ -19,6 +19,7 @@ struct {
 	__type(key, __u64);
 	__type(value, struct block_request);
 } requests SEC(".maps");
+counts_refused(requests);
 
 /* 4 KB a CPU and row, so rows come with the first request. Allocation cannot sleep here, and is fine in any context but NMI. */
 struct {
@@ -28,6 +29,7 @@ struct {
 	__type(key, struct block_device_key);
 	__type(value, struct block_counts);
 } devices SEC(".maps");
+counts_refused(devices);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -35,6 +37,7 @@ struct {
 	__type(key, __u32);
 	__type(value, struct block_depth);
 } depths SEC(".maps");
+counts_refused(depths);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -43,6 +46,7 @@ struct {
 	__type(key, struct block_group_key);
 	__type(value, struct block_group_counts);
 } groups SEC(".maps");
+counts_refused(groups);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -77,8 +81,10 @@ static __always_inline struct block_counts *counts_of(__u32 dev, __u32 op)
 		return counts;
 	bpf_map_update_elem(&devices, &key, &no_counts, BPF_NOEXIST);
 	counts = bpf_map_lookup_elem(&devices, &key);
-	if (!counts)
+	if (!counts) {
+		refuse(devices);
 		lose(BLOCK_LOSS_DEVICE);
+	}
 	return counts;
 }
 
@@ -92,6 +98,7 @@ static __always_inline void add_to_group(const struct block_request *request, __
 		counts = bpf_map_lookup_elem(&groups, &key);
 	}
 	if (!counts) {
+		refuse(groups);
 		lose(BLOCK_LOSS_GROUP);
 		return;
 	}
@@ -110,6 +117,7 @@ static __always_inline void raise_depth(__u32 dev)
 		row = bpf_map_lookup_elem(&depths, &dev);
 	}
 	if (!row) {
+		refuse(depths);
 		lose(BLOCK_LOSS_DEVICE);
 		return;
 	}
@@ -139,8 +147,10 @@ static __always_inline void hand_in(const struct request *rq)
 	struct block_request request = {};
 
 	own_by_current(&request);
-	if (bpf_map_update_elem(&requests, &address, &request, BPF_ANY))
+	if (bpf_map_update_elem(&requests, &address, &request, BPF_ANY)) {
+		refuse(requests);
 		lose(BLOCK_LOSS_START);
+	}
 }
 
 static __always_inline void issue(const struct request *rq)
@@ -165,6 +175,7 @@ static __always_inline void issue(const struct request *rq)
 	request.issued_ns = now;
 	own_by_bio(&request, rq->bio);
 	if (bpf_map_update_elem(&requests, &address, &request, BPF_ANY)) {
+		refuse(requests);
 		lose(BLOCK_LOSS_START);
 		return;
 	}

@@ -9,6 +9,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 * 1024); /* some 1500 cgroups made and removed a tick; beyond, names are asked for by handle */
 } cgroup_events SEC(".maps");
+counts_refused(cgroup_events);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -45,6 +46,7 @@ static __always_inline void tell(const struct cgroup *cgroup, enum cgroup_event_
 	event->length = length;
 	if (!bpf_ringbuf_output(&cgroup_events, event, HEAD_BYTES + (length & (CGROUP_PATH_LEN - 1)), BPF_RB_NO_WAKEUP))
 		return;
+	refuse(cgroup_events);
 	__u64 *lost = bpf_map_lookup_elem(&cgroup_lost, &zero);
 	if (lost)
 		bump(*lost, 1);

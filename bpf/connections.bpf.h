@@ -19,6 +19,7 @@ struct {
 	__type(key, __u64);
 	__type(value, struct tcp_connection);
 } connections SEC(".maps");
+counts_refused(connections);
 
 static __always_inline struct tcp_connection *connection_of(const struct sock *sk)
 {

@@ -27,6 +27,13 @@ const volatile __u32 page_shift = PAGE_SHIFT;
 
 #define bump(counter, by) ((void)__sync_fetch_and_add(&(counter), (by)))
 
+/*
+ * How often a map or a ring had no room: a word right behind it, which is touched on such a failure only. The agent's census finds it by
+ * its name (agent/collect/census.c) and adds up those of the objects that share a map.
+ */
+#define counts_refused(map) volatile __u64 refused_##map SEC(".data") = 0
+#define refuse(map) bump(refused_##map, 1)
+
 /* The address as a mere number, which is all that a global function may be given on all our kernels. */
 static __always_inline __u64 as_number(const void *pointer)
 {
@@ -372,6 +379,26 @@ static __always_inline __u64 folio_bytes(const void *folio)
 	return (__u64)(pages ? pages : 1) << page_shift;
 }
 
+/* --- names of files ---------------------------------------------------------------------------------------------------- */
+
+/* By v7.3 the words that an unused dentry shares with others have lost the union's name d_u. */
+struct dentry___by_7_3 {
+	struct hlist_node d_alias;
+} __attribute__((preserve_access_index));
+
+/* The dentry in whose list of an inode's names this is a link; NULL: not known here. */
+static __always_inline const struct dentry *dentry_of_alias(const struct hlist_node *alias)
+{
+	const struct dentry *old = NULL;
+	const struct dentry___by_7_3 *now = NULL;
+
+	if (bpf_core_field_exists(old->d_u.d_alias))
+		return (const void *)alias - bpf_core_field_offset(old->d_u.d_alias);
+	if (bpf_core_field_exists(now->d_alias))
+		return (const void *)alias - bpf_core_field_offset(now->d_alias);
+	return NULL;
+}
+
 /* --- block ------------------------------------------------------------------------------------------------------------ */
 
 /* v5.15, d152c682f03c: block: add an explicit ->disk backpointer to the request_queue; v5.17, f3fa33acca9f took rq_disk away. */
@@ -396,6 +423,37 @@ static __always_inline __u32 request_dev(const struct request *rq)
 	return disk ? (__u32)BPF_CORE_READ(disk, major) << 20 | (__u32)BPF_CORE_READ(disk, first_minor) : 0;
 }
 
+/* v5.12, 309dca309fc3: block: store a block_device pointer in struct bio */
+struct hd_struct___before_5_11 {
+	struct device __dev;
+} __attribute__((preserve_access_index));
+struct disk_part_tbl___before_5_12 {
+	struct hd_struct___before_5_11 *part[1];
+} __attribute__((preserve_access_index));
+struct gendisk___before_5_12 {
+	struct disk_part_tbl___before_5_12 *part_tbl;
+} __attribute__((preserve_access_index));
+struct bio___before_5_12 {
+	struct gendisk___before_5_12 *bi_disk;
+	__u8 bi_partno;
+} __attribute__((preserve_access_index));
+
+/* The partition's number, of a bio as it is submitted: before v5.12 only the whole disk's is left of it further down. 0: not known. */
+static __always_inline __u32 bio_dev(const struct bio *bio)
+{
+	const struct bio___before_5_12 *old = (const void *)bio;
+	const struct disk_part_tbl___before_5_12 *table;
+	const struct hd_struct___before_5_11 *part = NULL;
+
+	if (bpf_core_field_exists(bio->bi_bdev))
+		return BPF_CORE_READ(bio, bi_bdev, bd_dev);
+	if (!bpf_core_field_exists(old->bi_partno) || !bpf_core_field_exists(part->__dev))
+		return 0;
+	table = BPF_CORE_READ(old, bi_disk, part_tbl);
+	bpf_probe_read_kernel(&part, sizeof(part), (const void *)table + bpf_core_field_offset(table->part) + BPF_CORE_READ(old, bi_partno) * sizeof(part));
+	return part ? BPF_CORE_READ(part, __dev.devt) : 0;
+}
+
 /* RQF_IO_STAT's place; it was 13 until the flags became an enum (v6.12), which the agent looks up: in v6.12 it had no name yet. */
 const volatile __u32 io_stat_bit = 13;
 
@@ -403,6 +461,19 @@ const volatile __u32 io_stat_bit = 13;
 static __always_inline __u64 request_arrived_ns(const struct request *rq)
 {
 	return (__u32)rq->rq_flags >> io_stat_bit & 1 ? rq->start_time_ns : 0;
+}
+
+/* v5.14, 8cd54c1c8480: iov_iter: separate direction from flavour; before, its lowest bit, and before v5.14 the word was `type` */
+struct iov_iter___before_5_14 {
+	unsigned int type;
+} __attribute__((preserve_access_index));
+
+/* Whether the data goes out of it: a write. */
+static __always_inline bool iter_is_source(const struct iov_iter *iter)
+{
+	if (bpf_core_field_exists(iter->data_source))
+		return BPF_CORE_READ(iter, data_source);
+	return BPF_CORE_READ((const struct iov_iter___before_5_14 *)iter, type) & 1;
 }
 
 /* --- cgroups of other controllers ------------------------------------------------------------------------------------- */

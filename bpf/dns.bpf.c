@@ -24,6 +24,7 @@ struct {
 	__type(key, struct dns_request_key);
 	__type(value, struct dns_request);
 } dns_requests SEC(".maps");
+counts_refused(dns_requests);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -32,6 +33,7 @@ struct {
 	__type(key, struct dns_key);
 	__type(value, struct dns_counts);
 } dns_results SEC(".maps");
+counts_refused(dns_results);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -96,8 +98,10 @@ static __always_inline void count_result(const struct dns_request_key *key, __u6
 		bpf_map_update_elem(&dns_results, &row, &no_counts, BPF_NOEXIST);
 		counts = bpf_map_lookup_elem(&dns_results, &row);
 	}
-	if (!counts)
+	if (!counts) {
+		refuse(dns_results);
 		note(DNS_LOSS_ROW);
+	}
 	add(counts, ns);
 }
 
@@ -166,8 +170,10 @@ static __always_inline void begin_request(struct __sk_buff *skb, const struct dn
 	struct dns_request request = { .start_ns = bpf_ktime_get_boot_ns(), .cgroup_id = bpf_skb_cgroup_id(skb) };
 
 	/* One that is there already is this one, tried once more. */
-	if (!bpf_map_lookup_elem(&dns_requests, key) && bpf_map_update_elem(&dns_requests, key, &request, BPF_NOEXIST))
+	if (!bpf_map_lookup_elem(&dns_requests, key) && bpf_map_update_elem(&dns_requests, key, &request, BPF_NOEXIST)) {
+		refuse(dns_requests);
 		note(DNS_LOSS_REQUEST);
+	}
 }
 
 /* Whoever deletes the request counts it: the answer, or the walk that gives it up. */

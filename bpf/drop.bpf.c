@@ -30,6 +30,7 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } drop_devices SEC(".maps");
+counts_refused(drop_devices);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -65,8 +66,10 @@ static __always_inline void add_to_device(__u32 device)
 		bpf_map_update_elem(&drop_devices, &device, &none, BPF_NOEXIST);
 		packets = bpf_map_lookup_elem(&drop_devices, &device);
 	}
-	if (!packets)
+	if (!packets) {
+		refuse(drop_devices);
 		packets = bpf_map_lookup_elem(&drop_losses, &zero);
+	}
 	if (packets)
 		bump(*packets, 1);
 }

@@ -23,6 +23,7 @@ struct {
 	__type(key, __u64);
 	__type(value, struct fallocate_call);
 } fallocate_calls SEC(".maps");
+counts_refused(fallocate_calls);
 
 static __always_inline bool is_fallocate(__u32 slot, __u32 abi)
 {
@@ -39,8 +40,10 @@ static __always_inline void fallocate_begin(const struct task_struct *task, __u3
 
 	struct fallocate_call call = { .inode = (__u64)inode, .blocks = BPF_CORE_READ(inode, i_blocks) };
 	__u64 thread = bpf_get_current_pid_tgid();
-	if (bpf_map_update_elem(&fallocate_calls, &thread, &call, BPF_ANY))
+	if (bpf_map_update_elem(&fallocate_calls, &thread, &call, BPF_ANY)) {
+		refuse(fallocate_calls);
 		lose_write(WRITE_LOSS_FALLOCATE);
+	}
 }
 
 static __always_inline void fallocate_end(const struct task_struct *task, __u32 slot, __u32 abi)

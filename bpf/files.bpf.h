@@ -17,6 +17,7 @@ struct {
 	__type(key, struct file_key);
 	__type(value, struct file_value);
 } files SEC(".maps");
+counts_refused(files);
 
 static __always_inline struct file_key file_key_of(const struct inode *inode)
 {

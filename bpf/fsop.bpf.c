@@ -5,11 +5,18 @@
  * cover every filesystem; where another object has their hooks and does not watch fsync for us, ext4's pair stands in.
  */
 #include "fsync.bpf.h"
+#include "functions.bpf.h"
 
 static __always_inline __u64 this_thread(void)
 {
 	return bpf_get_current_pid_tgid();
 }
+
+/* Private to fs/iomap: not every kernel that this is built on shows it. */
+struct iomap_dio___private {
+	struct kiocb *iocb;
+	int error;
+} __attribute__((preserve_access_index));
 
 /* What a module's tracepoint hands over may be NULL for all that the verifier knows, and wants to be asked first. */
 static __always_inline __u32 inode_dev(const struct inode *inode)
@@ -77,20 +84,54 @@ int BPF_PROG(on_ext4_writepages_result, struct inode *inode, struct writeback_co
 
 /* --- direct I/O, by the request: it may end in another's time ----------------------------------------------------------- */
 
+static __always_inline void direct_begin(const struct kiocb *request, const struct iov_iter *data)
+{
+	fsop_begin((__u64)request, iter_is_source(data) ? FSOP_DIRECT_WRITE : FSOP_DIRECT_READ, inode_dev(BPF_CORE_READ(request, ki_filp, f_inode)));
+}
+
+static __always_inline void direct_end(const struct kiocb *request, bool failed)
+{
+	fsop_end((__u64)request, FSOP_DIRECT_READ, failed);
+	fsop_end((__u64)request, FSOP_DIRECT_WRITE, failed);
+}
+
 SEC("tp_btf/iomap_dio_rw_begin")
 int BPF_PROG(on_direct_begin, struct kiocb *request, struct iov_iter *data)
 {
-	bool writes = BPF_CORE_READ(data, data_source);
-
-	fsop_begin((__u64)request, writes ? FSOP_DIRECT_WRITE : FSOP_DIRECT_READ, inode_dev(BPF_CORE_READ(request, ki_filp, f_inode)));
+	direct_begin(request, data);
 	return 0;
 }
 
 SEC("tp_btf/iomap_dio_complete")
 int BPF_PROG(on_direct_complete, struct kiocb *request, int error, long result)
 {
-	fsop_end((__u64)request, FSOP_DIRECT_READ, result < 0);
-	fsop_end((__u64)request, FSOP_DIRECT_WRITE, result < 0);
+	direct_end(request, result < 0);
+	return 0;
+}
+
+/* The functions in which those tracepoints stand since v6.6 (3fd41721cd5c), for kernels before. Nothing to do is no operation. */
+SEC("fentry/__iomap_dio_rw")
+int BPF_PROG(on_direct_enter, struct kiocb *request, struct iov_iter *data)
+{
+	if (functions_on && BPF_CORE_READ(data, count))
+		direct_begin(request, data);
+	return 0;
+}
+
+/* The same where a function of seven arguments is one too many for fentry: it has seven since v5.17, and x86 takes seven since v6.6. */
+SEC("kprobe/__iomap_dio_rw")
+int BPF_KPROBE(on_direct_probe, struct kiocb *request, struct iov_iter *data)
+{
+	if (BPF_CORE_READ(data, count))
+		direct_begin(request, data);
+	return 0;
+}
+
+SEC("fentry/iomap_dio_complete")
+int BPF_PROG(on_direct_done, const struct iomap_dio___private *direct)
+{
+	if (functions_on)
+		direct_end(BPF_CORE_READ(direct, iocb), BPF_CORE_READ(direct, error));
 	return 0;
 }
 

@@ -20,6 +20,7 @@ struct {
 	__type(key, struct fsop_key);
 	__type(value, struct fsop_counts);
 } fsops SEC(".maps");
+counts_refused(fsops);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -28,6 +29,7 @@ struct {
 	__type(key, struct fsop_group_key);
 	__type(value, struct fsop_group_counts);
 } fsop_groups SEC(".maps");
+counts_refused(fsop_groups);
 
 /* A thread that is killed in a call still leaves it; of direct I/O some never ends in sight, which the agent sweeps. */
 struct {
@@ -36,6 +38,7 @@ struct {
 	__type(key, struct fsop_call_key);
 	__type(value, struct fsop_call);
 } fsop_calls SEC(".maps");
+counts_refused(fsop_calls);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -61,8 +64,10 @@ static __always_inline void fsop_begin(__u64 actor, enum fsop op, __u32 dev)
 	struct fsop_call call = { .start_ns = bpf_ktime_get_ns(), .dev = dev };
 
 	call.cgroup_id = task_cgroup_id((const void *)bpf_get_current_task());
-	if (bpf_map_update_elem(&fsop_calls, &key, &call, BPF_ANY))
+	if (bpf_map_update_elem(&fsop_calls, &key, &call, BPF_ANY)) {
+		refuse(fsop_calls);
 		lose_fsop(FSOP_LOSS_START);
+	}
 }
 
 static __always_inline void add_to_filesystem_op(const struct fsop_call *call, enum fsop op, __u64 ns, bool failed)
@@ -75,6 +80,7 @@ static __always_inline void add_to_filesystem_op(const struct fsop_call *call, e
 		counts = bpf_map_lookup_elem(&fsops, &key);
 	}
 	if (!counts) {
+		refuse(fsops);
 		lose_fsop(FSOP_LOSS_FILESYSTEM);
 		return;
 	}
@@ -96,6 +102,7 @@ static __always_inline void add_to_group_op(__u64 cgroup_id, enum fsop op, __u64
 		counts = bpf_map_lookup_elem(&fsop_groups, &key);
 	}
 	if (!counts) {
+		refuse(fsop_groups);
 		lose_fsop(FSOP_LOSS_GROUP);
 		return;
 	}

@@ -5,6 +5,7 @@
  */
 #include "core.bpf.h"
 #include "fallocate.bpf.h"
+#include "functions.bpf.h"
 #include "growth.bpf.h"
 
 enum { BIO_OP_MASK = 0xff, BIO_OP_WRITE = 1, FMT_MASK = 0170000, FMT_BLOCK = 0060000, BIO_CLONED_BIT = 1 };
@@ -57,22 +58,37 @@ int BPF_PROG(on_writeback, struct inode *inode)
 /*
  * A direct write: the data stands in the writer's own anonymous memory. Page cache under writeback, swap and metadata fail one of
  * the tests; buffers in shared memory and those registered with io_uring do too and stay unseen. Clones (device mapper, md)
- * carry bytes that were counted above. The bio has had its partition since v5.12 (309dca309fc3); before, this sees nothing.
+ * carry bytes that were counted above.
  */
-SEC("tp_btf/block_bio_queue")
-int BPF_PROG(on_bio_queue, struct bio *bio)
+static __always_inline void on_bio(const struct bio *bio)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct page *page;
 
-	if (!bpf_core_field_exists(bio->bi_bdev) || (bio->bi_opf & BIO_OP_MASK) != BIO_OP_WRITE)
-		return 0;
 	if (task_is_kernel_thread(task) || BPF_CORE_READ(bio, bi_flags) & 1U << BIO_CLONED_BIT)
-		return 0;
+		return;
 	page = BPF_CORE_READ(bio, bi_io_vec, bv_page);
 	if (!page || page_flags(page) & 1UL << bpf_core_enum_value(enum pageflags, PG_writeback) || !page_is_anonymous(page))
-		return 0;
-	add_write(task, BPF_CORE_READ(bio, bi_bdev, bd_dev), BPF_CORE_READ(bio, bi_iter.bi_size));
+		return;
+	__u32 dev = bio_dev(bio);
+	if (dev)
+		add_write(task, dev, BPF_CORE_READ(bio, bi_iter.bi_size));
+}
+
+SEC("tp_btf/block_bio_queue")
+int BPF_PROG(on_bio_queue, struct bio *bio)
+{
+	if ((bio->bi_opf & BIO_OP_MASK) == BIO_OP_WRITE)
+		on_bio(bio);
+	return 0;
+}
+
+/* Before v5.12, when the partition is forgotten on the way to that tracepoint. */
+SEC("fentry/submit_bio")
+int BPF_PROG(on_submit_bio, struct bio *bio)
+{
+	if (functions_on && (bio->bi_opf & BIO_OP_MASK) == BIO_OP_WRITE)
+		on_bio(bio);
 	return 0;
 }
 

@@ -20,6 +20,7 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } grown SEC(".maps");
+counts_refused(grown);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -41,11 +42,10 @@ static __always_inline void lose_growth(enum growth_loss what)
 static __always_inline void name_file(struct file_value *file, const struct inode *inode)
 {
 	const struct hlist_node *alias = BPF_CORE_READ(inode, i_dentry.first);
-	const struct dentry *dentry = NULL, *parent;
+	const struct dentry *dentry = alias ? dentry_of_alias(alias) : NULL, *parent;
 
-	if (!alias || !bpf_core_field_exists(dentry->d_u.d_alias))
+	if (!dentry)
 		return;
-	dentry = (const void *)alias - bpf_core_field_offset(dentry->d_u.d_alias);
 	for (__u32 part = 0; part < FILE_NAME_PARTS; part++) {
 		parent = BPF_CORE_READ(dentry, d_parent);
 		if (!parent || parent == dentry) /* the root, which has no name */
@@ -68,10 +68,12 @@ static __always_inline void add_growth(__u32 dev, __u64 bytes)
 		bpf_map_update_elem(&grown, &dev, &none, BPF_NOEXIST);
 		total = bpf_map_lookup_elem(&grown, &dev);
 	}
-	if (total)
+	if (total) {
 		bump(*total, bytes);
-	else
+	} else {
+		refuse(grown);
 		lose_growth(GROWTH_LOSS_TOTAL);
+	}
 }
 
 static __always_inline void add_to_file(struct file_value *file, __u32 dev, __u64 before, __u64 size)
@@ -104,8 +106,10 @@ static __always_inline void note_size(const struct inode *inode)
 
 		own_file(&fresh, task);
 		name_file(&fresh, inode);
-		if (bpf_map_update_elem(&files, &key, &fresh, BPF_NOEXIST))
+		if (bpf_map_update_elem(&files, &key, &fresh, BPF_NOEXIST)) {
+			refuse(files);
 			lose_growth(GROWTH_LOSS_FILE);
+		}
 		return;
 	}
 	before = file->size;

@@ -34,6 +34,7 @@ struct {
 	__type(key, __u32);
 	__type(value, struct irq_cost);
 } irqs SEC(".maps");
+counts_refused(irqs);
 
 static __always_inline struct nesting *nesting_here(void)
 {
@@ -63,7 +64,10 @@ static __always_inline struct irq_cost *row_of(__u32 irq)
 	if (cost)
 		return cost;
 	bpf_map_update_elem(&irqs, &irq, &none, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&irqs, &irq);
+	cost = bpf_map_lookup_elem(&irqs, &irq);
+	if (!cost)
+		refuse(irqs);
+	return cost;
 }
 
 SEC("tp_btf/softirq_entry")

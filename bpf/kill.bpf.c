@@ -27,6 +27,7 @@ struct {
 	__type(key, struct fatal_life);
 	__type(value, struct fatal_notes);
 } fatal_notes SEC(".maps");
+counts_refused(fatal_notes);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -47,6 +48,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 128 * 1024); /* about 700 ends a tick */
 } fatal_signals SEC(".maps");
+counts_refused(fatal_signals);
 
 static __always_inline struct fatal_life life_of(const struct task_struct *leader)
 {
@@ -112,6 +114,7 @@ static __always_inline void lose_note(void)
 	__u32 zero = 0;
 	__u64 *lost = bpf_map_lookup_elem(&notes_lost, &zero);
 
+	refuse(fatal_notes);
 	if (lost)
 		bump(*lost, 1);
 }
@@ -160,6 +163,7 @@ static __always_inline void tell(struct fatal_count *count, __u32 signal, const 
 	struct fatal_record *record = bpf_ringbuf_reserve(&fatal_signals, sizeof(*record), 0);
 
 	if (!record) {
+		refuse(fatal_signals);
 		bump(count->lost, 1);
 		return;
 	}

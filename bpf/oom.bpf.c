@@ -13,6 +13,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 32 * 1024); /* about 100 kills a tick */
 } oom_kills SEC(".maps");
+counts_refused(oom_kills);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -86,12 +87,22 @@ static __always_inline void tell(const struct task_struct *victim, __s32 pid)
 	else
 		record.victim.pid = pidns_inode ? 0 : pid;
 	find_limit(&record, victim ? victim : asker);
-	if (bpf_ringbuf_output(&oom_kills, &record, sizeof(record), BPF_RB_NO_WAKEUP))
-		bump(losses->of[record.scope == OOM_SCOPE_CGROUP ? OOM_SCOPE_CGROUP : OOM_SCOPE_NODE], 1);
+	if (!bpf_ringbuf_output(&oom_kills, &record, sizeof(record), BPF_RB_NO_WAKEUP))
+		return;
+	refuse(oom_kills);
+	bump(losses->of[record.scope == OOM_SCOPE_CGROUP ? OOM_SCOPE_CGROUP : OOM_SCOPE_NODE], 1);
 }
 
 SEC("tp_btf/mark_victim")
 int BPF_PROG(on_victim, struct task_struct *task)
+{
+	tell(task, 0);
+	return 0;
+}
+
+/* Where the tracepoint tells the pid alone, the function that it stands in has the task. */
+SEC("fentry/mark_oom_victim")
+int BPF_PROG(on_victim_marked, struct task_struct *task)
 {
 	tell(task, 0);
 	return 0;

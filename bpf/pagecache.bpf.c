@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Hits and misses of the page cache without a probe in a function: what reads and faults asked for (tracepoints since v6.12) against
+ * Hits and misses of the page cache: what reads and faults asked for (tracepoints since v6.12, before at the entry of the functions) against
  * the pages that came into the cache for them.
  */
-#include "core.bpf.h"
+#include "functions.bpf.h"
 #include "signals/pagecache.h"
 
 enum { FMT_MASK = 0170000, FMT_REGULAR = 0100000, RWSEM_FLAGS = 7 };
@@ -16,6 +16,7 @@ struct {
 	__type(key, __u64);
 	__type(value, struct pagecache_use);
 } cache_users SEC(".maps");
+counts_refused(cache_users);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -24,7 +25,9 @@ struct {
 	__type(value, __u64[PAGECACHE_COUNTS]);
 } cache_counts SEC(".maps");
 
-/* The last request of a CPU: see on_get_pages. */
+#define LOOKED_AT (~0ULL)
+
+/* The last request of a CPU: see on_get_pages and on_fault_at. */
 struct asked {
 	__u64 task, mapping, index, last;
 };
@@ -55,8 +58,10 @@ static __always_inline struct pagecache_use *use_of_current(void)
 		bpf_map_update_elem(&cache_users, &id, &none, BPF_NOEXIST);
 		use = bpf_map_lookup_elem(&cache_users, &id);
 	}
-	if (!use)
+	if (!use) {
+		refuse(cache_users);
 		count(PAGECACHE_LOST, 1);
+	}
 	return use;
 }
 
@@ -64,7 +69,7 @@ static __always_inline void access_pages(struct address_space *mapping, __u64 pa
 {
 	struct pagecache_use *use;
 
-	if ((mapping->host->i_mode & FMT_MASK) != FMT_REGULAR)
+	if (!mapping || (mapping->host->i_mode & FMT_MASK) != FMT_REGULAR)
 		return;
 	use = use_of_current();
 	if (use)
@@ -105,6 +110,67 @@ SEC("tp_btf/mm_filemap_map_pages")
 int BPF_PROG(on_map_pages, struct address_space *mapping)
 {
 	access_pages(mapping, 1);
+	return 0;
+}
+
+/* --- the functions, for kernels without those tracepoints --------------------------------------------------------------- */
+
+static __always_inline void on_read(const struct kiocb *request, const struct iov_iter *data)
+{
+	struct address_space *mapping = request->ki_filp->f_mapping;
+	__u64 size = mapping->host->i_size, from = request->ki_pos, count = BPF_CORE_READ(data, count);
+
+	if (!functions_on || from >= size || !count)
+		return;
+	if (count > size - from)
+		count = size - from;
+	access_pages(mapping, ((from + count - 1) >> page_shift) - (from >> page_shift) + 1);
+}
+
+SEC("fentry/filemap_read")
+int BPF_PROG(on_filemap_read, struct kiocb *request, struct iov_iter *data)
+{
+	on_read(request, data);
+	return 0;
+}
+
+/* Its name before v5.12, 87fa0f3eb267: mm/filemap: rename generic_file_buffered_read to filemap_read */
+SEC("fentry/generic_file_buffered_read")
+int BPF_PROG(on_buffered_read, struct kiocb *request, struct iov_iter *data)
+{
+	on_read(request, data);
+	return 0;
+}
+
+/* A read fault first looks for its page and the neighbours (map_pages), and then asks for it (fault) when it was not there: one request. */
+static __always_inline void on_fault_at(const struct vm_fault *fault, bool looks)
+{
+	__u32 zero = 0;
+	struct asked *before = bpf_map_lookup_elem(&requests, &zero);
+	struct file *file = fault->vma->vm_file;
+	struct asked now = { .task = bpf_get_current_task(), .mapping = (__u64)file, .index = fault->pgoff, .last = LOOKED_AT };
+
+	if (!functions_on || !before || !file)
+		return;
+	bool goes_on = !looks && before->task == now.task && before->mapping == now.mapping && before->index == now.index && before->last == LOOKED_AT;
+	*before = now;
+	if (!looks)
+		before->last = 0;
+	if (!goes_on)
+		access_pages(file->f_mapping, 1);
+}
+
+SEC("fentry/filemap_fault")
+int BPF_PROG(on_filemap_fault, struct vm_fault *fault)
+{
+	on_fault_at(fault, false);
+	return 0;
+}
+
+SEC("fentry/filemap_map_pages")
+int BPF_PROG(on_filemap_map_pages, struct vm_fault *fault)
+{
+	on_fault_at(fault, true);
 	return 0;
 }
 

@@ -166,6 +166,7 @@ static __always_inline void tell_slice(const struct task_struct *task, const str
 		before = bpf_map_lookup_elem(&sliced, &life);
 	}
 	if (!before) {
+		refuse(sliced);
 		bump(slices_lost, 1);
 		return;
 	}
@@ -176,10 +177,12 @@ static __always_inline void tell_slice(const struct task_struct *task, const str
 		event->peak_rss_bytes = now.peak_rss_bytes;
 	now.used = event->used;
 	/* A full ring: the next walk tells it, together with what comes until then. */
-	if (bpf_ringbuf_output(&task_events, event, sizeof(*event), BPF_RB_NO_WAKEUP))
-		bump(slices_lost, 1);
-	else
+	if (!bpf_ringbuf_output(&task_events, event, sizeof(*event), BPF_RB_NO_WAKEUP)) {
 		*before = now;
+		return;
+	}
+	refuse(task_events);
+	bump(slices_lost, 1);
 }
 
 SEC("iter/task")

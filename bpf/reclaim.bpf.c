@@ -13,6 +13,7 @@ struct {
 	__type(key, __u32);        /* thread */
 	__type(value, __u64);      /* since when */
 } stall_starts SEC(".maps");
+counts_refused(stall_starts);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -20,6 +21,7 @@ struct {
 	__type(key, __u64);
 	__type(value, struct stalls);
 } stalled SEC(".maps");
+counts_refused(stalled);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -49,8 +51,10 @@ static __always_inline void begin(void)
 	__u32 thread = (__u32)bpf_get_current_pid_tgid();
 	__u64 now = bpf_ktime_get_ns();
 
-	if (bpf_map_update_elem(&stall_starts, &thread, &now, BPF_ANY))
+	if (bpf_map_update_elem(&stall_starts, &thread, &now, BPF_ANY)) {
+		refuse(stall_starts);
 		count(RECLAIM_LOST_STARTS);
+	}
 }
 
 static __always_inline void add(struct stall *stall, __u64 took, __u64 pages)
@@ -70,10 +74,12 @@ static __always_inline void add_to_cgroup(const enum stall_kind kind, __u64 took
 		bpf_map_update_elem(&stalled, &id, &none, BPF_NOEXIST);
 		stalls = bpf_map_lookup_elem(&stalled, &id);
 	}
-	if (stalls)
+	if (stalls) {
 		add(&stalls->of[kind], took, pages);
-	else
+	} else {
+		refuse(stalled);
 		count(RECLAIM_LOST_CGROUPS);
+	}
 }
 
 static __always_inline void end(const enum stall_kind kind, __u64 pages)

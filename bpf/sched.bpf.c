@@ -19,6 +19,7 @@ struct {
 	__type(key, struct preemption_key);
 	__type(value, struct preemption_value);
 } preemptions SEC(".maps");
+counts_refused(preemptions);
 
 /* A row a cgroup that is looked at deeply, made by the agent. */
 struct {
@@ -28,6 +29,7 @@ struct {
 	__type(key, __u64);
 	__type(value, struct histogram);
 } deep_waits SEC(".maps");
+counts_refused(deep_waits);
 
 /* histogram_bucket() of short times, from the agent, which is most of them where switches are many: a load instead of 20 instructions. */
 enum { SHORT_NS = 8192 };
@@ -90,6 +92,7 @@ __noinline int close_pair(void)
 		row = bpf_map_lookup_elem(&preemptions, &key); /* another CPU was first */
 	}
 	if (!row) {
+		refuse(preemptions);
 		bump(sums->lost_pairs, more.count);
 		return 0;
 	}
@@ -274,6 +277,7 @@ int BPF_PROG(on_new_task, struct task_struct *task)
 	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
 	if (!thread) {
+		refuse(threads);
 		lose(lost_threads);
 		return 0;
 	}

@@ -25,6 +25,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 * 1024); /* 600 records a tick */
 } slow_calls SEC(".maps");
+counts_refused(slow_calls);
 
 static __always_inline __u8 traits_of(__u32 number)
 {
@@ -81,6 +82,7 @@ static __always_inline void record_slow(const struct task_struct *task, const st
 	count(mine->slow, 1);
 	struct slow_call_record *record = bpf_ringbuf_reserve(&slow_calls, sizeof(*record), 0);
 	if (!record) {
+		refuse(slow_calls);
 		count(mine->slow_lost, 1);
 		return;
 	}

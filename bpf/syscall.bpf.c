@@ -29,6 +29,7 @@ struct {
 	__type(key, int);
 	__type(value, struct call);
 } calls SEC(".maps");
+counts_refused(calls);
 
 __noinline int count_error(__u32 row, __u32 number, __u64 result)
 {
@@ -92,6 +93,7 @@ __noinline int lose_start(void)
 {
 	struct syscall_counters *mine = my_counters();
 
+	refuse(calls);
 	if (mine)
 		count(mine->starts_lost, 1);
 	return 0;

@@ -14,6 +14,7 @@ struct {
 	__type(key, __u32);
 	__type(value, struct syscall_row);
 } counts SEC(".maps");
+counts_refused(counts);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -38,6 +39,8 @@ int BPF_PROG(on_sys_exit_only, struct pt_regs *regs, long result)
 	}
 	if (!row) {
 		__u64 *lost = bpf_map_lookup_elem(&counts_lost, &zero);
+
+		refuse(counts);
 		if (lost)
 			count(*lost, 1);
 		return 0;

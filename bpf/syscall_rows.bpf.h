@@ -36,6 +36,7 @@ struct {
 	__type(key, __u64);
 	__type(value, __u32);
 } cgroup_indexes SEC(".maps");
+counts_refused(cgroup_indexes);
 
 /* errno by call. Per CPU: EAGAIN can be as frequent as calls are. Preallocated, 16 KB and 8 KB a CPU. */
 struct {
@@ -44,6 +45,7 @@ struct {
 	__type(key, struct syscall_error_key);
 	__type(value, __u64);
 } errors SEC(".maps");
+counts_refused(errors);
 
 __u32 ids[SYSCALL_NUMBERS];                       /* number -> id; 0 none yet */
 __u32 numbers[SYSCALL_IDS];                       /* and back */
@@ -127,8 +129,11 @@ __noinline __u32 find_cgroup(__u64 cgroup_id)
 	if (known)
 		return *known;
 	__u32 claim = 0;
-	if (*(volatile __u64 *)&free_cgroups.taken >= *(volatile __u64 *)&free_cgroups.given ||
-	    bpf_map_update_elem(&cgroup_indexes, &cgroup_id, &claim, BPF_NOEXIST))
+	if (*(volatile __u64 *)&free_cgroups.taken >= *(volatile __u64 *)&free_cgroups.given) {
+		refuse(cgroup_indexes);
+		return 0;
+	}
+	if (bpf_map_update_elem(&cgroup_indexes, &cgroup_id, &claim, BPF_NOEXIST))
 		return 0;
 	__u32 index = TAKE(free_cgroups, free_cgroup_each, SYSCALL_CGROUPS, 0) & (SYSCALL_CGROUPS - 1);
 	if (!index) {
@@ -181,6 +186,8 @@ __noinline __u32 count_errno(__u32 number, __u32 error)
 	}
 	if (counter)
 		count(*counter, 1);
+	else
+		refuse(errors);
 	return counter != NULL;
 }
 

@@ -14,6 +14,7 @@ struct {
 	__type(key, struct syscall_deep_key);
 	__type(value, struct histogram);
 } deep SEC(".maps");
+counts_refused(deep);
 
 static const struct histogram no_times;
 
@@ -38,6 +39,7 @@ __noinline int look_deeper(__u64 cgroup_id, __u32 number, __u64 ns)
 	if (!times) {
 		struct syscall_counters *mine = my_counters();
 
+		refuse(deep);
 		if (mine)
 			count(mine->deep_lost, 1);
 		return 0;

@@ -20,6 +20,7 @@ struct {
 	__type(key, __u64);
 	__type(value, struct cgroup_lives);
 } lives SEC(".maps");
+counts_refused(lives);
 
 /* Two threads that exit at once can both find none left alive; the second one is told apart here. A cache: LRU will do. */
 struct {
@@ -51,8 +52,10 @@ static __always_inline void send(const struct task_event *event, struct task_tot
 {
 	bool wake = event->kind == TASK_EVENT_EXIT && is_awaited(event->exit_code);
 
-	if (event->pid && bpf_ringbuf_output(&task_events, (void *)event, sizeof(*event), wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP))
+	if (event->pid && bpf_ringbuf_output(&task_events, (void *)event, sizeof(*event), wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP)) {
+		refuse(task_events);
 		bump(sums->ring_lost, 1);
+	}
 }
 
 static __always_inline struct cgroup_lives *get_lives(struct task_totals *sums, __u64 cgroup_id)
@@ -65,6 +68,7 @@ static __always_inline struct cgroup_lives *get_lives(struct task_totals *sums, 
 	of = bpf_map_lookup_elem(&lives, &cgroup_id);
 	if (of)
 		return of;
+	refuse(lives);
 	bump(sums->ended_lost, 1);
 	cgroup_id = CGROUP_UNKNOWN;
 	return bpf_map_lookup_elem(&lives, &cgroup_id);
@@ -115,6 +119,7 @@ static __always_inline struct told *add_dead_thread(const struct task_struct *th
 		rest = bpf_map_lookup_elem(&told, life);
 	}
 	if (!rest) {
+		refuse(told);
 		bump(sums->ended_lost, 1);
 		return NULL;
 	}

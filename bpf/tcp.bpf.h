@@ -22,6 +22,7 @@ struct {
 	__type(key, struct tcp_cgroup_key);
 	__type(value, struct tcp_counts);
 } tcp_cgroups SEC(".maps");
+counts_refused(tcp_cgroups);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -30,6 +31,7 @@ struct {
 	__type(key, struct peer_key);
 	__type(value, struct tcp_counts);
 } peers SEC(".maps");
+counts_refused(peers);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -57,7 +59,7 @@ __noinline __u64 any_number(__u64 number)
 	return number;
 }
 
-static __always_inline struct tcp_counts *row_of(void *map, const void *key, enum tcp_note loss)
+static __always_inline struct tcp_counts *row_of(void *map, const void *key, enum tcp_note loss, volatile __u64 *refused)
 {
 	struct tcp_counts *row = bpf_map_lookup_elem(map, key);
 
@@ -65,8 +67,10 @@ static __always_inline struct tcp_counts *row_of(void *map, const void *key, enu
 		return row;
 	bpf_map_update_elem(map, key, &no_counts, BPF_NOEXIST);
 	row = bpf_map_lookup_elem(map, key);
-	if (!row)
+	if (!row) {
+		bump(*refused, 1);
 		note(loss);
+	}
 	return row;
 }
 
@@ -83,8 +87,8 @@ static __always_inline struct places places_of(const struct tcp_connection *conn
 
 	return (struct places){
 		.node = bpf_map_lookup_elem(&tcp_totals, &direction),
-		.cgroup = row_of(&tcp_cgroups, &cgroup, TCP_LOSS_CGROUP),
-		.peer = row_of(&peers, &peer, TCP_LOSS_PEER),
+		.cgroup = row_of(&tcp_cgroups, &cgroup, TCP_LOSS_CGROUP, &refused_tcp_cgroups),
+		.peer = row_of(&peers, &peer, TCP_LOSS_PEER, &refused_peers),
 	};
 }
 

@@ -22,6 +22,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 * 1024); /* 1000 records a tick */
 } tcp_records SEC(".maps");
+counts_refused(tcp_records);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -50,6 +51,7 @@ static __always_inline void send_record(const struct tcp_connection *connection,
 		return;
 	record = bpf_ringbuf_reserve(&tcp_records, sizeof(*record), 0);
 	if (!record) {
+		refuse(tcp_records);
 		note(TCP_LOSS_RECORD);
 		return;
 	}
@@ -110,6 +112,7 @@ static __always_inline struct tcp_connection *begin(const struct sock *sk, enum 
 	fresh.peer.direction = direction;
 	set_addresses(&fresh, sk);
 	if (bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY)) {
+		refuse(connections);
 		note(TCP_LOSS_CONNECTION);
 		return NULL;
 	}

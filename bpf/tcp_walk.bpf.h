@@ -15,13 +15,16 @@ struct {
 	__type(key, __u64);
 	__type(value, __u64); /* the cgroup of whoever called listen() */
 } tcp_listeners SEC(".maps");
+counts_refused(tcp_listeners);
 
 static __always_inline void add_listener(const struct sock *sk, __u64 cgroup_id)
 {
 	__u64 key = (__u64)sk;
 
-	if (bpf_map_update_elem(&tcp_listeners, &key, &cgroup_id, BPF_ANY))
+	if (bpf_map_update_elem(&tcp_listeners, &key, &cgroup_id, BPF_ANY)) {
+		refuse(tcp_listeners);
 		note(TCP_LOSS_LISTENER);
+	}
 }
 
 static __always_inline void forget_listener(const struct sock *sk)
@@ -91,6 +94,7 @@ struct {
 	__type(key, struct listened);
 	__type(value, __u8);
 } listened_ports SEC(".maps");
+counts_refused(listened_ports);
 
 static __always_inline struct listened listened_of(const struct sock *sk)
 {
@@ -119,7 +123,8 @@ int on_older(struct bpf_iter__tcp *ctx)
 	if (state == TCP_LISTEN) {
 		struct listened listened = listened_of(sk);
 
-		bpf_map_update_elem(&listened_ports, &listened, &one, BPF_ANY); /* full: taken for one of ours that connected */
+		if (bpf_map_update_elem(&listened_ports, &listened, &one, BPF_ANY))
+			refuse(listened_ports); /* its connections are taken for ones that we made */
 		add_listener(sk, sock_cgroup_id(sk));
 	} else if (state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_FIN_WAIT1) {
 		adopt_connection(sk);

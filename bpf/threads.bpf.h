@@ -34,6 +34,7 @@ struct {
 	__type(key, int);
 	__type(value, struct thread);
 } threads SEC(".maps");
+counts_refused(threads);
 
 /* Of threads that ended or moved. Preallocated: rows are made with a run queue's lock held, where kernels before 6.1 must not allocate. */
 struct {
@@ -42,6 +43,7 @@ struct {
 	__type(key, __u64);
 	__type(value, struct blame_sums);
 } ended_threads SEC(".maps");
+counts_refused(ended_threads);
 
 /* Filled by the walk, in the agent's own time; what an older walk left in a row does not count. */
 struct {
@@ -51,6 +53,7 @@ struct {
 	__type(key, __u64);
 	__type(value, struct blame_live);
 } live_threads SEC(".maps");
+counts_refused(live_threads);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -190,6 +193,7 @@ static __always_inline void add_to_ended(__u64 cgroup_id, const struct blame_sum
 		row = bpf_map_lookup_elem(&ended_threads, &cgroup_id);
 	}
 	if (!row) {
+		refuse(ended_threads);
 		lose(lost_cgroups);
 		return;
 	}

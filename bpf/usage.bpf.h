@@ -18,6 +18,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 512 * 1024); /* about 2000 records a tick */
 } task_events SEC(".maps");
+counts_refused(task_events);
 
 /* A process, whatever becomes of its pid: the start of the first is before the start of the next. */
 struct life {
@@ -52,6 +53,7 @@ struct {
 	__type(key, struct life);
 	__type(value, struct told);
 } told SEC(".maps");
+counts_refused(told);
 
 /*
  * The record that is being made, where global functions reach it. One walk at a time, which never sleeps; and sched_process_exit does not
@@ -84,6 +86,7 @@ struct {
 	__type(key, struct life);
 	__type(value, struct sliced);
 } sliced SEC(".maps");
+counts_refused(sliced);
 
 /* As large as is worth a record of its own. */
 const volatile __u64 slice_cpu_ns = 10000000000ULL;

@@ -34,6 +34,7 @@ static __always_inline void begin_thread(struct task_struct *task, __u64 now)
 	struct thread *thread = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
 	if (!thread) {
+		refuse(threads);
 		lose(lost_threads);
 		return;
 	}
@@ -85,6 +86,7 @@ static __always_inline void add_to_live(__u64 cgroup_id, const struct blame_sums
 		row = bpf_map_lookup_elem(&live_threads, &cgroup_id);
 	}
 	if (!row) {
+		refuse(live_threads);
 		lose(lost_cgroups);
 		return;
 	}

@@ -15,6 +15,7 @@ struct {
 	__type(key, struct writer_key);
 	__type(value, struct writer_value);
 } writes SEC(".maps");
+counts_refused(writes);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -22,6 +23,7 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } written SEC(".maps");
+counts_refused(written);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -47,10 +49,12 @@ static __always_inline void add_to_filesystem(__u32 dev, __u64 bytes)
 		bpf_map_update_elem(&written, &dev, &none, BPF_NOEXIST);
 		total = bpf_map_lookup_elem(&written, &dev);
 	}
-	if (total)
+	if (total) {
 		bump(*total, bytes);
-	else
+	} else {
+		refuse(written);
 		lose_write(WRITE_LOSS_TOTAL);
+	}
 }
 
 static __always_inline void add_to_writer(const struct task_struct *task, __u32 dev, __u64 bytes)
@@ -70,10 +74,12 @@ static __always_inline void add_to_writer(const struct task_struct *task, __u32 
 		bpf_map_update_elem(&writes, &key, &fresh, BPF_NOEXIST);
 		value = bpf_map_lookup_elem(&writes, &key);
 	}
-	if (value)
+	if (value) {
 		bump(value->bytes, bytes);
-	else
+	} else {
+		refuse(writes);
 		lose_write(WRITE_LOSS_NAME);
+	}
 }
 
 static __always_inline void add_write(const struct task_struct *task, __u32 dev, __u64 bytes)

@@ -65,6 +65,8 @@ static void show_map(const struct look *look, const cJSON *map)
 	if (fill > FULL_PERCENT)
 		show_tinted(look, TINT_WARN, "  map %s is %.0f %% full: %.0f of %.0f\n", show_member(map, "name").text, fill, get_number(map, "entries"),
 			    get_number(map, "capacity"));
+	if (get_number(map, "failed_inserts") > 0)
+		show_tinted(look, TINT_WARN, "  map %s had no room %.0f times\n", show_member(map, "name").text, get_number(map, "failed_inserts"));
 }
 
 void cost_show(const struct look *look, const cJSON *document)

@@ -189,6 +189,25 @@ bool object_has_member(const struct collector_env *env, const char *type, const 
 	return found;
 }
 
+bool object_has_function(const struct collector_env *env, const char *function)
+{
+	const struct btf *btf = kernel_types(env);
+
+	/* v5.12, e21aa341785c (and v5.10's stable series): bpf: Fix fexit trampoline. Before, detaching pulled the ground from under whoever slept
+	 * in the function. */
+	return btf && btf__find_by_name_kind(btf, "bpf_tramp_image", BTF_KIND_STRUCT) > 0 &&
+	       btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) > 0;
+}
+
+void object_choose(struct bpf_object *object, const char *prefix, bool wanted)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, object)
+		if (!strncmp(bpf_program__section_name(program), prefix, strlen(prefix)))
+			bpf_program__set_autoload(program, wanted);
+}
+
 int object_enumerator(const struct collector_env *env, const char *name, uint32_t *ret_value)
 {
 	const struct btf *btf = kernel_types(env);
@@ -300,11 +319,15 @@ int object_shared_map(const char *name)
 	return -ENOENT;
 }
 
-/* fdinfo's memlock: what the map holds now where the kernel knows it, else what it may come to hold. */
+/*
+ * fdinfo's memlock: what the map holds now where the kernel knows it, else what it may come to hold. Of a ring v5.11 to v6.3 say 0: they took the rows'
+ * size times their number (80ee81e0403c), and it has none.
+ */
 uint64_t object_one_map_bytes(int fd)
 {
 	char path[64], line[128];
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, entries = 0;
+	unsigned long type = 0;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	FILE *file = fopen(path, "re");
@@ -313,8 +336,12 @@ uint64_t object_one_map_bytes(int fd)
 	while (fgets(line, sizeof(line), file))
 		if (!strncmp(line, "memlock:", 8))
 			bytes = strtoull(line + 8, NULL, 10);
+		else if (!strncmp(line, "map_type:", 9))
+			type = strtoul(line + 9, NULL, 10);
+		else if (!strncmp(line, "max_entries:", 12))
+			entries = strtoull(line + 12, NULL, 10);
 	fclose(file);
-	return bytes;
+	return type == BPF_MAP_TYPE_RINGBUF && bytes < entries ? entries : bytes;
 }
 
 void collector_up(struct collector_status *status, enum collector_state state, const char *source, const struct bpf_object *object)

@@ -24,6 +24,10 @@ uint32_t object_page_shift(void);
 int object_tracepoint_arguments(const struct collector_env *env, const char *tracepoint);
 
 /* Whether the kernel's struct has this member, by its BTF. */
+/* Whether this kernel has such a function, at which fentry and fexit may be tried: hosts may refuse them all the same. */
+bool object_has_function(const struct collector_env *env, const char *function);
+/* Loads, or does not, the programs whose section begins so: "fexit/". */
+void object_choose(struct bpf_object *object, const char *prefix, bool wanted);
 bool object_has_member(const struct collector_env *env, const char *type, const char *member);
 /* The value of an enumerator, also of an enum without a name, which CO-RE cannot find; -ENOENT where the kernel has it not. */
 int object_enumerator(const struct collector_env *env, const char *name, uint32_t *ret_value);
@@ -51,8 +55,8 @@ int object_shared_map(const char *name);
 /* Kernel memory of its maps, by the kernel's own account; a shared one counts where it was made. */
 uint64_t object_map_bytes(const struct bpf_object *object);
 /*
- * How often the kernel skipped one of its programs because that was under way on the same processor already. Where tracepoints of
- * system calls can be preempted (seen on 7.3) this happens without any recursion: the second task's event is lost, so it is counted.
+ * How often the kernel skipped one of its programs because that was under way on the same processor already. Where programs at tracepoints can
+ * be preempted (seen on 7.3) this happens without any recursion: the second task's event is lost, so it is counted.
  */
 uint64_t object_missed(const struct bpf_object *object);
 /* The programs of all loaded objects with what the kernel has counted so far, in windows (see meter.h). Returns how many there are. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How full our maps and rings are, and what they hold of the kernel's memory. Ladder: the kernel's own counts by an iterator
+ * How full our maps and rings are, how often they had no room, and what they hold of the kernel's memory. Ladder of the fill: the kernel's own counts by an iterator
  * (v6.6); below that one map a tick is walked, so that a tick never pays for more than one.
  */
 #ifndef NODEMEND_COLLECT_CENSUS_H

@@ -193,7 +193,7 @@ static int collect_drop(void *state_, struct snapshot *snap, bool full, struct c
 	if (error)
 		return error;
 	qsort(devices->each, devices->count, sizeof(devices->each[0]), compare_index);
-	status->events_lost = lost[DROP_LOSS_DEVICE];
+	status->events_lost = lost[DROP_LOSS_DEVICE] + object_missed(state->skel->obj);
 	snap->drops.measured_ns = devices->measured_ns = snap->boot_ns;
 	return 0;
 }

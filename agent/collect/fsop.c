@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "collect/bpf.h"
+#include "collect/hooks.h"
 #include "core/clock.h"
 #include "fsop.skel.h"
 #include "measure/tally.h"
@@ -25,8 +26,7 @@ enum {
 
 struct fsop_state {
 	struct fsop_bpf *skel;
-	struct bpf_link *links[20];
-	uint32_t link_count;
+	struct hooks hooks;
 	enum depth depth;
 	struct object_walk walk;
 	struct tally *filesystems, *groups;
@@ -35,19 +35,13 @@ struct fsop_state {
 	uint32_t ticks;
 };
 
-static void detach(struct fsop_state *state)
-{
-	while (state->link_count)
-		bpf_link__destroy(state->links[--state->link_count]);
-}
-
 static void close_fsop(void *state_)
 {
 	struct fsop_state *state = state_;
 
 	if (!state)
 		return;
-	detach(state);
+	hooks_free(&state->hooks);
 	object_close(fsop, state->skel);
 	object_walk_free(&state->walk);
 	tally_free(state->groups);
@@ -83,38 +77,41 @@ static void choose_pair(const struct collector_env *env, struct bpf_program *beg
 	bpf_program__set_autoload(end, have);
 }
 
-static void choose_programs(struct fsop_bpf *skel, const struct collector_env *env, bool by_syscall, bool filesystems)
+/* From the best down. Direct I/O is told by tracepoints since v6.6; before, by the functions they came to stand in. */
+enum rung { RUNG_TRACEPOINTS, RUNG_FUNCTIONS, RUNG_PROBE, RUNG_NO_DIRECT, RUNG_FSYNC, RUNG_END };
+
+static bool is_there(const struct collector_env *env, enum rung rung)
 {
+	if (rung == RUNG_TRACEPOINTS)
+		return object_tracepoint_arguments(env, "iomap_dio_rw_begin") > 0 && object_tracepoint_arguments(env, "iomap_dio_complete") > 0;
+	return (rung != RUNG_FUNCTIONS && rung != RUNG_PROBE) || (object_has_function(env, "__iomap_dio_rw") && object_has_function(env, "iomap_dio_complete"));
+}
+
+static void choose_programs(struct fsop_bpf *skel, const struct collector_env *env, bool by_syscall, enum rung rung)
+{
+	bool filesystems = rung != RUNG_FSYNC;
+
 	choose_pair(env, skel->progs.on_ext4_unlink_enter, skel->progs.on_ext4_unlink_exit, filesystems);
 	choose_pair(env, skel->progs.on_ext4_truncate_enter, skel->progs.on_ext4_truncate_exit, filesystems);
 	choose_pair(env, skel->progs.on_ext4_fallocate_enter, skel->progs.on_ext4_fallocate_exit, filesystems);
 	choose_pair(env, skel->progs.on_ext4_writepages, skel->progs.on_ext4_writepages_result, filesystems);
-	choose_pair(env, skel->progs.on_direct_begin, skel->progs.on_direct_complete, filesystems);
+	choose_pair(env, skel->progs.on_direct_begin, skel->progs.on_direct_complete, rung == RUNG_TRACEPOINTS);
+	bpf_program__set_autoload(skel->progs.on_direct_enter, rung == RUNG_FUNCTIONS);
+	bpf_program__set_autoload(skel->progs.on_direct_probe, rung == RUNG_PROBE);
+	bpf_program__set_autoload(skel->progs.on_direct_done, rung == RUNG_FUNCTIONS || rung == RUNG_PROBE);
 	choose_pair(env, skel->progs.on_nfs_lookup_enter, skel->progs.on_nfs_lookup_exit, filesystems);
 	choose_pair(env, skel->progs.on_nfs_getattr_enter, skel->progs.on_nfs_getattr_exit, filesystems);
 	bpf_program__set_autoload(skel->progs.on_sys_enter, !by_syscall);
 	bpf_program__set_autoload(skel->progs.on_sys_exit, !by_syscall);
 }
 
-/* Ends before beginnings: programs stand in pairs, so in the reverse of their order. */
-static int attach(struct fsop_state *state, char *why)
+/* Ends before beginnings: programs stand in pairs, and hooks are put on from the last. */
+static int put_on(struct fsop_state *state, char *why)
 {
-	struct bpf_program *program = NULL;
-
-	while ((program = bpf_object__prev_program(state->skel->obj, program))) {
-		if (!bpf_program__autoload(program))
-			continue;
-		int error = object_attach(program, &state->links[state->link_count], why, WHY_LEN);
-		if (error) {
-			detach(state);
-			return error;
-		}
-		state->link_count++;
-	}
-	return 0;
+	return hooks_put_on(&state->hooks, state->skel->obj, &state->skel->data->functions_on, why, WHY_LEN);
 }
 
-static int open_rung(const struct collector_env *env, bool filesystems, struct fsop_state **ret, bool *ret_by_syscall, char *why)
+static int open_rung(const struct collector_env *env, enum rung rung, struct fsop_state **ret, bool *ret_by_syscall, char *why)
 {
 	struct bpf_object_open_opts options = object_options(env);
 	struct fsop_state *state = calloc(1, sizeof(*state));
@@ -132,10 +129,10 @@ static int open_rung(const struct collector_env *env, bool filesystems, struct f
 	if (error)
 		goto fail;
 	*ret_by_syscall = share_with_syscall(state->skel);
-	choose_programs(state->skel, env, *ret_by_syscall, filesystems);
+	choose_programs(state->skel, env, *ret_by_syscall, rung);
 	error = object_load(state->skel->obj, why, WHY_LEN);
 	if (!error)
-		error = attach(state, why);
+		error = put_on(state, why);
 	if (error)
 		goto fail;
 	*ret = state;
@@ -148,20 +145,33 @@ fail:
 
 static int open_fsop(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct fsop_state *state;
+	static const char *const sources[] = {
+		[RUNG_TRACEPOINTS] = "tp_btf", [RUNG_FUNCTIONS] = "tp_btf+fentry", [RUNG_PROBE] = "tp_btf+kprobe",
+		[RUNG_NO_DIRECT] = "tp_btf/buffered", [RUNG_FSYNC] = "tp_btf/fsync",
+	};
+	static const char *const without[] = { [RUNG_NO_DIRECT] = "direct I/O unseen", [RUNG_FSYNC] = "fsync only" };
+	struct fsop_state *state = NULL;
 	bool by_syscall;
-	char why[WHY_LEN] = "", bare[WHY_LEN] = "";
-	enum collector_state reached = COLLECTOR_UP;
-	int error = open_rung(env, true, &state, &by_syscall, why);
+	char why[WHY_LEN] = "no iomap_dio_rw_begin before kernel 6.6", last[WHY_LEN] = "";
+	enum rung rung = RUNG_TRACEPOINTS;
+	int error = -ENOENT;
 
-	if (error) {
-		error = open_rung(env, false, &state, &by_syscall, bare);
-		reached = COLLECTOR_DEGRADED;
-		snprintf(status->why, sizeof(status->why), "fsync only: %.140s", why);
+	for (; rung < RUNG_END; rung++) {
+		if (!is_there(env, rung))
+			continue;
+		last[0] = '\0';
+		error = open_rung(env, rung, &state, &by_syscall, last);
+		if (!error)
+			break;
+		snprintf(why, sizeof(why), "%s", last[0] ? last : strerror(-error));
 	}
-	if (error)
-		return collector_down(status, error, bare);
-	collector_up(status, reached, by_syscall ? "tp_btf, fsync by syscall" : "tp_btf", state->skel->obj);
+	if (rung == RUNG_END)
+		return collector_down(status, error, why);
+	if (rung >= RUNG_NO_DIRECT)
+		snprintf(status->why, sizeof(status->why), "%s: %.130s", without[rung], why);
+	char source[NAME_LEN];
+	snprintf(source, sizeof(source), "%s%s", sources[rung], by_syscall ? ", fsync by syscall" : "");
+	collector_up(status, rung < RUNG_NO_DIRECT ? COLLECTOR_UP : COLLECTOR_DEGRADED, source, state->skel->obj);
 	*ret_state = state;
 	return 0;
 }
@@ -360,11 +370,11 @@ static int set_depth(void *state_, enum depth depth)
 	int error = 0;
 
 	if (depth == DEPTH_OFF) {
-		detach(state);
+		hooks_take_off(&state->hooks, &state->skel->data->functions_on);
 		sweep_calls(state, true);
 	} else {
 		state->skel->data->depth = depth;
-		error = state->depth == DEPTH_OFF ? attach(state, why) : 0;
+		error = state->depth == DEPTH_OFF ? put_on(state, why) : 0;
 	}
 	if (!error)
 		state->depth = depth;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "collect/bpf.h"
+#include "collect/hooks.h"
 #include "collect/growth.h"
 #include "core/pages.h"
 #include "fswrite.skel.h"
@@ -39,7 +40,7 @@ struct row {
 
 struct fswrite_state {
 	struct fswrite_bpf *skel;
-	struct bpf_link *links[8];
+	struct hooks hooks;
 	struct growth *growth;
 	enum depth depth;
 	struct object_walk walk;
@@ -53,21 +54,13 @@ struct fswrite_state {
 	struct row *rows;               /* MAX_ROWS */
 };
 
-static void detach_all(struct fswrite_state *state)
-{
-	for (size_t i = 0; i < sizeof(state->links) / sizeof(state->links[0]); i++) {
-		bpf_link__destroy(state->links[i]);
-		state->links[i] = NULL;
-	}
-}
-
 static void close_fswrite(void *state_)
 {
 	struct fswrite_state *state = state_;
 
 	if (!state)
 		return;
-	detach_all(state);
+	hooks_free(&state->hooks);
 	growth_free(state->growth);
 	object_close(fswrite, state->skel);
 	object_walk_free(&state->walk);
@@ -93,7 +86,22 @@ static bool share_with_syscall(struct fswrite_bpf *skel)
 	return true;
 }
 
-static void choose_programs(struct fswrite_bpf *skel, const struct collector_env *env, bool shared, bool direct)
+/*
+ * How direct writes are seen, from the best down. v5.12, 309dca309fc3: block: store a block_device pointer in struct bio. Before, the partition is
+ * forgotten on the way to the tracepoint.
+ */
+enum rung { RUNG_TRACEPOINT, RUNG_FUNCTION, RUNG_DIRTY, RUNG_END };
+
+static bool is_there(const struct collector_env *env, enum rung rung)
+{
+	bool keeps_partition = object_has_member(env, "bio", "bi_bdev");
+
+	if (rung == RUNG_FUNCTION)
+		return !keeps_partition && object_has_function(env, "submit_bio");
+	return rung == RUNG_DIRTY || keeps_partition;
+}
+
+static void choose_programs(struct fswrite_bpf *skel, const struct collector_env *env, bool shared, enum rung rung)
 {
 	bool folios = object_tracepoint_arguments(env, "writeback_dirty_folio") > 0;
 	bool growth = object_tracepoint_arguments(env, "writeback_dirty_inode") > 0 &&
@@ -103,7 +111,8 @@ static void choose_programs(struct fswrite_bpf *skel, const struct collector_env
 	bpf_program__set_autoload(skel->progs.on_dirty_page, !folios);
 	bpf_program__set_autoload(skel->progs.on_dirty_inode, growth);
 	bpf_program__set_autoload(skel->progs.on_writeback, growth);
-	bpf_program__set_autoload(skel->progs.on_bio_queue, direct);
+	bpf_program__set_autoload(skel->progs.on_bio_queue, rung == RUNG_TRACEPOINT);
+	bpf_program__set_autoload(skel->progs.on_submit_bio, rung == RUNG_FUNCTION);
 	skel->rodata->watch_growth = growth;
 	bpf_map__set_autocreate(skel->maps.files, growth);
 	bpf_map__set_autocreate(skel->maps.grown, growth);
@@ -116,21 +125,14 @@ static void choose_programs(struct fswrite_bpf *skel, const struct collector_env
 	skel->rodata->page_shift = object_page_shift();
 }
 
-static int attach_all(struct fswrite_state *state, char *why)
+static int put_on(struct fswrite_state *state, char *why)
 {
-	struct bpf_program *program;
-	int count = 0;
+	return hooks_put_on(&state->hooks, state->skel->obj, &state->skel->data->functions_on, why, WHY_LEN);
+}
 
-	bpf_object__for_each_program(program, state->skel->obj) {
-		if (!bpf_program__autoload(program))
-			continue;
-		int error = object_attach(program, &state->links[count++], why, WHY_LEN);
-		if (error) {
-			detach_all(state);
-			return error;
-		}
-	}
-	return 0;
+static void take_off(struct fswrite_state *state)
+{
+	hooks_take_off(&state->hooks, &state->skel->data->functions_on);
 }
 
 static struct fswrite_state *new_state(const struct collector_env *env)
@@ -153,7 +155,7 @@ static struct fswrite_state *new_state(const struct collector_env *env)
 	return state;
 }
 
-static int open_rung(const struct collector_env *env, bool direct, struct fswrite_state **ret, char *why)
+static int open_rung(const struct collector_env *env, enum rung rung, struct fswrite_state **ret, char *why)
 {
 	struct bpf_object_open_opts options = object_options(env);
 	struct fswrite_state *state = new_state(env);
@@ -163,11 +165,11 @@ static int open_rung(const struct collector_env *env, bool direct, struct fswrit
 	state->skel = fswrite_bpf__open_opts(&options);
 	int error = state->skel ? 0 : -errno;
 	if (!error) {
-		choose_programs(state->skel, env, share_with_syscall(state->skel), direct);
+		choose_programs(state->skel, env, share_with_syscall(state->skel), rung);
 		error = object_load(state->skel->obj, why, WHY_LEN);
 	}
 	if (!error)
-		error = attach_all(state, why);
+		error = put_on(state, why);
 	if (error) {
 		close_fswrite(state);
 		return error;
@@ -178,25 +180,27 @@ static int open_rung(const struct collector_env *env, bool direct, struct fswrit
 
 static int open_fswrite(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct fswrite_state *state;
-	char why[WHY_LEN] = "", without_direct[WHY_LEN] = "";
-	enum collector_state reached = COLLECTOR_UP;
-	int error = -EOPNOTSUPP;
+	static const char *const sources[] = { [RUNG_TRACEPOINT] = "tp_btf", [RUNG_FUNCTION] = "tp_btf+fentry", [RUNG_DIRTY] = "tp_btf/dirty" };
+	struct fswrite_state *state = NULL;
+	char why[WHY_LEN] = "before Linux 5.12 a request does not tell its partition", last[WHY_LEN] = "";
+	enum rung rung = RUNG_TRACEPOINT;
+	int error = -ENOENT;
 
-	/* v5.12, 309dca309fc3: block: store a block_device pointer in struct bio. Before, the partition is forgotten on the way. */
-	if (object_has_member(env, "bio", "bi_bdev"))
-		error = open_rung(env, true, &state, why);
-	else
-		snprintf(why, sizeof(why), "before Linux 5.12 a request does not tell its partition");
-
-	if (error) {
-		error = open_rung(env, false, &state, without_direct);
-		reached = COLLECTOR_DEGRADED;
-		snprintf(status->why, sizeof(status->why), "direct writes unseen: %.130s", why);
+	for (; rung < RUNG_END; rung++) {
+		if (!is_there(env, rung))
+			continue;
+		last[0] = '\0';
+		error = open_rung(env, rung, &state, last);
+		if (!error)
+			break;
+		if (rung != RUNG_DIRTY)
+			snprintf(why, sizeof(why), "%s", last[0] ? last : strerror(-error));
 	}
-	if (error)
-		return collector_down(status, error, without_direct);
-	collector_up(status, reached, reached == COLLECTOR_UP ? "tp_btf" : "tp_btf/dirty", state->skel->obj);
+	if (rung == RUNG_END)
+		return collector_down(status, error, last[0] ? last : strerror(-error));
+	if (rung == RUNG_DIRTY)
+		snprintf(status->why, sizeof(status->why), "direct writes unseen: %.130s", why);
+	collector_up(status, rung == RUNG_DIRTY ? COLLECTOR_DEGRADED : COLLECTOR_UP, sources[rung], state->skel->obj);
 	*ret_state = state;
 	return 0;
 }
@@ -408,7 +412,8 @@ static int collect_fswrite(void *state_, struct snapshot *snap, bool full, struc
 		snap->writers.measured_ns = snap->boot_ns;
 	if (full)
 		error = collect_growth(state, snap, &state->growth_lost);
-	status->events_lost = lost[WRITE_LOSS_NAME] + lost[WRITE_LOSS_TOTAL] + lost[WRITE_LOSS_FALLOCATE] + state->rows_cut + state->growth_lost;
+	status->events_lost = lost[WRITE_LOSS_NAME] + lost[WRITE_LOSS_TOTAL] + lost[WRITE_LOSS_FALLOCATE] + state->rows_cut + state->growth_lost +
+		object_missed(state->skel->obj);
 	return error;
 }
 
@@ -420,15 +425,15 @@ static int set_depth(void *state_, enum depth depth)
 	int error = 0;
 
 	if (depth == DEPTH_OFF) {
-		detach_all(state);
+		take_off(state);
 		forget_calls(state);
 	} else if (state->depth == DEPTH_OFF) {
-		error = attach_all(state, why);
+		error = put_on(state, why);
 	}
 	if (!error)
 		state->depth = depth;
 	else
-		detach_all(state);
+		take_off(state);
 	return error;
 }
 

@@ -192,7 +192,7 @@ static int collect_irq(void *state_, struct snapshot *snap, bool full, struct co
 	if (error)
 		return error;
 	memcpy(snap->irqs.softirqs, sums.costs.each, sizeof(snap->irqs.softirqs));
-	status->events_lost = sums.costs.lost_irqs + snap->irqs.cut;
+	status->events_lost = sums.costs.lost_irqs + snap->irqs.cut + object_missed(state->skel->obj);
 	snap->irqs.measured_ns = snap->boot_ns;
 	return 0;
 }

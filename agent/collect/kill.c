@@ -192,7 +192,7 @@ static int collect_kill(void *state_, struct snapshot *snap, bool full, struct c
 	}
 	if (full)
 		prune(state);
-	status->events_lost = lost + notes_lost + state->untold;
+	status->events_lost = lost + notes_lost + state->untold + object_missed(state->skel->obj);
 	snap->kills.measured_ns = snap->boot_ns;
 	return 0;
 }

@@ -105,39 +105,71 @@ static void name_rows(const struct snapshot *snap, struct oom_section *section)
 
 /* --- the collector ---------------------------------------------------------------------------------------------------- */
 
-static int load(struct oom_state *state, const struct collector_env *env, bool tells_task, char *why)
+/* From the best down. */
+enum rung { RUNG_TASK, RUNG_FUNCTION, RUNG_PID, RUNG_END };
+
+static bool is_there(const struct collector_env *env, enum rung rung)
+{
+	int arguments = object_tracepoint_arguments(env, "mark_victim");
+
+	if (rung == RUNG_FUNCTION)
+		return object_has_function(env, "mark_oom_victim");
+	return rung == RUNG_TASK ? arguments >= 2 : arguments < 2;
+}
+
+static int load(struct oom_state *state, const struct collector_env *env, enum rung rung, char *why)
 {
 	struct bpf_object_open_opts options = object_options(env);
 
 	state->skel = oom_bpf__open_opts(&options);
 	if (!state->skel)
 		return -errno;
-	bpf_program__set_autoload(state->skel->progs.on_victim, tells_task);
-	bpf_program__set_autoload(state->skel->progs.on_victim_pid, !tells_task);
+	struct bpf_program *const programs[RUNG_END] = {
+		[RUNG_TASK] = state->skel->progs.on_victim, [RUNG_FUNCTION] = state->skel->progs.on_victim_marked,
+		[RUNG_PID] = state->skel->progs.on_victim_pid,
+	};
+	for (enum rung each = RUNG_TASK; each < RUNG_END; each++)
+		bpf_program__set_autoload(programs[each], each == rung);
 	state->skel->rodata->pidns_inode = object_pidns(env);
 	state->skel->rodata->page_shift = object_page_shift();
 	int error = object_load(state->skel->obj, why, WHY_LEN);
 	if (!error)
-		error = object_attach(tells_task ? state->skel->progs.on_victim : state->skel->progs.on_victim_pid, &state->link, why, WHY_LEN);
+		error = object_attach(programs[rung], &state->link, why, WHY_LEN);
 	if (error)
 		return error;
 	state->ring = ring_buffer__new(bpf_map__fd(state->skel->maps.oom_kills), take_record, state, NULL);
 	return state->ring ? 0 : -errno;
 }
 
-static int open_oom(const struct collector_env *env, struct collector_status *status, void **ret_state)
+static int open_rung(const struct collector_env *env, enum rung rung, struct oom_state **ret, char *why)
 {
 	struct oom_state *state = calloc(1, sizeof(*state));
-	bool tells_task = object_tracepoint_arguments(env, "mark_victim") >= 2;
-	char why[WHY_LEN] = "";
+	int error = state ? load(state, env, rung, why) : -ENOMEM;
 
-	int error = state ? load(state, env, tells_task, why) : -ENOMEM;
-	if (error) {
+	if (error)
 		close_oom(state);
-		return collector_down(status, error, why);
+	else
+		*ret = state;
+	return error;
+}
+
+static int open_oom(const struct collector_env *env, struct collector_status *status, void **ret_state)
+{
+	static const char *const sources[] = { [RUNG_TASK] = "tp_btf", [RUNG_FUNCTION] = "fentry", [RUNG_PID] = "tp_btf/pid" };
+	struct oom_state *state = NULL;
+	char why[WHY_LEN] = "";
+	enum rung rung = RUNG_TASK;
+	int error = -ENOENT;
+
+	for (; rung < RUNG_END; rung++) {
+		error = is_there(env, rung) ? open_rung(env, rung, &state, why) : error;
+		if (state)
+			break;
 	}
-	collector_up(status, tells_task ? COLLECTOR_UP : COLLECTOR_DEGRADED, "tp_btf", state->skel->obj);
-	if (!tells_task)
+	if (!state)
+		return collector_down(status, error, why);
+	collector_up(status, rung == RUNG_PID ? COLLECTOR_DEGRADED : COLLECTOR_UP, sources[rung], state->skel->obj);
+	if (rung == RUNG_PID)
 		snprintf(status->why, sizeof(status->why), "this kernel names a victim by pid only; the rest is from the last tick");
 	*ret_state = state;
 	return 0;
@@ -158,7 +190,7 @@ static int collect_oom(void *state_, struct snapshot *snap, bool full, struct co
 
 	name_rows(snap, &snap->oom);
 	memcpy(snap->oom.lost, losses.of, sizeof(snap->oom.lost));
-	status->events_lost = losses.of[OOM_SCOPE_NODE] + losses.of[OOM_SCOPE_CGROUP];
+	status->events_lost = losses.of[OOM_SCOPE_NODE] + losses.of[OOM_SCOPE_CGROUP] + object_missed(state->skel->obj);
 	snap->oom.measured_ns = snap->boot_ns;
 	return 0;
 }

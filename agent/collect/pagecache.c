@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "collect/bpf.h"
+#include "collect/hooks.h"
 #include "measure/tally.h"
 #include "pagecache.skel.h"
 
@@ -13,23 +14,15 @@ enum {
 	WALK_BYTES = 64 * 1024,
 	COUNTERS = sizeof(struct pagecache_use) / sizeof(uint64_t),
 	QUIET_TICKS = 10,
-	LINKS = 4,
 };
 
 struct pagecache_state {
 	struct pagecache_bpf *skel;
-	struct bpf_link *links[LINKS];
+	struct hooks hooks;
 	struct object_walk walk;
 	struct tally *tally;
+	bool tells_accesses;
 };
-
-static void detach(struct pagecache_state *state)
-{
-	for (int i = 0; i < LINKS; i++) {
-		bpf_link__destroy(state->links[i]);
-		state->links[i] = NULL;
-	}
-}
 
 static void close_pagecache(void *state_)
 {
@@ -37,27 +30,36 @@ static void close_pagecache(void *state_)
 
 	if (!state)
 		return;
-	detach(state);
+	hooks_free(&state->hooks);
 	object_close(pagecache, state->skel);
 	tally_free(state->tally);
 	object_walk_free(&state->walk);
 	free(state);
 }
 
-static int attach(struct pagecache_state *state, char *why)
-{
-	struct bpf_program *program;
-	int count = 0, error = 0;
+/* How it is seen what is asked for, from the best down. */
+enum rung { RUNG_TRACEPOINTS, RUNG_FUNCTIONS, RUNG_FILLS, RUNG_END };
 
-	bpf_object__for_each_program(program, state->skel->obj)
-		if (!error && bpf_program__autoload(program))
-			error = object_attach(program, &state->links[count++], why, WHY_LEN);
-	if (error)
-		detach(state);
-	return error;
+static bool is_there(const struct collector_env *env, enum rung rung)
+{
+	if (rung == RUNG_TRACEPOINTS)
+		return object_tracepoint_arguments(env, "mm_filemap_get_pages") > 0;
+	return rung == RUNG_FILLS || (object_has_function(env, "filemap_fault") && object_has_function(env, "filemap_map_pages") &&
+				      (object_has_function(env, "filemap_read") || object_has_function(env, "generic_file_buffered_read")));
 }
 
-static int load(struct pagecache_state *state, const struct collector_env *env, bool accesses, char *why)
+static void choose_programs(struct pagecache_bpf *skel, const struct collector_env *env, enum rung rung)
+{
+	bool has_read = object_has_function(env, "filemap_read");
+
+	bpf_program__set_autoload(skel->progs.on_get_pages, rung == RUNG_TRACEPOINTS);
+	bpf_program__set_autoload(skel->progs.on_fault, rung == RUNG_TRACEPOINTS);
+	bpf_program__set_autoload(skel->progs.on_map_pages, rung == RUNG_TRACEPOINTS);
+	object_choose(skel->obj, "fentry/", rung == RUNG_FUNCTIONS);
+	bpf_program__set_autoload(has_read ? skel->progs.on_buffered_read : skel->progs.on_filemap_read, false);
+}
+
+static int load(struct pagecache_state *state, const struct collector_env *env, enum rung rung, char *why)
 {
 	struct bpf_object_open_opts options = object_options(env);
 
@@ -68,27 +70,50 @@ static int load(struct pagecache_state *state, const struct collector_env *env, 
 	if (!state->skel)
 		return -errno;
 	state->skel->rodata->page_shift = object_page_shift();
-	bpf_program__set_autoload(state->skel->progs.on_get_pages, accesses);
-	bpf_program__set_autoload(state->skel->progs.on_fault, accesses);
-	bpf_program__set_autoload(state->skel->progs.on_map_pages, accesses);
+	choose_programs(state->skel, env, rung);
 	int error = object_load(state->skel->obj, why, WHY_LEN);
-	return error ? error : attach(state, why);
+	return error ? error : hooks_put_on(&state->hooks, state->skel->obj, &state->skel->data->functions_on, why, WHY_LEN);
+}
+
+static int open_rung(const struct collector_env *env, enum rung rung, struct pagecache_state **ret, char *why)
+{
+	struct pagecache_state *state = calloc(1, sizeof(*state));
+	int error = state ? load(state, env, rung, why) : -ENOMEM;
+
+	if (error) {
+		close_pagecache(state);
+		if (!why[0])
+			snprintf(why, WHY_LEN, "%s", strerror(-error));
+		return error;
+	}
+	*ret = state;
+	return 0;
 }
 
 static int open_pagecache(const struct collector_env *env, struct collector_status *status, void **ret_state)
 {
-	struct pagecache_state *state = calloc(1, sizeof(*state));
-	bool accesses = object_tracepoint_arguments(env, "mm_filemap_get_pages") > 0;
-	char why[WHY_LEN] = "";
+	static const char *const sources[] = { [RUNG_TRACEPOINTS] = "tp_btf", [RUNG_FUNCTIONS] = "tp_btf+fentry", [RUNG_FILLS] = "tp_btf/fills" };
+	struct pagecache_state *state = NULL;
+	char why[WHY_LEN] = "no mm_filemap_get_pages before kernel 6.12", last[WHY_LEN] = "";
+	enum rung rung = RUNG_TRACEPOINTS;
+	int error = -ENOENT;
 
-	int error = state ? load(state, env, accesses, why) : -ENOMEM;
-	if (error) {
-		close_pagecache(state);
-		return collector_down(status, error, why);
+	for (; rung < RUNG_END; rung++) {
+		if (!is_there(env, rung))
+			continue;
+		last[0] = '\0';
+		error = open_rung(env, rung, &state, last);
+		if (!error)
+			break;
+		if (rung != RUNG_FILLS)
+			memcpy(why, last, sizeof(why));
 	}
-	collector_up(status, accesses ? COLLECTOR_UP : COLLECTOR_DEGRADED, "tp_btf", state->skel->obj);
-	if (!accesses)
-		snprintf(status->why, sizeof(status->why), "what is read from storage, but not what is asked: no mm_filemap_get_pages");
+	if (rung == RUNG_END)
+		return collector_down(status, error, last);
+	state->tells_accesses = rung < RUNG_FILLS;
+	collector_up(status, rung < RUNG_FILLS ? COLLECTOR_UP : COLLECTOR_DEGRADED, sources[rung], state->skel->obj);
+	if (rung == RUNG_FILLS)
+		snprintf(status->why, sizeof(status->why), "what is read from storage, but not what is asked: %.100s", why);
 	*ret_state = state;
 	return 0;
 }
@@ -146,7 +171,7 @@ static int collect_pagecache(void *state_, struct snapshot *snap, bool full, str
 	struct pagecache_section *section = &snap->pagecache;
 	uint64_t counts[PAGECACHE_COUNTS];
 
-	if (!state->links[0]) /* off: the section grows stale, and its series go */
+	if (!state->hooks.on) /* off: the section grows stale, and its series go */
 		return 0;
 	tally_begin(state->tally);
 	int error = object_walk_map(&state->walk, bpf_map__fd(state->skel->maps.cache_users), take_user, state);
@@ -158,9 +183,9 @@ static int collect_pagecache(void *state_, struct snapshot *snap, bool full, str
 
 	fill_section(state, counts, section);
 	retire_gone(state, snap);
-	section->tells_accesses = bpf_program__autoload(state->skel->progs.on_get_pages);
+	section->tells_accesses = state->tells_accesses;
 	section->measured_ns = snap->boot_ns;
-	status->events_lost = counts[PAGECACHE_LOST] + tally_cut(state->tally);
+	status->events_lost = counts[PAGECACHE_LOST] + tally_cut(state->tally) + object_missed(state->skel->obj);
 	return 0;
 }
 
@@ -171,8 +196,10 @@ static int set_depth(void *state_, enum depth depth)
 	char why[WHY_LEN];
 
 	if (depth == DEPTH_OFF)
-		detach(state);
-	return depth == DEPTH_OFF || state->links[0] ? 0 : attach(state, why);
+		hooks_take_off(&state->hooks, &state->skel->data->functions_on);
+	else if (!state->hooks.on)
+		return hooks_put_on(&state->hooks, state->skel->obj, &state->skel->data->functions_on, why, WHY_LEN);
+	return 0;
 }
 
 const struct collector collector_pagecache = {

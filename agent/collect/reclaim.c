@@ -152,7 +152,7 @@ static int collect_reclaim(void *state_, struct snapshot *snap, bool full, struc
 	retire_gone(state, snap);
 	section->kswapd_wakes = counts[RECLAIM_KSWAPD_WAKES];
 	section->measured_ns = snap->boot_ns;
-	status->events_lost = counts[RECLAIM_LOST_STARTS] + counts[RECLAIM_LOST_CGROUPS] + tally_cut(state->tally);
+	status->events_lost = counts[RECLAIM_LOST_STARTS] + counts[RECLAIM_LOST_CGROUPS] + tally_cut(state->tally) + object_missed(state->skel->obj);
 	return 0;
 }
 

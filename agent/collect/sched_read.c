@@ -290,8 +290,9 @@ static void add_deep(const struct sched_state *state)
 	for (uint32_t i = 0; i < tally_count(state->groups); i++) {
 		struct tally_row row = tally_row(state->groups, i);
 
-		if (row.delta[BLAME_RUNQUEUE])
-			(void)bpf_map_update_elem(bpf_map__fd(state->skel->maps.deep_waits), &row.key.a, &none, BPF_NOEXIST);
+		if (row.delta[BLAME_RUNQUEUE] && bpf_map_update_elem(bpf_map__fd(state->skel->maps.deep_waits), &row.key.a, &none, BPF_NOEXIST) &&
+		    errno != EEXIST)
+			state->skel->data->refused_deep_waits++; /* the programs only look there */
 	}
 }
 
@@ -382,7 +383,7 @@ int sched_read(struct sched_state *state, struct snapshot *snap, struct collecto
 		return error;
 
 	status->events_lost = sums.counts.lost_clock + sums.counts.lost_threads + sums.counts.lost_cgroups + sums.counts.lost_pairs +
-			      state->rows_cut;
+			      state->rows_cut + object_missed(state->skel->obj);
 	if (state->keeps_threads)
 		status->events_lost += tally_cut(state->groups) + tally_cut(state->pairs);
 	snap->sched.has_threads = state->keeps_threads;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "collect/bpf.h"
+#include "collect/hooks.h"
 #include "core/pages.h"
 #include "measure/recency.h"
 #include "socket.skel.h"
@@ -23,7 +24,7 @@ enum {
 
 struct socket_state {
 	struct socket_bpf *skel;
-	struct bpf_link *send, *receive;
+	struct hooks hooks;
 	struct object_walk walk;
 	struct recency *owners, *cgroups;
 	uint64_t last_ns;
@@ -36,20 +37,13 @@ struct socket_state {
 	struct socket_cgroup_section *section;
 };
 
-static void detach(struct socket_state *state)
-{
-	bpf_link__destroy(state->send);
-	bpf_link__destroy(state->receive);
-	state->send = state->receive = NULL;
-}
-
 static void close_socket(void *state_)
 {
 	struct socket_state *state = state_;
 
 	if (!state)
 		return;
-	detach(state);
+	hooks_free(&state->hooks);
 	object_close(socket, state->skel);
 	object_walk_free(&state->walk);
 	recency_free(state->owners);
@@ -60,18 +54,30 @@ static void close_socket(void *state_)
 
 /* --- opening ---------------------------------------------------------------------------------------------------------- */
 
-static int attach(struct socket_state *state, char *why)
-{
-	int error = object_attach(state->skel->progs.on_send, &state->send, why, WHY_LEN);
+/* From the best down. */
+enum rung { RUNG_TRACEPOINTS, RUNG_FUNCTIONS, RUNG_END };
 
-	if (!error)
-		error = object_attach(state->skel->progs.on_receive, &state->receive, why, WHY_LEN);
-	if (error)
-		detach(state);
-	return error;
+static bool is_there(const struct collector_env *env, enum rung rung)
+{
+	if (rung == RUNG_TRACEPOINTS)
+		return object_tracepoint_arguments(env, "sock_send_length") > 0;
+	return object_has_function(env, "inet_sendmsg") && object_has_function(env, "inet_recvmsg");
 }
 
-static int load(struct socket_state *state, const struct collector_env *env, char *why)
+/* IPv6 may not be there, or be a module whose functions the kernel's own types do not show. */
+static void choose_programs(struct socket_bpf *skel, const struct collector_env *env, enum rung rung)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, skel->obj) {
+		const char *section = bpf_program__section_name(program), *name = strchr(section, '/') + 1;
+		bool is_function = !strncmp(section, "fexit/", 6);
+
+		bpf_program__set_autoload(program, is_function ? rung == RUNG_FUNCTIONS && object_has_function(env, name) : rung == RUNG_TRACEPOINTS);
+	}
+}
+
+static int load(struct socket_state *state, const struct collector_env *env, enum rung rung, char *why)
 {
 	struct bpf_object_open_opts options = object_options(env);
 	int connections = object_shared_map("connections");
@@ -79,18 +85,18 @@ static int load(struct socket_state *state, const struct collector_env *env, cha
 	state->skel = socket_bpf__open_opts(&options);
 	if (!state->skel)
 		return -errno;
+	choose_programs(state->skel, env, rung);
 	state->skel->rodata->pidns_inode = object_pidns(env);
 	/* Without the tcp collector nobody asks whose a connection is. */
 	state->skel->rodata->names_owners = connections >= 0 && !bpf_map__reuse_fd(state->skel->maps.connections, connections);
 	bpf_map__set_autocreate(state->skel->maps.connections, state->skel->rodata->names_owners);
 	int error = object_load(state->skel->obj, why, WHY_LEN);
-	return error ? error : attach(state, why);
+	return error ? error : hooks_put_on(&state->hooks, state->skel->obj, &state->skel->data->functions_on, why, WHY_LEN);
 }
 
-static int open_socket(const struct collector_env *env, struct collector_status *status, void **ret_state)
+static int open_rung(const struct collector_env *env, enum rung rung, struct socket_state **ret, char *why)
 {
 	struct socket_state *state = calloc(1, sizeof(*state));
-	char why[WHY_LEN] = "";
 	int error = -ENOMEM;
 
 	if (!state || object_walk_init(&state->walk, WALK_BYTES))
@@ -100,18 +106,42 @@ static int open_socket(const struct collector_env *env, struct collector_status 
 	state->ranked = pages_new(KERNEL_OWNERS, sizeof(*state->ranked));
 	if (!state->owners || !state->cgroups || !state->ranked)
 		goto fail;
-	error = object_tracepoint_arguments(env, "sock_send_length") < 0 ? -ENOENT : load(state, env, why);
-	if (error == -ENOENT && !why[0])
-		snprintf(why, sizeof(why), "no sock_send_length before kernel 6.3; the tcp collector has the bytes of TCP by cgroup and peer");
+	error = load(state, env, rung, why);
 	if (error)
 		goto fail;
-	collector_up(status, COLLECTOR_UP, "tp_btf", state->skel->obj);
-	*ret_state = state;
+	*ret = state;
 	return 0;
 
 fail:
 	close_socket(state);
-	return collector_down(status, error, why);
+	if (!why[0])
+		snprintf(why, WHY_LEN, "%s", strerror(-error));
+	return error;
+}
+
+static int open_socket(const struct collector_env *env, struct collector_status *status, void **ret_state)
+{
+	static const char *const sources[] = { [RUNG_TRACEPOINTS] = "tp_btf", [RUNG_FUNCTIONS] = "fexit" };
+	struct socket_state *state = NULL;
+	char why[WHY_LEN] = "no fexit";
+	int error = -ENOENT;
+
+	for (enum rung rung = RUNG_TRACEPOINTS; rung < RUNG_END && !state; rung++) {
+		if (!is_there(env, rung))
+			continue;
+		why[0] = '\0';
+		error = open_rung(env, rung, &state, why);
+		if (!error)
+			collector_up(status, COLLECTOR_UP, sources[rung], state->skel->obj);
+	}
+	if (!state) {
+		char instead[WHY_LEN];
+		snprintf(instead, sizeof(instead), "%sthe tcp collector has the bytes of TCP by cgroup and peer: %.50s",
+			 is_there(env, RUNG_TRACEPOINTS) ? "" : "no sock_send_length before kernel 6.3; ", why);
+		return collector_down(status, error, instead);
+	}
+	*ret_state = state;
+	return 0;
 }
 
 /* Every program here runs for each operation: counters stand still while they are off, and go on from where they were. */
@@ -121,11 +151,11 @@ static int set_depth_socket(void *state_, enum depth depth)
 	char why[WHY_LEN];
 
 	if (depth == DEPTH_OFF) {
-		detach(state);
+		hooks_take_off(&state->hooks, &state->skel->data->functions_on);
 		return 0;
 	}
 	state->skel->data->depth = depth;
-	return state->send ? 0 : attach(state, why);
+	return state->hooks.on ? 0 : hooks_put_on(&state->hooks, state->skel->obj, &state->skel->data->functions_on, why, WHY_LEN);
 }
 
 /* --- rows ------------------------------------------------------------------------------------------------------------- */
@@ -263,7 +293,7 @@ static int collect_socket(void *state_, struct snapshot *snap, bool full, struct
 	qsort(snap->socket_cgroups.each, snap->socket_cgroups.count, sizeof(snap->socket_cgroups.each[0]), compare_id);
 	prune(state);
 	snap->sockets.total = total.counts;
-	status->events_lost = lost[SOCKET_LOSS_PROCESS] + lost[SOCKET_LOSS_CGROUP];
+	status->events_lost = lost[SOCKET_LOSS_PROCESS] + lost[SOCKET_LOSS_CGROUP] + object_missed(state->skel->obj);
 	snap->sockets.measured_ns = snap->socket_cgroups.measured_ns = snap->boot_ns;
 	return 0;
 }

@@ -233,7 +233,7 @@ static int collect_task(void *state_, struct snapshot *snap, bool full, struct c
 	memcpy(section->exit_signals, sums.totals.exit_signals, sizeof(section->exit_signals));
 	tell_usage(state, &snap->events);
 	tell_crashes(state, snap);
-	status->events_lost = sums.totals.ring_lost + sums.totals.ended_lost + state->cut;
+	status->events_lost = sums.totals.ring_lost + sums.totals.ended_lost + state->cut + object_missed(state->skel->obj);
 	tell_coverage(state, &sums.totals, status);
 	return 0;
 }

@@ -38,6 +38,7 @@ struct bpf_map_stat {
 	uint32_t collector;
 	uint64_t entries;              /* rows; of a ring: bytes not yet read, right before the tick reads them. UNKNOWN: an array */
 	uint64_t capacity;             /* in the same unit; UNKNOWN: grows with what it belongs to */
+	uint64_t refused;              /* rows and records that found no room, since its object was loaded. UNKNOWN: an array */
 	uint64_t bytes;                /* kernel memory */
 };
 

@@ -22,12 +22,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collect/bpf.h"
 #include "collector.h"
 #include "core/clock.h"
 
 extern const struct collector collector_syscall, collector_task, collector_fswrite, collector_process, collector_tcp, collector_socket;
 extern const struct collector collector_drop, collector_dns, collector_oom, collector_kill, collector_reclaim, collector_pagecache;
 extern const struct collector collector_block, collector_fsop, collector_deleted, collector_cgroup, collector_cpu, collector_memory;
+extern const struct collector collector_sched, collector_irq;
 
 struct harness {
 	struct config config;
@@ -65,6 +67,21 @@ static inline int test_scale(int n)
 	int divisor = text ? atoi(text) : 1;
 
 	return divisor > 1 ? (n + divisor - 1) / divisor : n;
+}
+
+/* Where what must be many cannot be so few: 1 on a machine, 4 under emulation. */
+static inline int test_slowness(void)
+{
+	return test_scale(4) < 4 ? 4 : 1;
+}
+
+/* For what a table or a ring must run over with: `processes` of them. The same on all kernels, and minutes where a fork takes 20 ms. */
+static inline void harness_many(int processes)
+{
+	if (test_slowness() == 1)
+		return;
+	print_message("SKIP %d processes take minutes under emulation\n", processes);
+	skip();
 }
 
 /* A collector that stands on a lower rung, or on none, is opened all the same: harness_needs() and harness_tick() skip the test then. */
@@ -111,6 +128,32 @@ static inline void harness_tick(struct harness *harness, const struct collector 
 {
 	harness_tick_later(harness, collector, 0);
 }
+
+/*
+ * What the collector says it lost, as of its last tick. Programs at tracepoints can be preempted on 7.x, and what a second task does on the
+ * same processor meanwhile is not seen: a figure that is short by no more than this is the truth.
+ */
+static inline uint64_t harness_lost(const struct harness *harness, const struct collector *collector)
+{
+	return harness->status[collector->id].events_lost;
+}
+
+/* Of that what the kernel skipped, of all that is loaded: what was lost beyond it is a fault of ours. */
+static inline uint64_t harness_missed(void)
+{
+	uint64_t missed = 0;
+
+	for (uint32_t slot = 0; slot < MAX_OBJECTS; slot++) {
+		uint32_t owner;
+		const struct bpf_object *object = object_at(slot, &owner);
+
+		missed += object ? object_missed(object) : 0;
+	}
+	return missed;
+}
+
+/* Exactly, where nothing was lost. */
+#define assert_all_but(got, truth, lost) assert_in_range(got, (uint64_t)(truth) - ((lost) < (uint64_t)(truth) ? (lost) : (uint64_t)(truth)), truth)
 
 static inline void harness_close(struct harness *harness, const struct collector *collector)
 {

@@ -5,6 +5,12 @@
 
 enum { FIRST_CALLS = 1234, SECOND_CALLS = 777, CHURN_ROUNDS = 6, CHURN_CGROUPS = 200, CHURN_CALLS = 10 };
 
+/* Exactly, or by no more short than what the collector says it lost. */
+static void expect_calls(const struct harness *harness, uint64_t got, uint64_t truth)
+{
+	assert_all_but(got, truth, harness_lost(harness, &collector_syscall));
+}
+
 static void call_rarely(void *arg)
 {
 	for (int i = *(int *)arg; i > 0; i--)
@@ -28,8 +34,8 @@ static void cgroups_have_exactly_what_they_did(void **state)
 	for (int i = 0; i < 2; i++) {
 		struct syscall_cgroup_row row = find_row(&harness->snap, cgroups[i].id, RARE, SYSCALL_WORKING);
 
-		assert_int_equal(row.count, calls[i] + calls[i] / 2);
-		assert_int_equal(row.errors, calls[i] / 2);
+		expect_calls(harness, row.count, (uint64_t)(calls[i] + calls[i] / 2));
+		expect_calls(harness, row.errors, (uint64_t)(calls[i] / 2));
 		assert_true(row.sum_ns > 0);
 		remove_cgroup(&cgroups[i]);
 	}
@@ -53,10 +59,10 @@ static void a_move_is_followed(void **state)
 
 	await_end(start_in(&cgroups[0], move_between, cgroups));
 	harness_tick(harness, &collector_syscall);
-	assert_int_equal(find_row(&harness->snap, cgroups[0].id, RARE, SYSCALL_WORKING).count, 150);
-	assert_int_equal(find_row(&harness->snap, cgroups[1].id, RARE, SYSCALL_WORKING).count, 60);
+	expect_calls(harness, find_row(&harness->snap, cgroups[0].id, RARE, SYSCALL_WORKING).count, 150);
+	expect_calls(harness, find_row(&harness->snap, cgroups[1].id, RARE, SYSCALL_WORKING).count, 60);
 	/* The write that moved it began in one and ended in the other, where it counts; the opening of its file was before. */
-	assert_int_equal(find_row(&harness->snap, cgroups[1].id, "write", SYSCALL_WORKING).count, 1);
+	expect_calls(harness, find_row(&harness->snap, cgroups[1].id, "write", SYSCALL_WORKING).count, 1);
 	for (int i = 0; i < 2; i++)
 		remove_cgroup(&cgroups[i]);
 }
@@ -123,6 +129,16 @@ static const struct event *find_slow(const struct snapshot *snap, int32_t pid, u
 	return NULL;
 }
 
+static bool others_were_slow(const struct snapshot *snap, int32_t pid)
+{
+	for (uint64_t seq = snap->events.total; seq && seq + MAX_EVENTS > snap->events.total; seq--) {
+		const struct event *event = &snap->events.each[seq % MAX_EVENTS];
+		if (event->kind == EVENT_SLOW_CALL && event->pid != pid)
+			return true;
+	}
+	return false;
+}
+
 /* Whether root may see the kernel's addresses here. */
 static bool kernel_has_names(void)
 {
@@ -170,7 +186,8 @@ static void a_call_in_flight_ages_and_leaves_a_record(void **state)
 	assert_string_equal(event->comm, "test_syscall");
 	assert_true(event->of.slow_call.took_ns >= later.oldest_ns);
 	assert_int_equal(find_row(&harness->snap, cgroup.id, "flock", SYSCALL_WORKING).sum_ns, event->of.slow_call.took_ns);
-	if (kernel_has_names())
+	/* The kernel's names are read once in ten seconds: where others are slow, too, theirs may have been the turn. */
+	if (kernel_has_names() && !others_were_slow(&harness->snap, pid))
 		assert_non_null(strstr(event->of.slow_call.waits, "flock"));
 	/* What came through the ring and what did not make all that there were, once no other slow call ends between the two looks. */
 	for (;; harness_tick(harness, &collector_syscall)) {
@@ -290,7 +307,7 @@ static void calls_of_a_handler_are_counted_inside_another(void **state)
 	assert_int_equal(write(ends[1], "x", 1), 1);
 	await_end(pid);
 	harness_tick(harness, &collector_syscall);
-	assert_int_equal(find_row(&harness->snap, cgroup.id, RARE, SYSCALL_WORKING).count, 50);
+	expect_calls(harness, find_row(&harness->snap, cgroup.id, RARE, SYSCALL_WORKING).count, 50);
 	assert_int_equal(find_row(&harness->snap, cgroup.id, "rt_sigreturn", SYSCALL_WORKING).count, 5);
 	assert_int_equal(find_row(&harness->snap, cgroup.id, "rt_sigreturn", SYSCALL_WORKING).errors, 0);
 	struct syscall_cgroup_row worked = find_row(&harness->snap, cgroup.id, "read", SYSCALL_WORKING);
@@ -333,16 +350,17 @@ static void ended_cgroups_give_their_places_back(void **state)
 		}
 		harness_tick(harness, &collector_syscall);
 		for (int i = 0; i < CHURN_CGROUPS; i++)
-			assert_int_equal(find_row(snap, cgroups[i].id, RARE, SYSCALL_WORKING).count, made);
+			expect_calls(harness, find_row(snap, cgroups[i].id, RARE, SYSCALL_WORKING).count, (uint64_t)made);
 		do {
 			snap->cgroups.measured_ns = clock_boot_ns(); /* as the walk over all tasks says: none of them is there */
 			harness_tick(harness, &collector_syscall);
 			assert_true(find(snap, SYSCALL_ABI_64, RARE).count >= last);
 			last = find(snap, SYSCALL_ABI_64, RARE).count;
 		} while (has_rows(snap, cgroups));
-		assert_int_equal(last - before, (round + 1) * CHURN_CGROUPS * made);
+		expect_calls(harness, last - before, (uint64_t)((round + 1) * CHURN_CGROUPS * made));
 	}
-	assert_true(find_row(snap, 0, RARE, SYSCALL_WORKING).count >= (uint64_t)CHURN_ROUNDS * CHURN_CGROUPS * (uint64_t)made);
+	assert_true(find_row(snap, 0, RARE, SYSCALL_WORKING).count + harness_lost(harness, &collector_syscall) >=
+		    (uint64_t)CHURN_ROUNDS * CHURN_CGROUPS * (uint64_t)made);
 }
 
 struct load {
@@ -354,6 +372,9 @@ static void call_until_stopped(void *load_)
 {
 	struct load *load = load_;
 
+	/* Our links among them: before v6.10 a program could not be attached again while somebody else held its last link. */
+	if (close_range(3, ~0U, 0))
+		_exit(4);
 	while (!load->stop) {
 		syscall(SYS_sched_getscheduler, 0);
 		load->calls++;
@@ -387,7 +408,7 @@ static void depth_changes_keep_counts_exact(void **state)
 	load->stop = true;
 	await_end(pid);
 	harness_tick(harness, &collector_syscall);
-	assert_int_equal(find_row(&harness->snap, cgroup.id, RARE, SYSCALL_WORKING).count, load->calls);
+	expect_calls(harness, find_row(&harness->snap, cgroup.id, RARE, SYSCALL_WORKING).count, load->calls);
 
 	/* Off: nothing is counted; and on again from where it stood. */
 	assert_int_equal(collector_syscall.set_depth(collector, DEPTH_OFF), 0);
@@ -396,9 +417,54 @@ static void depth_changes_keep_counts_exact(void **state)
 	assert_int_equal(collector_syscall.set_depth(collector, DEPTH_HISTOGRAMS), 0);
 	await_end(start_in(&cgroup, call_rarely, &calls));
 	harness_tick(harness, &collector_syscall);
-	assert_int_equal(find_row(&harness->snap, cgroup.id, RARE, SYSCALL_WORKING).count, load->calls + 15);
+	expect_calls(harness, find_row(&harness->snap, cgroup.id, RARE, SYSCALL_WORKING).count, load->calls + 15);
 	munmap(load, sizeof(*load));
 	remove_cgroup(&cgroup);
+}
+
+static void call_pinned(void *load)
+{
+	cpu_set_t first;
+
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	if (sched_setaffinity(0, sizeof(first), &first))
+		_exit(4);
+	call_until_stopped(load);
+}
+
+/*
+ * Two that take one processor from each other, mostly in the middle of a call. Where programs can be preempted (7.x), one that is is blind for the
+ * other's whole turn, again and again: what it does not see it must say.
+ */
+static void callers_on_one_processor_are_seen_or_told(void **state)
+{
+	struct harness *harness = *state;
+	struct load *loads = mmap(NULL, 2 * sizeof(*loads), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct own_cgroup cgroups[2];
+	pid_t pids[2];
+
+	harness_needs(harness, &collector_syscall, "tp_btf");
+	assert_ptr_not_equal(loads, MAP_FAILED);
+	for (int i = 0; i < 2; i++) {
+		cgroups[i] = make_cgroup("turns", i);
+		pids[i] = start_in(&cgroups[i], call_pinned, &loads[i]);
+	}
+	for (int i = 0; i < 2; i++)
+		await_calls(&loads[i], 20000);
+	for (int i = 0; i < 2; i++)
+		loads[i].stop = true;
+	for (int i = 0; i < 2; i++)
+		await_end(pids[i]);
+	harness_tick(harness, &collector_syscall);
+	uint64_t made = loads[0].calls + loads[1].calls, seen = 0;
+	for (int i = 0; i < 2; i++) {
+		seen += find_row(&harness->snap, cgroups[i].id, RARE, SYSCALL_WORKING).count;
+		remove_cgroup(&cgroups[i]);
+	}
+	print_message("%llu of %llu calls seen\n", (unsigned long long)seen, (unsigned long long)made);
+	expect_calls(harness, seen, made);
+	munmap(loads, 2 * sizeof(*loads));
 }
 
 static void x32_calls_are_apart(void **state)
@@ -412,7 +478,7 @@ static void x32_calls_are_apart(void **state)
 	for (int i = 0; i < COMPAT_CALLS; i++)
 		syscall(SYS_sched_getscheduler | 0x40000000, 0); /* ENOSYS on most kernels, but made all the same */
 	harness_tick(harness, &collector_syscall);
-	assert_int_equal(find(&harness->snap, SYSCALL_ABI_X32, RARE).count - before, COMPAT_CALLS);
+	expect_calls(harness, find(&harness->snap, SYSCALL_ABI_X32, RARE).count - before, COMPAT_CALLS);
 	assert_true(find(&harness->snap, SYSCALL_ABI_64, RARE).count - native < COMPAT_CALLS);
 #else
 	(void)state;

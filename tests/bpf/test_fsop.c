@@ -139,7 +139,7 @@ static void beside_syscall_its_hooks_serve(void **state)
 	harness_open(volume->harness, &collector_syscall);
 	harness_needs(volume->harness, &collector_syscall, "tp_btf");
 	harness_open(volume->harness, &collector_fsop);
-	assert_string_equal(volume->harness->status[COLLECTOR_FSOP].source, "tp_btf, fsync by syscall");
+	assert_non_null(strstr(volume->harness->status[COLLECTOR_FSOP].source, ", fsync by syscall"));
 	syncs_are_counted(volume);
 	harness_close(volume->harness, &collector_fsop);
 	harness_close(volume->harness, &collector_syscall);
@@ -208,6 +208,7 @@ static void direct_io_is_counted(void **state)
 	struct volume *volume = *state;
 
 	harness_open(volume->harness, &collector_fsop);
+	harness_needs(volume->harness, &collector_fsop, NULL);
 	uint64_t writes = direct_often(true), reads = direct_often(false);
 	tick(volume);
 	expect(volume, FSOP_DIRECT_WRITE, DIRECTS, writes);

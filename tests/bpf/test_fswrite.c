@@ -171,6 +171,7 @@ static void what_has_no_room_is_counted(void **state)
 	struct harness *harness = volume->harness;
 	enum { EACH = 4096, WRITERS = WRITERS_IN_KERNEL + 200 };
 
+	harness_many(WRITERS);
 	harness_open(harness, &collector_fswrite);
 	harness_tick(harness, &collector_fswrite);
 	uint64_t total = harness->snap.filesystems.each[0].dirtied_total;
@@ -208,6 +209,15 @@ static const struct grown_file *find_grown(const struct volume *volume, const ch
 		if (section->each[i].dev == volume->dev && !strcmp(section->each[i].path, path))
 			return &section->each[i];
 	return NULL;
+}
+
+static const struct grown_file *expect_grown(const struct volume *volume, const char *path)
+{
+	const struct grown_file *file = find_grown(volume, path);
+
+	if (!file)
+		fail_msg("%s is not among the %u files that grew", path, volume->harness->snap.growth.count);
+	return file;
 }
 
 static uint64_t grown_all(const struct volume *volume)
@@ -255,8 +265,7 @@ static void a_growing_file_is_named(void **state)
 	settle();
 	harness_tick(harness, &collector_fswrite);
 
-	const struct grown_file *file = find_grown(volume, "/logs/app/grow.log"), *small = find_grown(volume, "/small.log");
-	assert_true(file && small);
+	const struct grown_file *file = expect_grown(volume, "/logs/app/grow.log"), *small = expect_grown(volume, "/small.log");
 	assert_int_equal(file->grown_total, SIZE);
 	assert_int_equal(file->grown_delta, SIZE);
 	assert_int_equal(file->pid, pid);
@@ -272,8 +281,8 @@ static void a_growing_file_is_named(void **state)
 	append("small.log", 100, 0);
 	settle();
 	harness_tick(harness, &collector_fswrite);
-	assert_int_equal(find_grown(volume, "/logs/app/grow.log")->grown_delta, 0);
-	assert_int_equal(find_grown(volume, "/small.log")->grown_delta, 4196);
+	assert_int_equal(expect_grown(volume, "/logs/app/grow.log")->grown_delta, 0);
+	assert_int_equal(expect_grown(volume, "/small.log")->grown_delta, 4196);
 	assert_int_equal(grown_all(volume), SIZE + 4 * 4096 + 117);
 	assert_int_equal(harness->status[COLLECTOR_FSWRITE].events_lost, 0);
 	harness_close(harness, &collector_fswrite);
@@ -289,7 +298,7 @@ static void a_deep_path_says_that_it_is_cut(void **state)
 	append("a/b/c/d/e/f", 8192, 0);
 	settle();
 	harness_tick(volume->harness, &collector_fswrite);
-	assert_int_equal(find_grown(volume, "…/b/c/d/e/f")->grown_total, 8192);
+	assert_int_equal(expect_grown(volume, "…/b/c/d/e/f")->grown_total, 8192);
 	harness_close(volume->harness, &collector_fswrite);
 }
 
@@ -326,7 +335,7 @@ static void silent_files_are_pruned(void **state)
 	append("old.log", 4096, 0);
 	settle();
 	harness_tick(harness, &collector_fswrite);
-	assert_int_equal(find_grown(volume, "/old.log")->grown_total, 4096);
+	assert_int_equal(expect_grown(volume, "/old.log")->grown_total, 4096);
 	assert_int_equal(grown_all(volume), SIZE + 4096);
 	harness_close(harness, &collector_fswrite);
 }
@@ -358,7 +367,7 @@ static void off_and_on_again_nothing_jumps(void **state)
 	harness_tick(harness, &collector_fswrite);
 	assert_true(harness->snap.filesystems.each[0].dirtied_total >= total + SIZE);
 	assert_null(find_grown(volume, "/unseen"));
-	assert_int_equal(find_grown(volume, "/seen")->grown_total, SIZE);
+	assert_int_equal(expect_grown(volume, "/seen")->grown_total, SIZE);
 	harness_close(harness, &collector_fswrite);
 }
 

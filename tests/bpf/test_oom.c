@@ -5,6 +5,7 @@
  */
 #include "memcg.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -12,7 +13,7 @@
 
 #include "measure/recorder.h"
 
-enum { MIB = 1 << 20, LIMIT_MIB = 48, MAX_TICKS = 1200, TICK_MS = 50 };
+enum { READY_FD = 100, MIB = 1 << 20, LIMIT_MIB = 48, MAX_TICKS = 1200, TICK_MS = 50 };
 #define GROUP "test-oom"
 
 struct scene {
@@ -64,26 +65,41 @@ static void touch(size_t bytes)
 		memory[at] = 1;
 }
 
-/* A child in the group that holds `start` MiB, and grows by one each `step_ms` up to `end`. It says when it holds the first. */
+/* Holds `start` MiB, says so, and grows by one each `step_ms` up to `end`. */
+static int grow(uint32_t start, uint32_t end, int step_ms)
+{
+	touch((size_t)start * MIB);
+	if (write(READY_FD, "x", 1) != 1)
+		return 1;
+	for (uint32_t grown = start; grown < end; grown++) {
+		(void)poll(NULL, 0, step_ms);
+		touch(MIB);
+	}
+	for (;;)
+		pause();
+}
+
+/*
+ * A child in the group that runs grow(). This program anew: what a fork shares with us counts among the child's memory, but was charged to
+ * our own group, and so would be no part of what its limit allows.
+ */
 static pid_t child(const char *group, uint32_t start, uint32_t end, int step_ms)
 {
+	char numbers[3][16], program[PATH_MAX] = "";
 	int ready[2];
 	char byte;
 
-	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	assert_true(readlink("/proc/self/exe", program, sizeof(program) - 1) > 0);
+	snprintf(numbers[0], sizeof(numbers[0]), "%u", start);
+	snprintf(numbers[1], sizeof(numbers[1]), "%u", end);
+	snprintf(numbers[2], sizeof(numbers[2]), "%d", step_ms);
 	pid_t pid = fork();
 	if (!pid) {
-		if (group && !memcg_write(group, "cgroup.procs", "0"))
+		if (!memcg_write(group, "cgroup.procs", "0") || dup2(ready[1], READY_FD) != READY_FD)
 			_exit(1);
-		touch((size_t)start * MIB);
-		if (write(ready[1], "x", 1) != 1)
-			_exit(1);
-		for (uint32_t grown = start; grown < end; grown++) {
-			(void)poll(NULL, 0, step_ms);
-			touch(MIB);
-		}
-		for (;;)
-			pause();
+		execl(program, program, numbers[0], numbers[1], numbers[2], (char *)NULL);
+		_exit(127);
 	}
 	close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
@@ -227,8 +243,11 @@ static void the_node_itself(void **state)
 	assert_int_equal(memcg_number("/proc/vmstat", "oom_kill") - kills, 1);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc == 4)
+		return grow((uint32_t)atoi(argv[1]), (uint32_t)atoi(argv[2]), atoi(argv[3]));
+
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_grower_at_its_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_asker_is_not_the_victim, setup, teardown),

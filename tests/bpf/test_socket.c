@@ -162,6 +162,7 @@ static void what_has_no_room_is_counted(void **state)
 	struct harness *harness = *state;
 	enum { PROCESSES = OWNERS_IN_KERNEL + 200 };
 
+	harness_many(PROCESSES);
 	harness_tick(harness, &collector_socket);
 	uint64_t before = harness->snap.sockets.total.operations[SOCKET_UDP_SENT];
 	for (int i = 0; i < PROCESSES; i++) {

@@ -124,6 +124,7 @@ static void totals_hold_when_the_ring_is_full(void **state)
 {
 	struct harness *harness = *state;
 
+	harness_many(MANY);
 	harness_tick(harness, &collector_task);
 	uint64_t exits = exits_of(harness), forks = harness->snap.processes.lives.forks;
 	for (int i = 0; i < MANY; i++) {

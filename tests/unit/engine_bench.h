@@ -106,7 +106,7 @@ static inline uint32_t tick(struct bench *bench, uint64_t seconds)
 	return bench->changes->order_count;
 }
 
-static const char *dispatch(struct bench *bench, uint32_t slot)
+static inline const char *dispatch(struct bench *bench, uint32_t slot)
 {
 	return engine_still_wanted(bench->engine, slot, bench->findings, bench->config, &bench->now, bench->changes);
 }

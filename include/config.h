@@ -84,6 +84,7 @@ struct config {
 	char node[NAME_LEN];               /* never empty: the host's name where the file says nothing */
 	uint64_t interval_ns;
 	enum mode mode;                    /* ceiling */
+	uint64_t hold_down_ns;             /* an incident that comes back so soon is reopened; 0 = it never is */
 	uint64_t startup_grace_ns;         /* no act before the agent is this old */
 	char listen[NAME_LEN];             /* "" = no HTTP */
 	double budget_cpu_percent;         /* of all online processors together */

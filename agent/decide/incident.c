@@ -80,7 +80,6 @@ void incident_add_action(struct incident *incident, const char *action_id)
 void incident_close(struct engine *engine, struct incident *incident, const struct circumstances *now, struct changes *ret, const char *why)
 {
 	incident->resolved_wall_ns = now->wall_ns;
-	lifecycle_note_end(engine->saved, incident, now);
 	incident_enter(incident, INCIDENT_RESOLVED, now, ret, "%s", why);
 	engine->recent_incidents[engine->recent_incident_count++ % MAX_RECENT] = *incident;
 
@@ -104,7 +103,7 @@ static bool explain(const struct engine *engine, struct incident *incident, cons
 }
 
 static void open_incident(struct engine *engine, const struct snapshot *snap, const struct finding *finding, const struct policy *policy,
-			  const struct circumstances *now, struct changes *ret)
+			  uint64_t hold_down_ns, const struct circumstances *now, struct changes *ret)
 {
 	struct saved_state *saved = engine->saved;
 	if (saved->incident_count == MAX_OPEN_INCIDENTS) {
@@ -113,7 +112,7 @@ static void open_incident(struct engine *engine, const struct snapshot *snap, co
 	}
 
 	struct incident *incident = &saved->incidents[saved->incident_count++];
-	bool again = lifecycle_reopen(engine, finding->kind, finding->key, now, incident);
+	bool again = lifecycle_reopen(engine, finding->kind, finding->key, hold_down_ns, now, incident);
 	if (!again) {
 		*incident = (struct incident){ .opened_wall_ns = now->wall_ns, .opened_boot_ns = now->boot_ns };
 		snprintf(incident->id, sizeof(incident->id), "i%llx-%llu", (unsigned long long)(now->wall_ns / (int64_t)NSEC_PER_SEC),
@@ -133,7 +132,7 @@ static void open_incident(struct engine *engine, const struct snapshot *snap, co
 		       finding->signal.metric, finding->signal.value, finding->signal.threshold);
 	if (incident->flapping)
 		incident_enter(incident, INCIDENT_OPEN, now, ret, "flapping: it has come back %u times; held open until it has been calm for %u minutes",
-			       incident->reopened, (unsigned)(HOLD_DOWN_NS / (60 * NSEC_PER_SEC)));
+			       incident->reopened, (unsigned)(hold_down_ns / (60 * NSEC_PER_SEC)));
 	if (finding->why[0])
 		incident_enter(incident, INCIDENT_OPEN, now, ret, "%s", finding->why);
 	if (finding->evidence[0])
@@ -249,14 +248,18 @@ void incidents_update(struct engine *engine, const struct snapshot *snap, const 
 		if (incident)
 			update_incident(engine, incident, snap, finding, policy, now, ret);
 		else
-			open_incident(engine, snap, finding, policy, now, ret);
+			open_incident(engine, snap, finding, policy, config->hold_down_ns, now, ret);
 	}
 
 	for (uint32_t i = engine->saved->incident_count; i-- > 0;) {
 		struct incident *incident = &engine->saved->incidents[i];
-		if (is_over(engine, incident, findings) && lifecycle_may_end(incident, now))
-			incident_close(engine, incident, now, ret, "the condition cleared");
-		else
+		if (!is_over(engine, incident, findings)) {
 			ease_incident(incident, findings, config, now, ret);
+			continue;
+		}
+		if (!lifecycle_may_end(incident, config->hold_down_ns, now))
+			continue;
+		lifecycle_note_end(engine->saved, incident, config->hold_down_ns, now);
+		incident_close(engine, incident, now, ret, "the condition cleared");
 	}
 }

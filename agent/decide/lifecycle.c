@@ -13,9 +13,9 @@ static void forget(struct saved_state *saved, uint32_t at)
 	memmove(&saved->closed[at], &saved->closed[at + 1], (saved->closed_count - at) * sizeof(saved->closed[0]));
 }
 
-static void forget_old(struct saved_state *saved, const struct circumstances *now)
+static void forget_old(struct saved_state *saved, uint64_t hold_down_ns, const struct circumstances *now)
 {
-	while (saved->closed_count && (int64_t)now->boot_ns - saved->closed[0].closed_boot_ns > (int64_t)HOLD_DOWN_NS)
+	while (saved->closed_count && (int64_t)now->boot_ns - saved->closed[0].closed_boot_ns > (int64_t)hold_down_ns)
 		forget(saved, 0);
 }
 
@@ -34,10 +34,11 @@ static bool take_back(struct engine *engine, const char *id, struct incident *re
 	return false;
 }
 
-bool lifecycle_reopen(struct engine *engine, enum incident_kind kind, const char *key, const struct circumstances *now, struct incident *ret)
+bool lifecycle_reopen(struct engine *engine, enum incident_kind kind, const char *key, uint64_t hold_down_ns, const struct circumstances *now,
+		      struct incident *ret)
 {
 	struct saved_state *saved = engine->saved;
-	forget_old(saved, now);
+	forget_old(saved, hold_down_ns, now);
 	for (uint32_t i = 0; i < saved->closed_count; i++) {
 		const struct closed_incident closed = saved->closed[i];
 		if (closed.kind != kind || strcmp(closed.target_key, key) != 0)
@@ -56,25 +57,25 @@ bool lifecycle_reopen(struct engine *engine, enum incident_kind kind, const char
 	return false;
 }
 
-bool lifecycle_may_end(struct incident *incident, const struct circumstances *now)
+bool lifecycle_may_end(struct incident *incident, uint64_t hold_down_ns, const struct circumstances *now)
 {
 	if (!incident->flapping)
 		return true;
 	if (!incident->quiet_boot_ns)
 		incident->quiet_boot_ns = now->boot_ns;
-	return now->boot_ns - incident->quiet_boot_ns >= HOLD_DOWN_NS;
+	return now->boot_ns - incident->quiet_boot_ns >= hold_down_ns;
 }
 
-void lifecycle_note_end(struct saved_state *saved, struct incident *incident, const struct circumstances *now)
+void lifecycle_note_end(struct saved_state *saved, struct incident *incident, uint64_t hold_down_ns, const struct circumstances *now)
 {
-	bool brief = now->boot_ns - incident->phase_boot_ns <= HOLD_DOWN_NS;
+	bool brief = now->boot_ns - incident->phase_boot_ns <= hold_down_ns;
 	incident->flaps = brief && !incident->flapping ? incident->flaps + 1 : 0;
 	incident->flapping = false;
 	incident->quiet_boot_ns = 0;
-	if (incident->resource.type == TARGET_PROCESS)
+	if (!hold_down_ns || incident->resource.type == TARGET_PROCESS)
 		return; /* a process that ended does not come back: the next one is another */
 
-	forget_old(saved, now);
+	forget_old(saved, hold_down_ns, now);
 	if (saved->closed_count == MAX_CLOSED)
 		forget(saved, 0);
 	struct closed_incident *closed = &saved->closed[saved->closed_count++];

@@ -8,16 +8,15 @@
 
 #include "decide/decide.h"
 
-/* As long as Alertmanager's group_interval: what comes back sooner has not been away for whoever is told of it. */
-#define HOLD_DOWN_NS (5 * 60 * NSEC_PER_SEC)
 /* The third time that it comes back after a short phase is no coincidence. */
 enum { FLAPS_UNTIL_DAMPED = 3 };
 
 /* True: *ret is what it was when it ended, with its id, its history and its first opening; the caller brings it up to date. */
-bool lifecycle_reopen(struct engine *engine, enum incident_kind kind, const char *key, const struct circumstances *now, struct incident *ret);
+bool lifecycle_reopen(struct engine *engine, enum incident_kind kind, const char *key, uint64_t hold_down_ns, const struct circumstances *now,
+		      struct incident *ret);
 /* Nobody sees it any more: whether that is enough to end it. */
-bool lifecycle_may_end(struct incident *incident, const struct circumstances *now);
+bool lifecycle_may_end(struct incident *incident, uint64_t hold_down_ns, const struct circumstances *now);
 /* Before it is resolved: that it may be reopened. */
-void lifecycle_note_end(struct saved_state *saved, struct incident *incident, const struct circumstances *now);
+void lifecycle_note_end(struct saved_state *saved, struct incident *incident, uint64_t hold_down_ns, const struct circumstances *now);
 
 #endif

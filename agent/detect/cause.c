@@ -166,7 +166,7 @@ static const struct additive additives[] = {
 	{ USE_MEMORY, USE_MEMORY, USE_COUNT, "holds", "MiB", 1 << 20, 16 << 20 },
 	{ USE_SWITCHES, USE_SWITCHES, USE_COUNT, "made", "context switches a second", 1, 2000 },
 	{ USE_READ, USE_READ, USE_WRITTEN, "moved", "MiB a second", 1 << 20, 1 << 20 },
-	{ USE_CALLS, USE_WRITTEN, USE_COUNT, "made", "operations on files a second", 1, 50 },
+	{ USE_CALLS, USE_CPU, USE_COUNT, "made", "operations on files a second", 1, 50 },
 };
 
 static const struct additive *additive_of(enum use use)
@@ -223,6 +223,11 @@ static uint32_t dev_of_disk(const struct snapshot *snap, const char *name)
 	return 0;
 }
 
+static bool asks_for_inodes(const struct ranking *ranking)
+{
+	return ranking->condition && ranking->condition->measure == MEASURE_INODES_USED_PERCENT;
+}
+
 static void rank_by_kind(struct ranking *ranking)
 {
 	const struct target *target = &ranking->finding->target;
@@ -230,7 +235,9 @@ static void rank_by_kind(struct ranking *ranking)
 	uint32_t dev = target->type == TARGET_DISK ? dev_of_disk(ranking->snap, target->name) : 0;
 	switch (kind) {
 	case KIND_DISK_EXHAUSTION:
-		rank_writers(ranking);
+		/* An empty file has an inode and no bytes: who works on files is asked. */
+		if (!asks_for_inodes(ranking) || !rank_by_change(ranking, additive_of(USE_CALLS)))
+			rank_writers(ranking);
 		break;
 	case KIND_MEMORY_EXHAUSTION:
 	case KIND_OOM_KILL:

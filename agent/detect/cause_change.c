@@ -117,7 +117,7 @@ static void say_process(const struct additive *what, const struct usage_view *vi
 static void say_group(const struct additive *what, const struct usage_view *view, bool by_size, const struct cgroup *cgroup, struct cause *cause)
 {
 	char tail[64];
-	snprintf(tail, sizeof(tail), " by %u processes, none of which makes half of it", cgroup->processes);
+	snprintf(tail, sizeof(tail), " by %u process%s, none of which makes half of it", cgroup->processes, cgroup->processes == 1 ? "" : "es");
 	say(what, view, by_size, tail, cause);
 }
 
@@ -186,7 +186,9 @@ static double part_of_group(const struct additive *what, double group_change, do
 /* The root holds whoever is in no group: as a cause it says nothing. */
 static bool goes_as_a_group(const struct cgroup *cgroup, double sum, double largest, double group_change, bool same_use)
 {
-	double whole = same_use && group_change > sum ? group_change : sum;
+	if (sum <= 0 && group_change <= 0)
+		return false;
+	double whole = sum <= 0 || (same_use && group_change > sum) ? group_change : sum;
 	return cgroup->path[0] && strcmp(cgroup->path, "/") != 0 && largest * 2 < whole;
 }
 

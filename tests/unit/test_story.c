@@ -135,12 +135,12 @@ static void what_may_come_back_is_bounded(void **state)
 	for (int i = 0; i < 3 * MAX_CLOSED; i++) {
 		snprintf(incident.id, sizeof(incident.id), "i-%d", i);
 		snprintf(incident.resource.name, sizeof(incident.resource.name), "/%d", i);
-		lifecycle_note_end(bench.saved, &incident, &bench.now);
+		lifecycle_note_end(bench.saved, &incident, SECONDS(300), &bench.now);
 	}
 	assert_int_equal(bench.saved->closed_count, MAX_CLOSED);
 	assert_string_equal(bench.saved->closed[MAX_CLOSED - 1].id, "i-95");
 	incident.resource.type = TARGET_PROCESS;
-	lifecycle_note_end(bench.saved, &incident, &bench.now);
+	lifecycle_note_end(bench.saved, &incident, SECONDS(300), &bench.now);
 	assert_int_equal(bench.saved->closed[MAX_CLOSED - 1].kind, KIND_DISK_EXHAUSTION);
 	assert_string_equal(bench.saved->closed[MAX_CLOSED - 1].target_key, "filesystem:/95");
 	tear_down(&bench);

@@ -30,7 +30,7 @@ enum use {
 	USE_STALLED_LIMIT, /* … because its own limit was reached */
 	USE_FUTEX,        /* ns its threads waited for a lock */
 	USE_FILLED,       /* bytes brought into the page cache for it */
-	USE_CALLS,        /* operations on files */
+	USE_CALLS,        /* calls that may give a new file its name, and that succeeded */
 	USE_COUNT,
 };
 

@@ -166,7 +166,7 @@ static const struct additive additives[] = {
 	{ USE_MEMORY, USE_MEMORY, USE_COUNT, "holds", "MiB", 1 << 20, 16 << 20 },
 	{ USE_SWITCHES, USE_SWITCHES, USE_COUNT, "made", "context switches a second", 1, 2000 },
 	{ USE_READ, USE_READ, USE_WRITTEN, "moved", "MiB a second", 1 << 20, 1 << 20 },
-	{ USE_CALLS, USE_CPU, USE_COUNT, "made", "operations on files a second", 1, 50 },
+	{ USE_CALLS, USE_CPU, USE_COUNT, "opened or made", "files a second", 1, 50 },
 };
 
 static const struct additive *additive_of(enum use use)

@@ -226,6 +226,7 @@ static void place_processes(struct ranking *ranking, const struct additive *what
 			continue;
 		struct usage_view view = use_of_member(ranking, what, process), group;
 		double amount = change_of(&view, by_size);
+		bool of_group = !same && !counts_alone(ranking, what, process);
 		if (!counts_alone(ranking, what, process)) {
 			const struct cgroup *cgroup = &snap->cgroups.each[process->cgroup_index];
 			(void)group_view(ranking, what, cgroup, &group);
@@ -238,7 +239,10 @@ static void place_processes(struct ranking *ranking, const struct additive *what
 		if (!cause)
 			continue;
 		ranking_name_process(snap, process, cause);
-		say_process(what, &view, by_size, process, cause);
+		if (of_group)
+			say(what, &group, by_size, " with its group", cause);
+		else
+			say_process(what, &view, by_size, process, cause);
 	}
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory: who grows at this moment; else who has grown in the last ten minutes; else who has brought files in and pushed others out; else
+ * Memory: who grows at this moment, and with less weight who has grown in the last ten minutes; else who has brought files in and pushed others out; else
  * who is large. A cgroup that stalls at its own limit is asked about itself alone: what others hold has nothing to do with it.
  */
 #include <math.h>
@@ -32,18 +32,26 @@ static uint64_t growth(const struct process *process)
 	return lately < window ? lately : window;
 }
 
-static uint64_t slow_growth(const struct ranking *ranking, const struct process *process, struct usage_view *ret)
+/* Against what it is used to; 0 where that is not known. */
+static uint64_t settled(const struct ranking *ranking, const struct process *process, struct usage_view *ret)
 {
 	bool known = baseline_process(ranking->baseline, process->pid, process->start_ns, USE_MEMORY, ret) && ret->has_base;
 	return known && (double)process->rss_bytes > ret->base ? process->rss_bytes - (uint64_t)ret->base : 0;
 }
 
-enum tier { TIER_GROWS, TIER_HAS_GROWN, TIER_IS_LARGE };
+enum tier { TIER_GROWS, TIER_IS_LARGE };
+
+/* What was taken and is held counts a quarter of what is still being taken: it is part of the change, and ending it would not end the leak. */
+static uint64_t change_of(const struct ranking *ranking, const struct process *process)
+{
+	struct usage_view view;
+	uint64_t now = growth(process), held = settled(ranking, process, &view) / 4;
+	return now > held ? now : held;
+}
 
 static uint64_t amount_of(const struct ranking *ranking, const struct process *process, enum tier tier)
 {
-	struct usage_view view;
-	return tier == TIER_GROWS ? growth(process) : tier == TIER_HAS_GROWN ? slow_growth(ranking, process, &view) : process->rss_bytes;
+	return tier == TIER_GROWS ? change_of(ranking, process) : process->rss_bytes;
 }
 
 static bool takes_part(const struct ranking *ranking, const struct process *process, double limited_from)
@@ -55,11 +63,10 @@ static void say(const struct ranking *ranking, const struct process *process, en
 {
 	struct usage_view view;
 	const char *tail = limited ? "; its cgroup waits at its own limit" : "";
-	if (tier == TIER_GROWS) {
+	if (tier == TIER_GROWS && growth(process) >= settled(ranking, process, &view) / 4) {
 		snprintf(cause->evidence, sizeof(cause->evidence), "grew by %.1f MiB to %.1f MiB%s", mib(above_zero(process->rss_growth_bytes)),
 			 mib(process->rss_bytes), tail);
-	} else if (tier == TIER_HAS_GROWN) {
-		(void)slow_growth(ranking, process, &view);
+	} else if (tier == TIER_GROWS) {
 		snprintf(cause->evidence, sizeof(cause->evidence), "holds %.1f MiB, %.1f MiB in the ten minutes before%s", mib(process->rss_bytes),
 			 view.base / (1 << 20), tail);
 	} else {
@@ -82,14 +89,19 @@ static void rank_tier(struct ranking *ranking, enum tier tier, double limited_fr
 	}
 }
 
-static uint64_t sum_of(const struct ranking *ranking, enum tier tier, double limited_from)
+/* Whether there is a change to speak of, of whichever kind. */
+static bool any_change(const struct ranking *ranking, double limited_from)
 {
 	const struct process_section *processes = &ranking->snap->processes;
-	uint64_t sum = 0;
-	for (uint32_t i = 0; i < processes->count; i++)
-		if (takes_part(ranking, &processes->each[i], limited_from))
-			sum += amount_of(ranking, &processes->each[i], tier);
-	return sum;
+	uint64_t growing = 0, held = 0;
+	struct usage_view view;
+	for (uint32_t i = 0; i < processes->count; i++) {
+		if (!takes_part(ranking, &processes->each[i], limited_from))
+			continue;
+		growing += growth(&processes->each[i]);
+		held += settled(ranking, &processes->each[i], &view);
+	}
+	return growing >= GROWTH_THAT_COUNTS || held >= GROWTH_THAT_COUNTS;
 }
 
 /* Asked only of pressure: a node that is full is full, whoever else is at a limit, too. INFINITY: nobody is. */
@@ -110,10 +122,8 @@ void rank_memory(struct ranking *ranking)
 	};
 	bool pressure = ranking->condition && ranking->condition->kind == CONDITION_PSI;
 	double limited = limited_from_of(ranking, pressure);
-	if (sum_of(ranking, TIER_GROWS, limited) >= GROWTH_THAT_COUNTS)
+	if (any_change(ranking, limited))
 		rank_tier(ranking, TIER_GROWS, limited);
-	else if (sum_of(ranking, TIER_HAS_GROWN, limited) >= GROWTH_THAT_COUNTS)
-		rank_tier(ranking, TIER_HAS_GROWN, limited);
 	else if (!pressure || isfinite(limited) || !rank_by_change(ranking, &filling))
 		rank_tier(ranking, TIER_IS_LARGE, limited);
 }

@@ -85,15 +85,15 @@ KINDS = (
          stress("--vm", "1", "--vm-bytes", "{}", 268435456, 805306368, "--vm-keep", "--vm-populate")),
     Kind("leak at its own limit", "memory_exhaustion", False, "memory",
          "psi: {{resource: memory, some: {{above: 1, clear: 0.5}}, window: interval}}", unruly("squeeze", 160, 160), limit=160 * MiB),
-    Kind("page cache thrash", "io_saturation", False, "io", WAITS, unruly("thrash", 400, 1500),
-         fio("--rw=randread", "--bs=64k", "--size=256m", "--invalidate=1", "--direct=1", "--rate_iops={}", 400, 1500)),
-    Kind("disk write flood", "io_saturation", False, "io", WAITS, unruly("flood", 40, 120),
-         fio("--rw=write", "--bs=1m", "--size=128m", "--fdatasync=4", "--rate={}m", 40, 120)),
-    Kind("small synchronous writes", "io_saturation", False, "io", WAITS, unruly("sync", 100, 600),
-         fio("--rw=randwrite", "--bs=4k", "--size=16m", "--fsync=1", "--rate_iops={}", 100, 600)),
+    Kind("page cache thrash", "io_saturation", False, "io", WAITS, unruly("thrash", 2000, 8000),
+         fio("--rw=randread", "--bs=64k", "--size=256m", "--invalidate=1", "--direct=1", "--rate_iops={}", 2000, 8000)),
+    Kind("disk write flood", "io_saturation", False, "io", WAITS, unruly("flood", 200, 600),
+         fio("--rw=write", "--bs=1m", "--size=128m", "--fdatasync=1", "--rate={}m", 200, 600)),
+    Kind("small synchronous writes", "io_saturation", False, "io", WAITS, unruly("sync", 1000, 4000),
+         fio("--rw=randwrite", "--bs=4k", "--size=16m", "--fsync=1", "--rate_iops={}", 1000, 4000)),
     Kind("disk filling", "disk_exhaustion", True, "io", 'filesystem: {{mountpoint: "{fill}", used_percent: {{above: 60}}}}', unruly("fill", 20, 60, "fill")),
-    Kind("inode leak", "disk_exhaustion", True, "io", 'filesystem: {{mountpoint: "{inodes}", inodes_used_percent: {{above: 40}}}}',
-         unruly("inodes", 400, 1200, "inodes")),
+    Kind("inode leak", "disk_exhaustion", True, "io", 'filesystem: {{mountpoint: "{inodes}", inodes_used_percent: {{above: 25}}}}',
+         unruly("inodes", 600, 2000, "inodes")),
     Kind("descriptor leak", "fd_exhaustion", True, "files", "files: {{process_used_percent: {{above: 60}}}}", unruly("files", 400, 1200)),
     Kind("process leak", "pid_exhaustion", True, "tasks", "pids: {{used_percent: {{above: {pids}}}}}", unruly("pids", 250, 900)),
     Kind("network flood", "network_saturation", True, "net", 'interface: {{name: "{link}", bytes_per_second: {{above: 12MiB}}, for: 2s}}',
@@ -136,7 +136,7 @@ class Ground:
         self.steady_pid = steady.pid
         for folder, path in self.tenants:  # each does a little, and not the same
             self.start(folder, "app", ["unruly", "spin", 36000, self.draw.randint(1, 4), self.folder])
-        self.io = max(10.0, 2 * psi_io() + 6)
+        self.io = max(8.0, 1.5 * psi_io() + 5)
         self.pids = self._pids()
         self.agent, self.kinds, self.unknown = None, [], []
         self._start_agent()

@@ -152,7 +152,7 @@ static const struct setting config_settings[] = {
 	{ .name = "mask", .type = VALUE_SECTION, .section = &mask_section, .help = "secrets that are hidden" },
 	{ .name = "protect", .type = VALUE_SECTION, .section = &protect_section, .help = "what is never touched" },
 	{ .name = "hold_down", .type = VALUE_DURATION, MEMBER(struct config, hold_down_ns), .max = 3600.0 * NSEC_PER_SEC, .initial = "5m",
-	  .help = "an incident that comes back so soon after its end is reopened under its own id, and the third time in a row it is held open until it has been calm for so long; 0s: each is an incident of its own" },
+	  .help = "an incident that comes back so soon is reopened under its own id; the third time in a row it is held open until it has been calm for so long" },
 	{ .name = "host_root", .type = VALUE_PATH, MEMBER(struct config, host_root), .initial = "/",
 	  .help = "where the node's files are seen from here, such as /host in a container: the runtimes' state is looked for below it" },
 	{ .name = "slow_syscall", .type = VALUE_DURATION, MEMBER(struct config, slow_syscall_ns), .min = NSEC_PER_MSEC,

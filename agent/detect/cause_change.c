@@ -52,6 +52,9 @@ static bool use_of_process(const struct ranking *ranking, const struct process *
 static struct usage_view use_of_member(const struct ranking *ranking, const struct additive *what, const struct process *process)
 {
 	struct usage_view view, also;
+	/* Writing back, and serving a loop device, is done for others, and by whom is in the groups' figures. */
+	if (process->kernel_thread && what->of_group != USE_CPU)
+		return (struct usage_view){ 0 };
 	if (!use_of_process(ranking, process, what->of_member, &view))
 		view = (struct usage_view){ 0 };
 	if (what->also_of_member != USE_COUNT && use_of_process(ranking, process, what->also_of_member, &also)) {

@@ -281,6 +281,29 @@ static void disks_by_the_time_of_requests_and_members_by_their_bytes(void **stat
 	tear_down(&node);
 }
 
+static void a_kernel_thread_writes_for_others(void **state)
+{
+	struct node node = set_up();
+	struct process *worker = member(node.snap, 30, "kworker/u8:10", 0);
+	worker->kernel_thread = true;
+	node.snap->block_groups.count = 2;
+	for (uint32_t i = 0; i < 2; i++)
+		node.snap->block_groups.each[i] = (struct block_group){ .cgroup_id = 110 + i, .dev = 8, .op = 1 };
+	snprintf(node.snap->cgroups.each[0].path, sizeof(node.snap->cgroups.each[0].path), "/");
+	for (int i = 0; i < 125; i++) {
+		bool fault = i >= 120;
+		node.snap->block_groups.each[0].device_ns += fault ? MS(500) : 0;
+		node.snap->block_groups.each[1].device_ns += fault ? MS(400) : 0;
+		worker->written_bytes += fault ? MIB(50) : 0;
+		works(node.snap, 1, 0, fault ? MIB(50) : 0);
+		second_passes(&node);
+	}
+	rank_kind(&node, KIND_IO_SATURATION);
+	assert_int_equal(node.cause_count, 1);
+	assert_string_equal(node.causes[0].comm, "culprit");
+	tear_down(&node);
+}
+
 static void network_by_bytes(void **state)
 {
 	struct node node = set_up();
@@ -557,6 +580,7 @@ int main(void)
 		cmocka_unit_test(what_rose_after_it_began_is_an_answer_to_it),
 		cmocka_unit_test(levels_descriptors_threads),
 		cmocka_unit_test(disks_by_the_time_of_requests_and_members_by_their_bytes),
+		cmocka_unit_test(a_kernel_thread_writes_for_others),
 		cmocka_unit_test(network_by_bytes),
 		cmocka_unit_test(an_anomaly_is_asked_of_the_resource_its_metric_names),
 		cmocka_unit_test(a_slow_leak_is_seen_against_the_ten_minutes),

@@ -32,11 +32,13 @@ static bool goes_before(const struct incident *a, const struct incident *b)
 
 /* --- the same device ---------------------------------------------------------------------------------------------------- */
 
+/* "" where there is none: what a tmpfs or an overlay calls its device is nobody's. */
 static const char *device_of(const struct incident *incident)
 {
 	const struct target *target = &incident->resource;
-	const char *name = target->type == TARGET_DISK ? target->name : target->device;
-	return strncmp(name, "/dev/", 5) == 0 ? name + 5 : name;
+	if (strncmp(target->device, "/dev/", 5) == 0)
+		return target->device + 5;
+	return target->type == TARGET_DISK ? target->name : "";
 }
 
 /* "sda1" of "sda", "nvme0n1p2" of "nvme0n1". */

@@ -227,7 +227,7 @@ static void place_processes(struct ranking *ranking, const struct additive *what
 		const struct process *process = &snap->processes.each[i];
 		if (!ranking_asks_for(ranking, process))
 			continue;
-		struct usage_view view = use_of_member(ranking, what, process), group;
+		struct usage_view view = use_of_member(ranking, what, process), group = { 0 };
 		double amount = change_of(&view, by_size);
 		bool of_group = !same && !counts_alone(ranking, what, process);
 		if (!counts_alone(ranking, what, process)) {

@@ -70,7 +70,7 @@ def fio(*words):
 
 
 # Of the tenants that may misbehave, "w0" to "w5"; the steady one is not among them, or its size alone would be an alarm.
-BUSY = 'all: [{{cpu: {{used_percent: {{above: 20}}}}}}, {{process: {{cgroup: "{parent}/w*", by: cgroup, cpu_percent: {{above: 11}}, for: 2s}}}}]'
+BUSY = 'all: [{{cpu: {{used_percent: {{above: 20}}}}}}, {{process: {{cgroup: "{parent}/w*", by: cgroup, cpu_percent: {{above: 7}}, for: 2s}}}}]'
 GROWS = ('all: [{{memory: {{used_percent: {{above: 1}}}}}}, '
          '{{process: {{cgroup: "{parent}/w*", by: cgroup, growth_bytes: {{above: 50MiB}}}}}}]')
 WAITS = "psi: {{resource: io, some: {{above: {io}, clear: {io_clear}}}, window: interval, for: 2s}}"
@@ -308,7 +308,9 @@ def fault_trial(ground, kind):
             found = ground.agent.incidents(id=found["id"])[0]
             causes = [cause.get("cgroup", "") for cause in found["causes"]]
             row["causes"], row["evidence"] = causes, [f"{c.get('comm', '')} {c['share']:.2f} {c['evidence']}" for c in found["causes"]]
-            row["top1"], row["top3"] = causes[:1] == [path], path in causes[:3]
+            ours = [cause for cause in causes if cause.startswith(ground.parent)]
+            row["top1"], row["top3"] = ours[:1] == [path], path in ours[:3]
+            row["node1"] = causes[:1] == [path]
             row["largest"] = largest(ground, kind.use)
         row["others"] = (processor_use() - used) / (time.monotonic() - began)
         row["alive"] = program.alive()
@@ -367,7 +369,7 @@ def summary(rows):
         delays = sorted(row["delay"] for row in seen)
         out[name] = {
             "trials": len(trials), "detected": share(trials, "detected"), "class": share(trials, "right_class"), "top1": share(seen, "top1"),
-            "top3": share(seen, "top3"), "largest": sum(row["largest"] == row["culprit"] for row in seen) / len(seen) if seen else 0,
+            "top3": share(seen, "top3"), "node1": share(seen, "node1"), "largest": sum(row["largest"] == row["culprit"] for row in seen) / len(seen) if seen else 0,
             "delay": delays[len(delays) // 2] if delays else float("nan"),
         }
     quiet = [row for row in judged if row["kind"] == "none"]
@@ -376,12 +378,14 @@ def summary(rows):
 
 def table(rows):
     groups, quiet = summary(rows)
-    lines = ["| fault | trials | detected | right class | culprit first | among the first three | the largest consumer now | seconds to detect |",
-             "|---|---|---|---|---|---|---|---|"]
+    lines = ["| fault | trials | detected | right class | culprit first | among the first three | first of the whole node | the largest consumer now | seconds to detect |",
+             "|---|---|---|---|---|---|---|---|---|"]
     for name, row in groups.items():
         lines.append(f"| {name} | {row['trials']} | {percent(row['detected'])} | {percent(row['class'])} | {percent(row['top1'])} | "
-                     f"{percent(row['top3'])} | {percent(row['largest'])} | {row['delay']:.1f} |")
+                     f"{percent(row['top3'])} | {percent(row['node1'])} | {percent(row['largest'])} | {row['delay']:.1f} |")
     lines.append("")
+    lines.append("First and among the first three: of the cgroups of the campaign, since on a machine that others use, others are causes, too, and are named. "
+                 "First of the whole node leaves them in. The largest consumer is of the campaign's cgroups.")
     lines.append(f"Quiet trials: {quiet['quiet']}, of which {quiet['false']} had an incident. Trials that could not be judged, since what others did on "
                  f"the machine was still an incident when they were to begin: {quiet['disturbed']}.")
     return "\n".join(lines)

@@ -258,6 +258,10 @@ static void one_sick_disk_is_one_story(void **state)
 	assert_string_equal(full->parent, fault->id);
 	assert_string_equal(hung->parent, fault->id);
 	assert_string_equal(other->parent, ""); /* sdab is not a part of sda */
+	snprintf(other->resource.device, sizeof(other->resource.device), "none");
+	struct incident tmpfs = *other;
+	snprintf(tmpfs.id, sizeof(tmpfs.id), "i-9");
+	assert_null(story_link(&tmpfs, other, bench.snap)); /* two that have no device have none in common */
 	assert_int_equal(bench.changes->incident_count, 3);
 	assert_non_null(strstr(full->history[0].why, "part of i-5: the same device"));
 	link_up(&bench);

@@ -458,6 +458,17 @@ static void held_by_its_own_quota_is_nobody_elses_doing(void **state)
 	assert_string_equal(node.causes[0].comm, "culprit");
 	assert_int_equal(node.victim_count, 1);
 	assert_true(node.victims[0].self_inflicted);
+
+	/* Where more is waited for processors than for quotas, it is not quotas that the pressure comes from. */
+	for (int i = 0; i < 12; i++) {
+		works(node.snap, 1, MS(300), 0);
+		node.snap->sched.each[0].sums.ns[BLAME_THROTTLED] += MS(800);
+		node.snap->cgroups.each[0].run_delay_ns += MS(1500);
+		second_passes(&node);
+	}
+	rank_by(&node, &pressure, &finding);
+	assert_string_equal(node.causes[0].comm, "culprit");
+	assert_false(node.causes[0].self_inflicted);
 	tear_down(&node);
 }
 

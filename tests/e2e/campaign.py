@@ -95,7 +95,7 @@ KINDS = (
     Kind("inode leak", "disk_exhaustion", True, "io", 'filesystem: {{mountpoint: "{inodes}", inodes_used_percent: {{above: 25}}}}',
          unruly("inodes", 600, 2000, "inodes")),
     Kind("descriptor leak", "fd_exhaustion", True, "files", "files: {{process_used_percent: {{above: 60}}}}", unruly("files", 400, 1200)),
-    Kind("process leak", "pid_exhaustion", True, "tasks", "pids: {{used_percent: {{above: {pids}}}}}", unruly("pids", 250, 900)),
+    Kind("process leak", "pid_exhaustion", True, "tasks", "pids: {{used_percent: {{above: {pids}}}}}", unruly("pids", 400, 1200)),
     Kind("network flood", "network_saturation", True, "net", 'interface: {{name: "{link}", bytes_per_second: {{above: 12MiB}}, for: 2s}}',
          unruly("send", 30, 90, "address")),
 )
@@ -160,7 +160,7 @@ class Ground:
     @staticmethod
     def _pids():
         most = min(int(Path("/proc/sys/kernel/pid_max").read_text()), int(Path("/proc/sys/kernel/threads-max").read_text()))
-        return round(100 * (threads_of_node() + 700) / most, 3)
+        return round(100 * (threads_of_node() + 1500) / most, 3)
 
     def _policy(self, kind):
         when = kind.policy.format(parent=self.parent, fill=self.fill, inodes=self.inodes, link=self.link, io=round(self.io, 1),
@@ -198,7 +198,7 @@ class Ground:
             os.environ.update(old)
 
     def open_incidents(self):
-        return [i for i in self.agent.incidents() if i["state"] != "resolved"]
+        return [i for i in self.agent.incidents() if i["state"] != "resolved" and not concerns_others(self, i)]
 
 
 # --- what somebody sees who looks at the largest ---------------------------------------------------------------------------
@@ -277,11 +277,20 @@ def since(incidents, wall):
     return [i for i in incidents if parse_time(i["opened"]) >= wall - 1]
 
 
+def concerns_others(ground, incident):
+    """About a process or a group that is not of the campaign: true perhaps, and nothing that was done here."""
+    resource = incident["resource"]
+    if resource["type"] == "process":
+        groups = [cause.get("cgroup", "") for cause in incident["causes"]]
+        return not any(group.startswith(ground.parent) for group in groups)
+    return resource["type"] == "cgroup" and not resource["cgroup"].startswith(ground.parent)
+
+
 def quiet_trial(ground):
     wall, used, began = time.time(), processor_use(), time.monotonic()
     while time.monotonic() < began + QUIET:
         time.sleep(0.5)
-    false = since(ground.agent.incidents(), wall)
+    false = [i for i in since(ground.agent.incidents(), wall) if not concerns_others(ground, i)]
     return {"kind": "none", "false": [f"{i['kind']} of {json.dumps(i['resource'])}" for i in false], "others": (processor_use() - used) / QUIET}
 
 

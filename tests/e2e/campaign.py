@@ -76,10 +76,10 @@ GROWS = ('all: [{{memory: {{used_percent: {{above: 1}}}}}}, '
 WAITS = "psi: {{resource: io, some: {{above: {io}, clear: {io_clear}}}, window: interval, for: 2s}}"
 
 KINDS = (
-    Kind("CPU hog", "cpu_exhaustion", True, "cpu", BUSY, unruly("spin", 40, 100), stress("--cpu", "1", "--cpu-load", "{}", 40, 100)),
-    Kind("CPU by many threads", "cpu_exhaustion", True, "cpu", BUSY, unruly("threads", 45, 100), stress("--matrix", "1", "--matrix-size", "64")),
+    Kind("CPU hog", "cpu_exhaustion", True, "cpu", BUSY, unruly("spin", 25, 60), stress("--cpu", "1", "--cpu-load", "{}", 25, 60)),
+    Kind("CPU by many threads", "cpu_exhaustion", True, "cpu", BUSY, unruly("threads", 25, 60), stress("--matrix", "1", "--matrix-size", "64")),
     Kind("fork storm", "cpu_exhaustion", True, "cpu", BUSY, unruly("forks", 400, 1500), stress("--fork", "1")),
-    Kind("context-switch storm", "cpu_exhaustion", False, "cpu", BUSY, unruly("switches", 50, 100), stress("--switch", "1")),
+    Kind("context-switch storm", "cpu_exhaustion", False, "cpu", BUSY, unruly("switches", 30, 60), stress("--switch", "1")),
     Kind("lock convoy", "cpu_exhaustion", False, "cpu", BUSY, unruly("convoy", 50, 100), stress("--mutex", "1", "--mutex-procs", "8")),
     Kind("memory leak", "memory_exhaustion", True, "memory", GROWS, unruly("leak", 15, 60),
          stress("--vm", "1", "--vm-bytes", "{}", 268435456, 805306368, "--vm-keep", "--vm-populate")),
@@ -132,7 +132,7 @@ class Ground:
         for tool in ("stress-ng", "fio"):
             if not shutil.which(tool):
                 raise harness.Failed(f"{tool} is not installed: scripts/deps.sh test")
-        steady = self.start(self.steady, "database", ["unruly", "steady", 36000, 30, self.folder], {"STEADY_ADDRESS": self.address})
+        steady = self.start(self.steady, "database", ["unruly", "steady", 36000, 50, self.folder], {"STEADY_ADDRESS": self.address})
         self.steady_pid = steady.pid
         for folder, path in self.tenants:  # each does a little, and not the same
             self.start(folder, "app", ["unruly", "spin", 36000, self.draw.randint(1, 4), self.folder])

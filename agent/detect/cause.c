@@ -166,6 +166,7 @@ static const struct additive additives[] = {
 	{ USE_MEMORY, USE_MEMORY, USE_COUNT, "holds", "MiB", 1 << 20, 16 << 20 },
 	{ USE_SWITCHES, USE_SWITCHES, USE_COUNT, "made", "context switches a second", 1, 2000 },
 	{ USE_READ, USE_READ, USE_WRITTEN, "moved", "MiB a second", 1 << 20, 1 << 20 },
+	{ USE_WRITTEN, USE_WRITTEN, USE_COUNT, "wrote", "MiB a second", 1 << 20, 1 << 20 },
 	{ USE_CALLS, USE_CPU, USE_COUNT, "opened or made", "files a second", 1, 50 },
 };
 
@@ -180,7 +181,7 @@ static const struct additive *additive_of(enum use use)
 /* In turn, until one of them has changed by as much as counts; USE_COUNT ends the list. */
 static const enum use ways[KIND_COUNT][4] = {
 	[KIND_CPU_EXHAUSTION] = { USE_CPU, USE_SWITCHES, USE_COUNT },
-	[KIND_IO_SATURATION] = { USE_DISK, USE_READ, USE_CALLS, USE_COUNT },
+	[KIND_IO_SATURATION] = { USE_DISK, USE_READ, USE_WRITTEN, USE_COUNT },
 	[KIND_PID_EXHAUSTION] = { USE_TASKS, USE_FORKS, USE_COUNT },
 	[KIND_FD_EXHAUSTION] = { USE_FILES, USE_COUNT },
 	[KIND_NETWORK_SATURATION] = { USE_NETWORK, USE_COUNT },
@@ -191,7 +192,8 @@ static void rank_ways(struct ranking *ranking, const enum use *each)
 	for (const enum use *use = each; *use != USE_COUNT; use++)
 		if (rank_by_change(ranking, additive_of(*use)))
 			return;
-	rank_by_size(ranking, additive_of(each[0]));
+	for (const enum use *use = each; *use != USE_COUNT && !ranking->count; use++)
+		rank_by_size(ranking, additive_of(*use));
 }
 
 /* Which resource a metric that behaves unusually speaks of: the first of these that is a part of its name. */

@@ -15,6 +15,11 @@ struct members {
 	double sum[MAX_CGROUPS], largest[MAX_CGROUPS];
 };
 
+static bool has_one_measure(const struct additive *what)
+{
+	return what->of_group == what->of_member && what->also_of_member == USE_COUNT;
+}
+
 static double above_zero(double value)
 {
 	return value > 0 ? value : 0;
@@ -143,12 +148,12 @@ static bool group_view(const struct ranking *ranking, const struct additive *wha
 	return ranking_asks_for_group(ranking, cgroup->id) && baseline_cgroup(ranking->baseline, cgroup->id, what->of_group, ret);
 }
 
-/* Processes whose cgroup is in no row, or of whose cgroup nothing is known, count for themselves. */
+/* Processes whose cgroup is in no row, or of whose cgroup nothing is known, count for themselves, where both are counted in the same. */
 static bool counts_alone(const struct ranking *ranking, const struct additive *what, const struct process *process)
 {
 	uint32_t group = group_of(ranking->snap, process);
 	struct usage_view view;
-	return group == NO_INDEX || !group_view(ranking, what, &ranking->snap->cgroups.each[group], &view);
+	return has_one_measure(what) && (group == NO_INDEX || !group_view(ranking, what, &ranking->snap->cgroups.each[group], &view));
 }
 
 static struct whole measure_whole(const struct ranking *ranking, const struct additive *what, bool by_size)
@@ -182,7 +187,7 @@ static double part_of_group(const struct additive *what, double group_change, do
 {
 	if (sum <= 0)
 		return 0;
-	bool same = what->of_group == what->of_member && what->also_of_member == USE_COUNT;
+	bool same = has_one_measure(what);
 	return same && group_change >= sum ? own : group_change * own / sum;
 }
 
@@ -198,7 +203,7 @@ static bool goes_as_a_group(const struct cgroup *cgroup, double sum, double larg
 static void place_groups(struct ranking *ranking, const struct additive *what, const struct whole *whole, const struct members *members, bool by_size)
 {
 	const struct snapshot *snap = ranking->snap;
-	bool same = what->of_group == what->of_member && what->also_of_member == USE_COUNT;
+	bool same = has_one_measure(what);
 	for (uint32_t i = 0; i < snap->cgroups.count; i++) {
 		const struct cgroup *cgroup = &snap->cgroups.each[i];
 		struct usage_view view;
@@ -222,7 +227,7 @@ static void place_groups(struct ranking *ranking, const struct additive *what, c
 static void place_processes(struct ranking *ranking, const struct additive *what, const struct whole *whole, const struct members *members, bool by_size)
 {
 	const struct snapshot *snap = ranking->snap;
-	bool same = what->of_group == what->of_member && what->also_of_member == USE_COUNT;
+	bool same = has_one_measure(what);
 	for (uint32_t i = 0; i < snap->processes.count; i++) {
 		const struct process *process = &snap->processes.each[i];
 		if (!ranking_asks_for(ranking, process))
@@ -231,8 +236,10 @@ static void place_processes(struct ranking *ranking, const struct additive *what
 		double amount = change_of(&view, by_size);
 		bool of_group = !same && !counts_alone(ranking, what, process);
 		if (!counts_alone(ranking, what, process)) {
-			const struct cgroup *cgroup = &snap->cgroups.each[process->cgroup_index];
-			(void)group_view(ranking, what, cgroup, &group);
+			uint32_t at = group_of(snap, process);
+			const struct cgroup *cgroup = at == NO_INDEX ? NULL : &snap->cgroups.each[at];
+			if (!cgroup || !group_view(ranking, what, cgroup, &group))
+				continue;
 			double change = change_of(&group, by_size), sum = members->sum[process->cgroup_index];
 			if (goes_as_a_group(cgroup, sum, members->largest[process->cgroup_index], change, same))
 				continue;

@@ -2,6 +2,8 @@
 /* Who causes it and who suffers: nodes made by hand whose culprit is known, each beside somebody larger who is innocent. */
 #include "scene.h"
 
+#include <sys/syscall.h>
+
 #include "detect/baseline.h"
 #include "policy.h"
 
@@ -279,6 +281,37 @@ static void disks_by_the_time_of_requests_and_members_by_their_bytes(void **stat
 	assert_string_equal(node.causes[0].comm, "culprit");
 	assert_true(node.causes[0].share_permille > 950);
 	tear_down(&node);
+}
+
+static void what_is_counted_in_another_measure_is_not_added_up(void **state)
+{
+	static const struct condition inodes = { .kind = CONDITION_FILESYSTEM, .measure = MEASURE_INODES_USED_PERCENT };
+	struct node node = set_up();
+	node.snap->syscall_cgroups.count = 1; /* the other cgroups have no rows: nothing of theirs is known */
+	node.snap->syscall_cgroups.each[0] = (struct syscall_cgroup_row){ .cgroup_id = 111, .nr = SYS_openat };
+	for (int i = 0; i < 125; i++) {
+		node.snap->syscall_cgroups.each[0].count += i >= 120 ? 500 : 1;
+		works(node.snap, 0, i >= 120 ? MS(900) : MS(100), 0);
+		works(node.snap, 1, MS(10), 0);
+		second_passes(&node);
+	}
+	struct finding finding = about(KIND_DISK_EXHAUSTION);
+	rank_by(&node, &inodes, &finding);
+	assert_int_equal(node.cause_count, 1);
+	assert_string_equal(node.causes[0].cgroup, "/culprit.service");
+	tear_down(&node);
+}
+
+static void without_cgroups_and_a_past_who_writes_most_is_named(void **state)
+{
+	struct snapshot *snap = scene_new();
+	scene_process(snap, 10, "idle", MIB(10), 0);
+	scene_process(snap, 11, "writer", MIB(10), 0)->written_delta_bytes = MIB(30);
+	struct finding finding = about(KIND_IO_SATURATION);
+	struct cause causes[MAX_CAUSES];
+	assert_int_equal(rank_causes(snap, NULL, NULL, &finding, causes), 1);
+	assert_string_equal(causes[0].comm, "writer");
+	free(snap);
 }
 
 static void a_kernel_thread_writes_for_others(void **state)
@@ -591,6 +624,8 @@ int main(void)
 		cmocka_unit_test(what_rose_after_it_began_is_an_answer_to_it),
 		cmocka_unit_test(levels_descriptors_threads),
 		cmocka_unit_test(disks_by_the_time_of_requests_and_members_by_their_bytes),
+		cmocka_unit_test(what_is_counted_in_another_measure_is_not_added_up),
+		cmocka_unit_test(without_cgroups_and_a_past_who_writes_most_is_named),
 		cmocka_unit_test(a_kernel_thread_writes_for_others),
 		cmocka_unit_test(network_by_bytes),
 		cmocka_unit_test(an_anomaly_is_asked_of_the_resource_its_metric_names),

@@ -125,7 +125,10 @@ static void say_process(const struct additive *what, const struct usage_view *vi
 static void say_group(const struct additive *what, const struct usage_view *view, bool by_size, const struct cgroup *cgroup, struct cause *cause)
 {
 	char tail[64];
-	snprintf(tail, sizeof(tail), " by %u process%s, none of which makes half of it", cgroup->processes, cgroup->processes == 1 ? "" : "es");
+	if (cgroup->processes)
+		snprintf(tail, sizeof(tail), " by %u process%s, none of which makes half of it", cgroup->processes, cgroup->processes == 1 ? "" : "es");
+	else
+		snprintf(tail, sizeof(tail), " by processes that have ended");
 	say(what, view, by_size, tail, cause);
 }
 

@@ -102,6 +102,17 @@ check-vm: ## the BPF tests and the agent on other kernels, in virtual machines
 	@$(MAKE) tests
 	@scripts/vm-matrix.sh
 
+campaign: ## injected faults, every kind many times (long, as root); the table goes into docs/detection.md. CAMPAIGN='--seed N --trials N --minutes N'
+	@scripts/deps.sh build test
+	@$(MAKE) tests
+	@tests/e2e/campaign_long.py faults --write $(CAMPAIGN)
+
+soak: ## an ordinary node under the shipped policies, for SOAK_MINUTES (60): no incident
+	@scripts/deps.sh build test
+	@$(MAKE) tests
+	@tests/e2e/campaign_long.py soak --minutes $(or $(SOAK_MINUTES),60)
+.PHONY: campaign soak
+
 bench: ## the costs, beside peers, as ratios
 	@scripts/deps.sh build test bench
 	@$(MAKE) tests

@@ -71,6 +71,7 @@ struct agent {
 
 	/* detect and decide */
 	struct detector *detector;
+	struct baseline *baseline;     /* what each process and cgroup is used to */
 	struct findings *findings;     /* of the last tick */
 	struct saved_state *saved;
 	struct engine engine;

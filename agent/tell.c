@@ -305,8 +305,11 @@ void tell_everything(struct agent *agent, struct child *child)
 	for (uint32_t i = 0; i < actions; i++)
 		tell_one_action(child, &engine->recent_actions[(engine->recent_action_count - actions + i) % MAX_RECENT]);
 	uint32_t incidents = engine->recent_incident_count < MAX_RECENT ? engine->recent_incident_count : MAX_RECENT;
-	for (uint32_t i = 0; i < incidents; i++)
-		tell_one_incident(child, &engine->recent_incidents[(engine->recent_incident_count - incidents + i) % MAX_RECENT]);
+	for (uint32_t i = 0; i < incidents; i++) {
+		const struct incident *incident = &engine->recent_incidents[(engine->recent_incident_count - incidents + i) % MAX_RECENT];
+		if (incident->id[0]) /* else it is open again */
+			tell_one_incident(child, incident);
+	}
 	for (uint32_t i = 0; i < agent->saved->incident_count; i++)
 		tell_one_incident(child, &agent->saved->incidents[i]);
 }

@@ -45,7 +45,8 @@ static uint32_t all_incidents(const struct agent *agent, bool ended, const struc
 	for (uint32_t i = 0; i < agent->saved->incident_count; i++)
 		ret[count++] = &agent->saved->incidents[i];
 	for (uint32_t i = 0; ended && i < in_ring(agent->engine.recent_incident_count); i++)
-		ret[count++] = &agent->engine.recent_incidents[i];
+		if (agent->engine.recent_incidents[i].id[0]) /* else it is open again */
+			ret[count++] = &agent->engine.recent_incidents[i];
 	qsort(ret, count, sizeof(const struct incident *), newest_first);
 	return count;
 }
@@ -180,6 +181,17 @@ static bool concerns(const struct agent *agent, const struct incident *incident,
 
 /* --- one of them -------------------------------------------------------------------------------------------------------- */
 
+/* What hangs under it, or what it hangs under: enough to go and look. */
+static void add_to_story(cJSON *list, const struct incident *incident)
+{
+	cJSON *whole = incident_to_json(incident, NULL, 0), *row = cJSON_CreateObject();
+	static const char *const members[] = { "id", "kind", "severity", "state", "resource", "parent" };
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		cJSON_AddItemToObject(row, members[i], cJSON_DetachItemFromObjectCaseSensitive(whole, members[i]));
+	cJSON_Delete(whole);
+	cJSON_AddItemToArray(list, row);
+}
+
 cJSON *view_incident(const struct agent *agent, const char *id)
 {
 	const struct incident *found[MAX_STORIES], *match = NULL;
@@ -202,6 +214,10 @@ cJSON *view_incident(const struct agent *agent, const char *id)
 	cJSON *document = view_document("why");
 	view_add_time(document, "time", agent->snap->wall_ns);
 	cJSON_AddItemToObject(document, "incident", incident_document(agent, match));
+	cJSON *story = cJSON_AddArrayToObject(document, "story");
+	for (uint32_t i = 0; i < count; i++)
+		if (found[i] != match && (strcmp(found[i]->parent, match->id) == 0 || strcmp(match->parent, found[i]->id) == 0))
+			add_to_story(story, found[i]);
 	cJSON *list = cJSON_AddArrayToObject(document, "considered");
 	for (uint32_t i = 0; i < agent->config->policy_count; i++)
 		if (concerns(agent, match, &agent->config->policies[i]))

@@ -17,6 +17,7 @@
 #include "core/clock.h"
 #include "core/heap.h"
 #include "core/log.h"
+#include "detect/baseline.h"
 #include "keep/scribe.h"
 #include "measure/recorder.h"
 
@@ -44,13 +45,16 @@ int wheel_allocate(struct agent *agent)
 	agent->watch = watch_new();
 	agent->recorder = recorder_new();
 	agent->life = life_watch_new();
+	agent->baseline = baseline_new();
 	agent->env.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	agent->env.sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (agent->env.proc_fd < 0 || agent->env.sys_fd < 0)
 		return -errno;
 	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster || !agent->dependencies || !agent->outlook ||
-	    !agent->watch || !agent->recorder || !agent->life)
+	    !agent->watch || !agent->recorder || !agent->life || !agent->baseline)
 		return -ENOMEM;
+	agent->engine.baseline = agent->baseline;
+	agent->engine.foretime = detector_foretime(agent->detector);
 
 	struct snapshot *snap = agent->snap;
 	snap->interval_ns = agent->config->interval_ns;
@@ -69,6 +73,7 @@ void wheel_free(struct agent *agent)
 	watch_free(agent->watch);
 	recorder_free(agent->recorder);
 	life_watch_free(agent->life);
+	baseline_free(agent->baseline);
 	free(agent->changes);
 	free(agent->findings);
 	free(agent->snap);
@@ -146,6 +151,7 @@ void wheel_reopen_collectors(struct agent *agent, const struct config *old)
 		again[id] = old->collectors[id] != new->collectors[id];
 	/* What they watch is named by policies. */
 	again[COLLECTOR_UNIT] = again[COLLECTOR_FILESYSTEM] = again[COLLECTOR_LOG] = true;
+	again[COLLECTOR_CHANGE] |= strcmp(old->host_root, new->host_root) != 0;
 	again[COLLECTOR_IDENTITY] |= strcmp(old->host_root, new->host_root) != 0;
 	for (size_t i = 0; i < sizeof(sharing) / sizeof(sharing[0]); i++)
 		reopen_together(again, sharing[i]);
@@ -291,6 +297,7 @@ void wheel_collect(struct agent *agent, bool full)
 		outlook_look(agent->outlook, snap);
 		watch_take(agent->watch, snap);
 		measure_self(agent);
+		baseline_tick(agent->baseline, snap);
 	}
 	recorder_tick(agent->recorder, snap, &snap->recordings);
 }

@@ -44,6 +44,7 @@ enum collector_id {
 	COLLECTOR_IRQ,
 	COLLECTOR_UNIT,
 	COLLECTOR_HOST,
+	COLLECTOR_CHANGE,
 	COLLECTOR_COUNT,
 };
 #define TEXTFILE_DEFAULT "/var/lib/prometheus/node-exporter" /* where Debian's node_exporter looks */
@@ -83,6 +84,7 @@ struct config {
 	char node[NAME_LEN];               /* never empty: the host's name where the file says nothing */
 	uint64_t interval_ns;
 	enum mode mode;                    /* ceiling */
+	uint64_t hold_down_ns;             /* an incident that comes back so soon is reopened; 0 = it never is */
 	uint64_t startup_grace_ns;         /* no act before the agent is this old */
 	char listen[NAME_LEN];             /* "" = no HTTP */
 	double budget_cpu_percent;         /* of all online processors together */

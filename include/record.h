@@ -17,6 +17,9 @@ enum {
 	ID_LEN = 40,
 	EVIDENCE_LEN = 192,
 	MAX_CAUSES = 5,
+	MAX_VICTIMS = 3,
+	MAX_INCIDENT_CHANGES = 5,
+	MAX_BEFORE = 120,
 	MAX_INCIDENT_HISTORY = 16,
 	MAX_INCIDENT_ACTIONS = 16,
 	MAX_ACTION_STEPS = 12,
@@ -60,7 +63,22 @@ struct cause {
 	char comm[COMM_LEN], cgroup[PATH_LEN], unit[NAME_LEN];
 	char container_id[CONTAINER_ID_LEN], container[CONTAINER_NAME_LEN], namespace[NAMESPACE_LEN], pod[POD_LEN];
 	uint32_t share_permille; /* of what drove the resource; the shares of all causes and the unnamed rest add up to 1000 */
+	bool explains;           /* one of the fewest that together make two thirds of it */
+	bool self_inflicted;     /* waits at its own limit or quota: nobody else's doing, and nobody else's trouble */
 	char evidence[EVIDENCE_LEN];
+};
+
+/* Something about the node that became another shortly before. */
+struct incident_change {
+	int64_t wall_ns;
+	char what[WHY_LEN];
+};
+
+/* The incident's own signal before it opened, oldest first: one value a step, without a gap. */
+struct foretime {
+	uint64_t step_ns;
+	uint32_t count;
+	double values[MAX_BEFORE];
 };
 
 struct signal_value {
@@ -84,10 +102,21 @@ struct incident {
 	enum incident_state state;
 	int64_t opened_wall_ns, resolved_wall_ns; /* 0 = not yet */
 	uint64_t opened_boot_ns;
+	uint64_t phase_boot_ns;            /* since it was opened or reopened last */
 	struct target resource;
 	struct signal_value signal;
 	uint32_t cause_count;
 	struct cause causes[MAX_CAUSES];
+	uint32_t victim_count;
+	struct cause victims[MAX_VICTIMS]; /* who suffers, as groups; shares of all the waiting */
+	uint32_t change_count;
+	struct incident_change changes[MAX_INCIDENT_CHANGES]; /* first those of its causes, each the newest first */
+	struct foretime before;
+	char parent[ID_LEN];               /* the incident that is the cause of this one; "" = none: it stands for itself */
+	uint32_t reopened;                 /* how often, within its hold-down, under this id */
+	uint32_t flaps;                    /* short phases in a row, each begun within the hold-down of the one before */
+	bool flapping;                     /* comes and goes: held open until it has been calm */
+	uint64_t quiet_boot_ns;            /* flapping: since when nobody sees it; 0 = it is seen. Not kept over a restart */
 	uint32_t action_count;
 	char actions[MAX_INCIDENT_ACTIONS][ID_LEN];
 	uint32_t history_count, history_cut;

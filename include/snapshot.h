@@ -19,6 +19,7 @@
 #include "signals/anomaly.h"
 #include "signals/block.h"
 #include "signals/bottleneck.h"
+#include "signals/change.h"
 #include "signals/deleted.h"
 #include "signals/dependency.h"
 #include "signals/dns.h"
@@ -389,6 +390,7 @@ struct snapshot {
 	struct pagecache_section pagecache;
 	struct recording_section recordings;
 	struct event_section events;
+	struct change_section changes;
 	struct socket_section sockets;
 	struct socket_cgroup_section socket_cgroups;
 	struct tcp_section tcp;

@@ -10,7 +10,7 @@
 #include "policy.h"
 #include "record.h"
 
-enum { MAX_OPEN_INCIDENTS = 48, MAX_ACTS = 512, MAX_MACHINES = 256, KEY_LEN = 128 };
+enum { MAX_OPEN_INCIDENTS = 48, MAX_ACTS = 512, MAX_MACHINES = 256, MAX_CLOSED = 32, KEY_LEN = 128 };
 
 enum engine_state { ENGINE_OK, ENGINE_PENDING, ENGINE_ARMED, ENGINE_ACTING, ENGINE_VERIFYING, ENGINE_ROLLBACK, ENGINE_QUARANTINED, ENGINE_STATE_COUNT };
 extern const char *const engine_state_names[ENGINE_STATE_COUNT];
@@ -41,12 +41,22 @@ struct pause {
 	char reason[WHY_LEN];
 };
 
+/* One that ended lately: should it come back within its hold-down, it is the same story. */
+struct closed_incident {
+	char id[ID_LEN];
+	enum incident_kind kind;
+	char target_key[KEY_LEN];
+	int64_t opened_wall_ns, closed_boot_ns;
+	uint32_t reopened, flaps;
+};
+
 struct saved_state {
 	char boot_id[40];
 	int64_t saved_boot_ns, saved_wall_ns;
 	uint64_t next_incident, next_action;  /* ids are never used twice */
 	struct pause pause;
-	uint32_t act_count, machine_count, incident_count;
+	uint32_t act_count, machine_count, incident_count, closed_count;
+	struct closed_incident closed[MAX_CLOSED]; /* oldest first */
 	struct act acts[MAX_ACTS];            /* oldest first */
 	struct machine machines[MAX_MACHINES];
 	struct incident incidents[MAX_OPEN_INCIDENTS];

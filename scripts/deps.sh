@@ -9,7 +9,7 @@ libcjson-dev libyaml-dev libsystemd-dev libmicrohttpd-dev libcap-dev libseccomp-
 protobuf-compiler libcurl4-openssl-dev libsnappy-dev libgnutls28-dev libcrypt-dev libpcre2-dev'
 test='libcmocka-dev gcc-multilib clang-tidy cppcheck libclang-rt-14-dev llvm git curl jq python3 python3-jsonschema python3-yaml prometheus
 prometheus-node-exporter mmdebstrap systemd-container dbus systemd procps util-linux e2fsprogs iproute2 podman runc busybox-static openssl
-nodejs npm prometheus-alertmanager python3-aiosmtpd logrotate collectd-core libyajl2 libcurl3-gnutls'
+fio iperf3 stress-ng nodejs npm prometheus-alertmanager python3-aiosmtpd logrotate collectd-core libyajl2 libcurl3-gnutls'
 vm='qemu-system-x86 busybox-static kmod zstd lz4 xz-utils xfsprogs btrfs-progs'
 bench='libbpf-tools bpftrace prometheus-process-exporter netdata-core netdata-plugins-bash atop'
 

@@ -86,7 +86,8 @@ static void show_place(const struct look *look, const cJSON *cause)
 static void show_causes(const struct look *look, const cJSON *incident)
 {
 	const cJSON *cause;
-	double rest = 1;
+	double rest = 1, explained = 0;
+	uint32_t explaining = 0;
 	fprintf(look->out, "\ncauses     %s\n", get_count(incident, "causes") ? "by their share" : "none known");
 	cJSON_ArrayForEach(cause, get(incident, "causes")) {
 		double pid = get_number(cause, "pid"), share = get_number(cause, "share");
@@ -96,12 +97,79 @@ static void show_causes(const struct look *look, const cJSON *incident)
 		if (isfinite(pid))
 			fprintf(look->out, " pid %.0f", pid);
 		show_place(look, cause);
-		fputc('\n', look->out);
+		fprintf(look->out, "%s\n", get_true(cause, "self_inflicted") ? ", at its own limit" : "");
 		if (get_text(cause, "evidence")[0])
 			fprintf(look->out, "               %s\n", show_member(cause, "evidence").text);
+		explained += get_true(cause, "explains") && isfinite(share) ? share : 0;
+		explaining += get_true(cause, "explains");
 	}
+	if (explaining > 1)
+		fprintf(look->out, "      %7s  by the first %u together\n", show_percent(explained * 100).text, explaining);
 	if (get_count(incident, "causes") && rest >= 0.0005)
 		fprintf(look->out, "      %7s  all others\n", show_percent(rest * 100).text);
+}
+
+/* Eight heights; what is highest fills its cell. Values that are all the same lie low: there is nothing to see. */
+static void show_before(const struct look *look, const cJSON *incident)
+{
+	static const char *const heights[] = { "\u2581", "\u2582", "\u2583", "\u2584", "\u2585", "\u2586", "\u2587", "\u2588" };
+	enum { HEIGHTS = sizeof(heights) / sizeof(heights[0]), WIDTH = 60 };
+	const cJSON *values = get(get(incident, "before"), "values");
+	int count = cJSON_GetArraySize(values), cells = count < WIDTH ? count : WIDTH;
+	double least = INFINITY, most = -INFINITY, step = get_number(get(incident, "before"), "step_seconds");
+	const cJSON *value;
+	cJSON_ArrayForEach(value, values) {
+		least = fmin(least, value->valuedouble);
+		most = fmax(most, value->valuedouble);
+	}
+	if (count < 2 || !isfinite(least) || !isfinite(most))
+		return;
+	fprintf(look->out, "before     ");
+	for (int cell = 0; cell < cells; cell++) {
+		double highest = -INFINITY;
+		for (int i = cell * count / cells; i < (cell + 1) * count / cells; i++)
+			highest = fmax(highest, cJSON_GetArrayItem(values, i)->valuedouble);
+		int height = most > least ? (int)((highest - least) / (most - least) * (HEIGHTS - 1) + 0.5) : 0;
+		fputs(heights[height], look->out);
+	}
+	fprintf(look->out, " %g to %g in the %s before\n", least, most, show_seconds(step * count).text);
+}
+
+static void show_victims(const struct look *look, const cJSON *incident)
+{
+	const cJSON *victim;
+	if (!get_count(incident, "victims"))
+		return;
+	fprintf(look->out, "\nsufferers  by their share of the waiting\n");
+	cJSON_ArrayForEach(victim, get(incident, "victims")) {
+		fprintf(look->out, "  %2.0f. %7s  ", get_number(victim, "rank"), show_percent(get_number(victim, "share") * 100).text);
+		show_tinted(look, TINT_BOLD, "%s", get_true(victim, "self_inflicted") ? "by its own limit" : "a group");
+		show_place(look, victim);
+		fprintf(look->out, "\n               %s\n", show_member(victim, "evidence").text);
+	}
+}
+
+static void show_changes(const struct look *look, const cJSON *incident)
+{
+	const cJSON *change;
+	if (!get_count(incident, "changes"))
+		return;
+	fprintf(look->out, "\nchanged    before it began\n");
+	cJSON_ArrayForEach(change, get(incident, "changes")) {
+		fprintf(look->out, "  %s  %s\n", show_time(get_text(change, "time")).text, show_member(change, "what").text);
+	}
+}
+
+static void show_story(const struct look *look, const cJSON *answer)
+{
+	const cJSON *other;
+	if (!get_count(answer, "story"))
+		return;
+	fprintf(look->out, "\nstory      %s\n", get_text(get(answer, "incident"), "parent")[0] ? "it is part of" : "these come from it");
+	cJSON_ArrayForEach(other, get(answer, "story")) {
+		fprintf(look->out, "  %s, %s of %s, %s\n", show_member(other, "id").text, show_member(other, "kind").text,
+			show_resource(get(other, "resource")).text, show_member(other, "state").text);
+	}
 }
 
 static void show_considered(const struct look *look, const cJSON *answer)
@@ -180,7 +248,11 @@ void why_show(const struct look *look, const cJSON *answer)
 	const cJSON *incident = get(answer, "incident");
 	show_summary(look, incident);
 	show_facts(look, answer);
+	show_before(look, incident);
 	show_causes(look, incident);
+	show_victims(look, incident);
+	show_changes(look, incident);
+	show_story(look, answer);
 	show_considered(look, answer);
 	show_actions(look, incident);
 	show_history(look, incident);

@@ -31,6 +31,7 @@ extern const struct collector collector_sched;
 extern const struct collector collector_irq;
 extern const struct collector collector_unit;
 extern const struct collector collector_host;
+extern const struct collector collector_change;
 
 const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_CPU] = &collector_cpu,
@@ -61,5 +62,6 @@ const struct collector *const collectors[COLLECTOR_COUNT] = {
 	[COLLECTOR_IRQ] = &collector_irq,
 	[COLLECTOR_UNIT] = &collector_unit,
 	[COLLECTOR_HOST] = &collector_host,
+	[COLLECTOR_CHANGE] = &collector_change,
 };
 /* clang-format on */

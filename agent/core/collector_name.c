@@ -32,5 +32,6 @@ const char *const collector_names[COLLECTOR_COUNT] = {
 	[COLLECTOR_IRQ] = "irq",
 	[COLLECTOR_UNIT] = "unit",
 	[COLLECTOR_HOST] = "host",
+	[COLLECTOR_CHANGE] = "change",
 };
 /* clang-format on */

@@ -69,6 +69,7 @@ static const struct setting collector_settings[] = {
 	COLLECTOR(COLLECTOR_IRQ, "irq", "time in soft interrupts and in device handlers (BPF)"),
 	COLLECTOR(COLLECTOR_UNIT, "unit", "the systemd units that policies name, and their probes"),
 	COLLECTOR(COLLECTOR_HOST, "host", "what else node_exporter serves, under its names"),
+	COLLECTOR(COLLECTOR_CHANGE, "change", "what was changed on the node: binaries, packages, services, files below /etc, the clock"),
 };
 const struct section collectors_section = SECTION("collectors",
 	"What is measured; false switches one off, and with it every condition that reads it.", collector_settings);
@@ -150,6 +151,8 @@ static const struct setting config_settings[] = {
 	{ .name = "log", .type = VALUE_SECTION, .section = &log_section, .help = "the agent's own log" },
 	{ .name = "mask", .type = VALUE_SECTION, .section = &mask_section, .help = "secrets that are hidden" },
 	{ .name = "protect", .type = VALUE_SECTION, .section = &protect_section, .help = "what is never touched" },
+	{ .name = "hold_down", .type = VALUE_DURATION, MEMBER(struct config, hold_down_ns), .max = 3600.0 * NSEC_PER_SEC, .initial = "5m",
+	  .help = "an incident that comes back so soon is reopened under its own id; the third time in a row it is held open until it has been calm for so long" },
 	{ .name = "host_root", .type = VALUE_PATH, MEMBER(struct config, host_root), .initial = "/",
 	  .help = "where the node's files are seen from here, such as /host in a container: the runtimes' state is looked for below it" },
 	{ .name = "slow_syscall", .type = VALUE_DURATION, MEMBER(struct config, slow_syscall_ns), .min = NSEC_PER_MSEC,

@@ -13,6 +13,7 @@
 #include "decide/incident.h"
 #include "decide/ledger.h"
 #include "decide/machine.h"
+#include "decide/story.h"
 #include "detect/condition.h"
 
 #define NONE UINT32_MAX
@@ -93,10 +94,10 @@ static void fill_request(struct order *order, const struct remedy_step *step, co
 	snprintf(request->lease_book, sizeof(request->lease_book), "%s", now->lease_book_path ? now->lease_book_path : "");
 }
 
-static void fill_candidates(struct order *order, const struct snapshot *snap, const struct policy *policy, const struct finding *finding)
+static void fill_candidates(const struct engine *engine, struct order *order, const struct snapshot *snap, const struct policy *policy, const struct finding *finding)
 {
 	struct cause causes[MAX_CAUSES];
-	uint32_t count = rank_causes(snap, policy_primary(policy), finding, causes);
+	uint32_t count = rank_causes(snap, engine->baseline, policy_primary(policy), finding, causes);
 	memcpy(order->request.candidates, causes, count * sizeof(causes[0]));
 	order->request.candidate_count = count;
 }
@@ -128,7 +129,7 @@ static void begin(struct engine *engine, uint32_t slot, uint32_t machine_at, con
 	action_name(engine, action, now);
 	fill_request(order, step, config, now);
 	if (remedies[step->remedy]->aim == AIM_CAUSE)
-		fill_candidates(order, snap, policy, finding);
+		fill_candidates(engine, order, snap, policy, finding);
 
 	machine_enter(machine, ENGINE_ACTING, now, ret);
 	engine->refusals[machine_at][0] = '\0';
@@ -322,6 +323,7 @@ void engine_decide(struct engine *engine, const struct snapshot *snap, const str
 		if ((engine->orders[i].phase == ORDER_RUNNING || engine->orders[i].phase == ORDER_VERIFYING) && !engine->orders[i].manual && !engine->orders[i].dry_run)
 			watch(engine, &engine->orders[i], findings, config, now, ret);
 	incidents_update(engine, snap, findings, config, now, ret);
+	stories_update(engine, snap, now, ret);
 	for (uint32_t i = 0; i < findings->count; i++)
 		step_machine(engine, snap, &findings->each[i], config, now, ret);
 }

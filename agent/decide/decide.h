@@ -46,7 +46,13 @@ struct order {
 	uint64_t verify_until_boot_ns;
 };
 
+struct baseline;
+struct foretime_log;
+
 struct engine {
+	/* What detection keeps and the engine looks things up in when it explains an incident; NULL: nobody keeps it. */
+	const struct baseline *baseline;
+	const struct foretime_log *foretime;
 	struct saved_state *saved;          /* machines, acts, open incidents, pause: what is kept on disk */
 	struct order orders[MAX_ORDERS];
 	char refusals[MAX_MACHINES][NAME_LEN];               /* the guard that held a machine back last: said once, not every tick */

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "decide/lifecycle.h"
 #include "detect/condition.h"
+#include "detect/foretime.h"
 
 /* A share that moved by less is the same story, not a change worth telling. */
 #define SHARE_STEP_PERMILLE 20
@@ -86,8 +88,22 @@ void incident_close(struct engine *engine, struct incident *incident, const stru
 	saved->incidents[at] = saved->incidents[--saved->incident_count];
 }
 
+/* Who causes it, who suffers, what changed shortly before. False: nothing is known, and what was known stays. */
+static bool explain(const struct engine *engine, struct incident *incident, const struct snapshot *snap, const struct finding *finding,
+		    const struct policy *policy)
+{
+	struct cause causes[MAX_CAUSES];
+	uint32_t count = rank_causes(snap, engine->baseline, policy_primary(policy), finding, causes);
+	if (!count)
+		return false;
+	incident->cause_count = count;
+	memcpy(incident->causes, causes, count * sizeof(causes[0]));
+	incident->victim_count = rank_victims(snap, engine->baseline, finding, incident->causes, count, incident->victims);
+	return true;
+}
+
 static void open_incident(struct engine *engine, const struct snapshot *snap, const struct finding *finding, const struct policy *policy,
-			  const struct circumstances *now, struct changes *ret)
+			  uint64_t hold_down_ns, const struct circumstances *now, struct changes *ret)
 {
 	struct saved_state *saved = engine->saved;
 	if (saved->incident_count == MAX_OPEN_INCIDENTS) {
@@ -96,16 +112,27 @@ static void open_incident(struct engine *engine, const struct snapshot *snap, co
 	}
 
 	struct incident *incident = &saved->incidents[saved->incident_count++];
-	*incident = (struct incident){
-		.kind = finding->kind, .severity = finding->severity, .opened_wall_ns = now->wall_ns, .opened_boot_ns = now->boot_ns,
-		.resource = finding->target, .signal = finding->signal,
-	};
-	snprintf(incident->id, sizeof(incident->id), "i%llx-%llu", (unsigned long long)(now->wall_ns / (int64_t)NSEC_PER_SEC),
-		 (unsigned long long)++saved->next_incident);
+	bool again = lifecycle_reopen(engine, finding->kind, finding->key, hold_down_ns, now, incident);
+	if (!again) {
+		*incident = (struct incident){ .opened_wall_ns = now->wall_ns, .opened_boot_ns = now->boot_ns };
+		snprintf(incident->id, sizeof(incident->id), "i%llx-%llu", (unsigned long long)(now->wall_ns / (int64_t)NSEC_PER_SEC),
+			 (unsigned long long)++saved->next_incident);
+	}
+	incident->kind = finding->kind;
+	incident->severity = finding->severity;
+	incident->phase_boot_ns = now->boot_ns;
+	incident->resource = finding->target;
+	incident->signal = finding->signal;
 	snprintf(incident->policy, sizeof(incident->policy), "%s", policy->name);
-	incident->cause_count = rank_causes(snap, policy_primary(policy), finding, incident->causes);
-	incident_enter(incident, INCIDENT_OPEN, now, ret, "policy %s: %s is %.6g, threshold %.6g", policy->name, finding->signal.metric, finding->signal.value,
-		       finding->signal.threshold);
+	(void)explain(engine, incident, snap, finding, policy);
+	incident->change_count = changes_before(snap, incident->causes, incident->cause_count, incident->changes);
+	if (!again)
+		foretime_read(engine->foretime, finding->signal.metric, finding->key, &incident->before);
+	incident_enter(incident, INCIDENT_OPEN, now, ret, "%spolicy %s: %s is %.6g, threshold %.6g", again ? "reopened: " : "", policy->name,
+		       finding->signal.metric, finding->signal.value, finding->signal.threshold);
+	if (incident->flapping)
+		incident_enter(incident, INCIDENT_OPEN, now, ret, "flapping: it has come back %u times; held open until it has been calm for %u minutes",
+			       incident->reopened, (unsigned)(hold_down_ns / (60 * NSEC_PER_SEC)));
 	if (finding->why[0])
 		incident_enter(incident, INCIDENT_OPEN, now, ret, "%s", finding->why);
 	if (finding->evidence[0])
@@ -124,7 +151,7 @@ static bool same_story(const struct incident *incident, const struct cause *caus
 	return true;
 }
 
-static void update_incident(struct incident *incident, const struct snapshot *snap, const struct finding *finding, const struct policy *policy,
+static void update_incident(const struct engine *engine, struct incident *incident, const struct snapshot *snap, const struct finding *finding, const struct policy *policy,
 			    const struct circumstances *now, struct changes *ret)
 {
 	if (finding->severity > incident->severity) {
@@ -140,12 +167,11 @@ static void update_incident(struct incident *incident, const struct snapshot *sn
 	if (incident->state != INCIDENT_OPEN)
 		return;
 	struct cause causes[MAX_CAUSES];
-	uint32_t count = rank_causes(snap, policy_primary(policy), finding, causes);
+	uint32_t count = rank_causes(snap, engine->baseline, policy_primary(policy), finding, causes);
 	if (count == 0 || same_story(incident, causes, count))
 		return;
-	incident->cause_count = count;
-	memcpy(incident->causes, causes, sizeof(causes));
-	tell(ret, incident);
+	if (explain(engine, incident, snap, finding, policy))
+		tell(ret, incident);
 }
 
 /* The worst that is still found of it. NULL: nothing, or somebody cannot tell, and then it stays as bad as it was. */
@@ -218,16 +244,22 @@ void incidents_update(struct engine *engine, const struct snapshot *snap, const 
 		const struct policy *policy = &config->policies[finding->policy];
 		struct incident *incident = incident_of(engine, finding->kind, finding->key);
 		if (incident)
-			update_incident(incident, snap, finding, policy, now, ret);
+			incident->quiet_boot_ns = 0;
+		if (incident)
+			update_incident(engine, incident, snap, finding, policy, now, ret);
 		else
-			open_incident(engine, snap, finding, policy, now, ret);
+			open_incident(engine, snap, finding, policy, config->hold_down_ns, now, ret);
 	}
 
 	for (uint32_t i = engine->saved->incident_count; i-- > 0;) {
 		struct incident *incident = &engine->saved->incidents[i];
-		if (is_over(engine, incident, findings))
-			incident_close(engine, incident, now, ret, "the condition cleared");
-		else
+		if (!is_over(engine, incident, findings)) {
 			ease_incident(incident, findings, config, now, ret);
+			continue;
+		}
+		if (!lifecycle_may_end(incident, config->hold_down_ns, now))
+			continue;
+		lifecycle_note_end(engine->saved, incident, config->hold_down_ns, now);
+		incident_close(engine, incident, now, ret, "the condition cleared");
 	}
 }

@@ -5,11 +5,13 @@
  */
 #include "detect/detect.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "detect/condition.h"
+#include "detect/foretime.h"
 #include "detect/latch.h"
 
 enum { MAX_TRACKED = MAX_FINDINGS };
@@ -26,21 +28,39 @@ struct tracked {
 struct detector {
 	struct latch_pool latches;
 	struct tracked tracked[MAX_TRACKED];
+	struct foretime_log *foretime; /* is not of policies, and outlives a reload */
 };
 
 struct detector *detector_new(void)
 {
-	return calloc(1, sizeof(struct detector));
+	struct detector *detector = calloc(1, sizeof(*detector));
+	if (!detector)
+		return NULL;
+	detector->foretime = foretime_new();
+	if (!detector->foretime) {
+		free(detector);
+		return NULL;
+	}
+	return detector;
 }
 
 void detector_free(struct detector *detector)
 {
+	if (!detector)
+		return;
+	foretime_free(detector->foretime);
 	free(detector);
+}
+
+const struct foretime_log *detector_foretime(const struct detector *detector)
+{
+	return detector->foretime;
 }
 
 void detector_reset(struct detector *detector)
 {
-	memset(detector, 0, sizeof(*detector));
+	memset(&detector->latches, 0, sizeof(detector->latches));
+	memset(detector->tracked, 0, sizeof(detector->tracked));
 }
 
 const struct condition *policy_primary(const struct policy *policy)
@@ -69,6 +89,7 @@ struct evaluation {
 	uint32_t policy;
 	bool tracks;                   /* something was said of one of the policy's targets */
 	enum severity severity;        /* of what is found: the policy's, or the worst level crossed of its first condition */
+	double primary;       /* the last value of the policy's first leaf; NAN: unknown */
 };
 
 struct opinion {
@@ -130,6 +151,8 @@ static struct opinion leaf_on_target(struct evaluation *evaluation, uint32_t lea
 				     struct reading *ret_reading)
 {
 	condition_read(condition, evaluation->snap, target, ret_reading);
+	if (condition == policy_primary(&evaluation->config->policies[evaluation->policy]))
+		evaluation->primary = ret_reading->state == READING_KNOWN ? ret_reading->value : NAN;
 	if (ret_reading->state == READING_UNKNOWN) {
 		latch_forget_run(&evaluation->detector->latches, key_of(evaluation, leaf, target));
 		return unknown_because(ret_reading->why);
@@ -261,6 +284,18 @@ static void emit(struct findings *findings, const struct finding *finding)
 		findings->each[findings->count++] = *finding;
 }
 
+/* For whoever asks later how it came about. Of processes there are too many: theirs begins halfway to the threshold. */
+static void note_past(struct evaluation *evaluation, const struct condition *condition, const struct target *target, double value)
+{
+	if (condition->measure == MEASURE_FULL_WITHIN) /* mostly "never" */
+		return;
+	if (target->type == TARGET_PROCESS && condition->threshold.above && value * 2 < condition->threshold.raise)
+		return;
+	char key[KEY_LEN];
+	target_key(target, key);
+	foretime_note(evaluation->detector->foretime, condition_metric(condition), key, evaluation->snap->boot_ns, evaluation->snap->interval_ns, value);
+}
+
 /* One condition, not crossed, and nothing said of any target before: of many processes or cgroups this is nearly all of them. */
 static bool is_plainly_quiet(struct evaluation *evaluation, const struct policy *policy, const struct target *target)
 {
@@ -273,6 +308,7 @@ static bool is_plainly_quiet(struct evaluation *evaluation, const struct policy 
 	if (reading.state != READING_KNOWN || latch_crosses(condition, reading.value))
 		return false;
 	note_nearness(evaluation->findings, condition, reading.value);
+	note_past(evaluation, condition, target, reading.value);
 	return true;
 }
 
@@ -282,12 +318,15 @@ static bool visit_target(const struct target *target, void *context)
 	const struct policy *policy = &evaluation->config->policies[evaluation->policy];
 	const struct condition *primary = policy_primary(policy);
 
+	evaluation->primary = NAN;
 	if (is_plainly_quiet(evaluation, policy, target))
 		return true;
 	evaluation->severity = policy->severity;
 	struct opinion opinion = evaluate(evaluation, 0, target);
 	char key[KEY_LEN];
 	target_key(target, key);
+	if (isfinite(evaluation->primary))
+		note_past(evaluation, primary, target, evaluation->primary);
 	struct tracked *tracked = find_tracked(evaluation->detector, evaluation->policy, key);
 	bool quiet = opinion.verdict == VERDICT_FALSE && !opinion.pending;
 	if (quiet && !tracked)
@@ -362,7 +401,7 @@ void detect(struct detector *detector, const struct snapshot *snap, const struct
 		const struct condition *primary = policy_primary(&config->policies[i]);
 		if (!primary)
 			continue;
-		struct evaluation evaluation = { .detector = detector, .snap = snap, .config = config, .findings = ret, .policy = i };
+		struct evaluation evaluation = { .detector = detector, .snap = snap, .config = config, .findings = ret, .policy = i, .primary = NAN };
 		evaluation.tracks = tracks_any(detector, i);
 		condition_targets(primary, snap, visit_target, &evaluation);
 		visit_missing(&evaluation);

@@ -40,13 +40,23 @@ struct findings {
 struct detector;
 struct detector *detector_new(void);  /* NULL when out of memory; all it will ever need */
 void detector_free(struct detector *detector);
+struct foretime_log;
+const struct foretime_log *detector_foretime(const struct detector *detector);
 void detector_reset(struct detector *detector); /* after a reload: indexes mean other policies */
 /* For a target remembered from before a restart: something will be said of it at every tick until it is known to be over. */
 void detector_track(struct detector *detector, uint32_t policy, const struct target *target, enum incident_kind kind);
 void detect(struct detector *detector, const struct snapshot *snap, const struct config *config, struct findings *ret);
 
-/* Ranked causes of a finding: who drove this resource, with shares of the whole. Returns how many (0 to MAX_CAUSES). */
-uint32_t rank_causes(const struct snapshot *snap, const struct condition *condition, const struct finding *finding, struct cause ret[MAX_CAUSES]);
+struct baseline;
+/* Ranked causes of a finding: who drove this resource, with shares of the change. Returns how many (0 to MAX_CAUSES). `baseline`: what each
+ * is used to; NULL: nothing is known of that, and size is all the evidence there is. */
+uint32_t rank_causes(const struct snapshot *snap, const struct baseline *baseline, const struct condition *condition, const struct finding *finding,
+		     struct cause ret[MAX_CAUSES]);
+/* Who suffers from it, as cgroups: those that wait more than they are used to and are not among its causes. */
+uint32_t rank_victims(const struct snapshot *snap, const struct baseline *baseline, const struct finding *finding, const struct cause *causes,
+		      uint32_t cause_count, struct cause ret[MAX_VICTIMS]);
+/* What was changed on the node in the minutes before; returns how many. */
+uint32_t changes_before(const struct snapshot *snap, const struct cause *causes, uint32_t cause_count, struct incident_change ret[MAX_INCIDENT_CHANGES]);
 /* The first leaf of a policy in document order: it names kind and target. */
 const struct condition *policy_primary(const struct policy *policy);
 

@@ -147,9 +147,25 @@ static const struct field cause_fields[] = {
 	{ .name = "rss_bytes", .type = FIELD_AMOUNT, .flags = FIELD_OMIT, FIELD_AT(cause, rss_bytes) },
 	{ .name = "oom_score_adj", .type = FIELD_SIGNED, .flags = FIELD_OMIT, FIELD_AT(cause, oom_score_adj) },
 	{ .name = "share", .type = FIELD_PERMILLE, FIELD_AT(cause, share_permille) },
+	{ .name = "explains", .type = FIELD_BOOL, .flags = FIELD_OMIT, FIELD_AT(cause, explains) },
+	{ .name = "self_inflicted", .type = FIELD_BOOL, .flags = FIELD_OMIT, FIELD_AT(cause, self_inflicted) },
 	{ .name = "evidence", .type = FIELD_TEXT, FIELD_AT(cause, evidence) },
 };
 static const struct fields cause_rows = FIELDS(cause_fields);
+
+static const struct field change_fields[] = {
+	{ .name = "time", .type = FIELD_TIME, FIELD_AT(incident_change, wall_ns) },
+	{ .name = "what", .type = FIELD_TEXT, FIELD_AT(incident_change, what) },
+};
+static const struct fields change_rows = FIELDS(change_fields);
+
+static const struct field before_value[] = { { .type = FIELD_DOUBLE, .size = sizeof(double) } };
+static const struct fields before_value_rows = FIELDS(before_value);
+static const struct field before_fields[] = {
+	{ .name = "step_seconds", .type = FIELD_SECONDS, FIELD_AT(foretime, step_ns) },
+	{ .name = "values", .type = FIELD_LIST, FIELD_EACH(foretime, values, count), .inner = &before_value_rows },
+};
+static const struct fields before_rows = FIELDS(before_fields);
 
 static const struct field action_id[] = { { .type = FIELD_ID, .size = ID_LEN } };
 static const struct fields action_id_rows = FIELDS(action_id);
@@ -173,12 +189,20 @@ static const struct field incident_head[] = {
 	{ .name = "resource", .type = FIELD_OBJECT, .flags = FIELD_NEEDED, FIELD_AT(incident, resource), .inner = &target_rows },
 	{ .name = "signal", .type = FIELD_OBJECT, .flags = FIELD_NEEDED, FIELD_AT(incident, signal), .inner = &signal_rows },
 	{ .name = "causes", .type = FIELD_LIST, FIELD_EACH(incident, causes, cause_count), .inner = &cause_rows },
+	{ .name = "victims", .type = FIELD_LIST, FIELD_EACH(incident, victims, victim_count), .inner = &cause_rows },
+	{ .name = "changes", .type = FIELD_LIST, FIELD_EACH(incident, changes, change_count), .inner = &change_rows },
+	{ .name = "parent", .type = FIELD_ID, .flags = FIELD_NULL, FIELD_AT(incident, parent) },
+	{ .name = "reopened", .type = FIELD_UNSIGNED, .flags = FIELD_OMIT, FIELD_AT(incident, reopened) },
+	{ .name = "flaps", .type = FIELD_UNSIGNED, .flags = FIELD_OMIT, FIELD_AT(incident, flaps) },
+	{ .name = "flapping", .type = FIELD_BOOL, .flags = FIELD_OMIT, FIELD_AT(incident, flapping) },
 };
 static const struct field incident_tail[] = {
 	{ .name = "action_ids", .type = FIELD_LIST, FIELD_EACH(incident, actions, action_count), .inner = &action_id_rows },
 	{ .name = "history", .type = FIELD_LIST, FIELD_EACH(incident, history, history_count), .inner = &history_rows },
+	{ .name = "before", .type = FIELD_OBJECT, FIELD_AT(incident, before), .inner = &before_rows },
 	{ .name = "history_cut", .type = FIELD_UNSIGNED, .flags = FIELD_OMIT, FIELD_AT(incident, history_cut) },
 	{ .name = "opened_boot_ns", .type = FIELD_U64, .flags = FIELD_OMIT, FIELD_AT(incident, opened_boot_ns) },
+	{ .name = "phase_boot_ns", .type = FIELD_U64, .flags = FIELD_OMIT, FIELD_AT(incident, phase_boot_ns) },
 };
 static const struct fields incident_head_rows = FIELDS(incident_head);
 static const struct fields incident_tail_rows = FIELDS(incident_tail);

@@ -11,17 +11,24 @@ static void target_mask(struct target *target)
 	MASK(target->device);
 }
 
+static void cause_mask(struct cause *cause)
+{
+	MASK(cause->comm);
+	MASK(cause->cgroup);
+	MASK(cause->unit);
+	MASK(cause->container);
+	MASK(cause->evidence);
+}
+
 void incident_mask(struct incident *incident)
 {
 	target_mask(&incident->resource);
-	for (uint32_t i = 0; i < incident->cause_count && i < MAX_CAUSES; i++) {
-		struct cause *cause = &incident->causes[i];
-		MASK(cause->comm);
-		MASK(cause->cgroup);
-		MASK(cause->unit);
-		MASK(cause->container);
-		MASK(cause->evidence);
-	}
+	for (uint32_t i = 0; i < incident->cause_count && i < MAX_CAUSES; i++)
+		cause_mask(&incident->causes[i]);
+	for (uint32_t i = 0; i < incident->victim_count && i < MAX_VICTIMS; i++)
+		cause_mask(&incident->victims[i]);
+	for (uint32_t i = 0; i < incident->change_count && i < MAX_INCIDENT_CHANGES; i++)
+		MASK(incident->changes[i].what);
 	for (uint32_t i = 0; i < incident->history_count && i < MAX_INCIDENT_HISTORY; i++)
 		MASK(incident->history[i].why);
 }

@@ -38,6 +38,17 @@ static const struct field machine_fields[] = {
 };
 static const struct fields machine_rows = FIELDS(machine_fields);
 
+static const struct field closed_fields[] = {
+	{ .name = "id", .type = FIELD_ID, .flags = FIELD_NEEDED, FIELD_AT(closed_incident, id) },
+	{ .name = "kind", .type = FIELD_CHOICE, .flags = FIELD_NEEDED, FIELD_AT(closed_incident, kind), FIELD_NAMES(incident_kind_names) },
+	{ .name = "target_key", .type = FIELD_EXACT, .flags = FIELD_NEEDED, FIELD_AT(closed_incident, target_key) },
+	{ .name = "opened", .type = FIELD_TIME, FIELD_AT(closed_incident, opened_wall_ns) },
+	{ .name = "closed_boot_ns", .type = FIELD_I64, .flags = FIELD_NEEDED, FIELD_AT(closed_incident, closed_boot_ns) },
+	{ .name = "reopened", .type = FIELD_UNSIGNED, FIELD_AT(closed_incident, reopened) },
+	{ .name = "flaps", .type = FIELD_UNSIGNED, FIELD_AT(closed_incident, flaps) },
+};
+static const struct fields closed_rows = FIELDS(closed_fields);
+
 static const struct field pause_fields[] = {
 	{ .name = "paused", .type = FIELD_BOOL, .flags = FIELD_NEEDED, FIELD_AT(pause, paused) },
 	{ .name = "since", .type = FIELD_TIME, FIELD_AT(pause, since_wall_ns) },
@@ -56,6 +67,7 @@ static const struct field state_fields[] = {
 	{ .name = "pause", .type = FIELD_OBJECT, .flags = FIELD_NEEDED, FIELD_AT(saved_state, pause), .inner = &pause_rows },
 	{ .name = "acts", .type = FIELD_LIST, .flags = FIELD_NEEDED, FIELD_EACH(saved_state, acts, act_count), .inner = &act_rows },
 	{ .name = "machines", .type = FIELD_LIST, .flags = FIELD_NEEDED, FIELD_EACH(saved_state, machines, machine_count), .inner = &machine_rows },
+	{ .name = "closed", .type = FIELD_LIST, FIELD_EACH(saved_state, closed, closed_count), .inner = &closed_rows },
 };
 static const struct fields state_rows = FIELDS(state_fields);
 
@@ -64,6 +76,9 @@ static const struct fields state_rows = FIELDS(state_fields);
 static void make_lean(cJSON *incident)
 {
 	cJSON_DeleteItemFromObjectCaseSensitive(incident, "causes");
+	cJSON_DeleteItemFromObjectCaseSensitive(incident, "victims");
+	cJSON_DeleteItemFromObjectCaseSensitive(incident, "changes");
+	cJSON_DeleteItemFromObjectCaseSensitive(incident, "before");
 	cJSON_DeleteItemFromObjectCaseSensitive(incident, "history");
 }
 
@@ -191,8 +206,13 @@ static void shift_times(struct saved_state *state, int64_t shift)
 		struct incident *incident = &state->incidents[i];
 		int64_t opened = incident->opened_boot_ns > INT64_MAX ? INT64_MAX : (int64_t)incident->opened_boot_ns;
 		opened = add_ns(opened, shift);
+		int64_t phase = incident->phase_boot_ns > INT64_MAX ? INT64_MAX : (int64_t)incident->phase_boot_ns;
+		phase = add_ns(phase, shift);
+		incident->phase_boot_ns = phase > 0 ? (uint64_t)phase : 0;
 		incident->opened_boot_ns = opened > 0 ? (uint64_t)opened : 0; /* before this boot: its wall time says when */
 	}
+	for (uint32_t i = 0; i < state->closed_count; i++)
+		state->closed[i].closed_boot_ns = add_ns(state->closed[i].closed_boot_ns, shift);
 	state->pause.until_boot_ns = shift_deadline(state->pause.until_boot_ns, shift);
 	state->saved_boot_ns = add_ns(state->saved_boot_ns, shift);
 }

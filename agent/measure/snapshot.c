@@ -81,6 +81,7 @@ void snapshot_copy(struct snapshot *to, const struct snapshot *from)
 	COPY_SECTION(pagecache);
 	copy_recordings(&to->recordings, &from->recordings);
 	copy_events(&to->events, &from->events);
+	to->changes = from->changes;
 	COPY_SECTION(sockets);
 	COPY_SECTION(socket_cgroups);
 	COPY_SECTION(tcp);

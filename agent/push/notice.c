@@ -53,6 +53,7 @@ void notice_make(const struct notice_home *home, const struct incident *incident
 		.exhausted_in_ns = incident->signal.exhausted_in_ns,
 	};
 	TAKE(ret->id, incident->id);
+	TAKE(ret->parent, incident->parent);
 	TAKE(ret->node, home->node);
 	TAKE(ret->cluster, home->cluster);
 	TAKE(ret->policy, incident->policy);

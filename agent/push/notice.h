@@ -16,6 +16,7 @@ struct notice {
 	enum incident_kind kind;
 	enum severity severity;
 	enum incident_state state;
+	char parent[ID_LEN];             /* the incident that it comes from, and which is told instead; "" = none */
 	bool flapping;                   /* of a resource that comes and goes, not of one incident */
 	int64_t opened_wall_ns, resolved_wall_ns; /* 0 = not yet */
 	enum target_type resource_type;

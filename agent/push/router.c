@@ -27,6 +27,9 @@ static bool rule_names_policy(const struct rule *rule, const char *policy)
 
 int rule_find(const struct rule *rules, uint32_t count, const struct notice *notice)
 {
+	/* Its cause is told; what needs a person is told in any case. */
+	if (notice->parent[0] && notice->state != INCIDENT_NEEDS_HUMAN)
+		return -1;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct rule *rule = &rules[i];
 		bool severe = rule->severities >> notice->severity & 1 || notice->state == INCIDENT_NEEDS_HUMAN;

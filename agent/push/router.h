@@ -79,7 +79,7 @@ struct router {
 	uint64_t lost;                      /* fell off before they were told */
 };
 
-/* The first rule that takes it; -1 = none. Who needs a person is not asked how bad it is. */
+/* The first rule that takes it; -1 = none: nor does any take one that hangs under another incident. Who needs a person is not asked how bad it is. */
 int rule_find(const struct rule *rules, uint32_t count, const struct notice *notice);
 
 void router_init(struct router *router, const struct rule *rules, uint32_t count, int64_t wall_ns);

@@ -36,4 +36,4 @@ def config(fillings, outputs, routes="[]"):
     policies = "".join(
         POLICY.format(name=f"{filling.name}-{severity}", where=filling.where, above=above, clear=above - 10, severity=severity)
         for filling in fillings for severity, above in (("warning", 50), ("critical", 90)))
-    return f"interval: 200ms\nstartup_grace: 0s\nnode: n1\ncollectors: {{unit: false}}\noutputs:\n{outputs}\nroutes: {routes}\npolicies:{policies}"
+    return f"interval: 200ms\nstartup_grace: 0s\nhold_down: 0s\nnode: n1\ncollectors: {{unit: false}}\noutputs:\n{outputs}\nroutes: {routes}\npolicies:{policies}"

@@ -17,6 +17,7 @@ STEADY_BESIDE = 700 * MiB
 def policy(cgroup, by, mode="enforce"):
     return f"""
 interval: 1s
+hold_down: 0s
 mode: enforce
 collectors: {{unit: false}}
 policies:

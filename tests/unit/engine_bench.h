@@ -42,7 +42,7 @@ static const char two_policies[] =
 static inline void reset(struct bench *bench)
 {
 	memset(&bench->saved->pause, 0, sizeof(bench->saved->pause));
-	bench->saved->act_count = bench->saved->machine_count = bench->saved->incident_count = 0;
+	bench->saved->act_count = bench->saved->machine_count = bench->saved->incident_count = bench->saved->closed_count = 0;
 	bench->engine->recent_action_count = bench->engine->recent_incident_count = 0;
 	for (uint32_t i = 0; i < MAX_ORDERS; i++)
 		bench->engine->orders[i].phase = ORDER_FREE;
@@ -106,7 +106,7 @@ static inline uint32_t tick(struct bench *bench, uint64_t seconds)
 	return bench->changes->order_count;
 }
 
-static const char *dispatch(struct bench *bench, uint32_t slot)
+static inline const char *dispatch(struct bench *bench, uint32_t slot)
 {
 	return engine_still_wanted(bench->engine, slot, bench->findings, bench->config, &bench->now, bench->changes);
 }

@@ -158,6 +158,21 @@ static inline void draw_action(uint64_t *seed, struct action *to)
 	}
 }
 
+static inline void draw_cause(uint64_t *seed, uint32_t rank, struct cause *to)
+{
+	*to = (struct cause){ .rank = rank, .pid = (int32_t)draw(seed, 4194304), .start_ns = draw_u64(seed), .cgroup_id = draw_u64(seed),
+		.rss_bytes = draw_u64(seed) >> 20, .oom_score_adj = (int16_t)((int)draw(seed, 2001) - 1000), .share_permille = draw(seed, 1001),
+		.explains = draw(seed, 2), .self_inflicted = draw(seed, 2) };
+	DRAW_TEXT(seed, to->comm);
+	DRAW_TEXT(seed, to->cgroup);
+	DRAW_TEXT(seed, to->unit);
+	DRAW_TEXT(seed, to->container);
+	DRAW_TEXT(seed, to->container_id);
+	DRAW_TEXT(seed, to->namespace);
+	DRAW_TEXT(seed, to->pod);
+	DRAW_TEXT(seed, to->evidence);
+}
+
 static inline void draw_incident(uint64_t *seed, struct incident *to)
 {
 	*to = (struct incident){ .kind = draw(seed, KIND_COUNT), .severity = draw(seed, SEVERITY_COUNT), .state = draw(seed, INCIDENT_STATE_COUNT) };
@@ -173,19 +188,26 @@ static inline void draw_incident(uint64_t *seed, struct incident *to)
 	to->signal.exhausted_in_ns = draw(seed, 2) ? draw_u64(seed) >> 16 : UNKNOWN;
 	to->signal.confidence_permille = draw(seed, 1001);
 	to->cause_count = draw(seed, MAX_CAUSES + 1);
-	for (uint32_t i = 0; i < to->cause_count; i++) {
-		struct cause *cause = &to->causes[i];
-		*cause = (struct cause){ .rank = i + 1, .pid = (int32_t)draw(seed, 4194304), .start_ns = draw_u64(seed), .cgroup_id = draw_u64(seed),
-			.rss_bytes = draw_u64(seed) >> 20, .oom_score_adj = (int16_t)((int)draw(seed, 2001) - 1000), .share_permille = draw(seed, 1001) };
-		DRAW_TEXT(seed, cause->comm);
-		DRAW_TEXT(seed, cause->cgroup);
-		DRAW_TEXT(seed, cause->unit);
-		DRAW_TEXT(seed, cause->container);
-		DRAW_TEXT(seed, cause->container_id);
-		DRAW_TEXT(seed, cause->namespace);
-		DRAW_TEXT(seed, cause->pod);
-		DRAW_TEXT(seed, cause->evidence);
+	for (uint32_t i = 0; i < to->cause_count; i++)
+		draw_cause(seed, i + 1, &to->causes[i]);
+	to->victim_count = draw(seed, MAX_VICTIMS + 1);
+	for (uint32_t i = 0; i < to->victim_count; i++)
+		draw_cause(seed, i + 1, &to->victims[i]);
+	to->change_count = draw(seed, MAX_INCIDENT_CHANGES + 1);
+	for (uint32_t i = 0; i < to->change_count; i++) {
+		to->changes[i].wall_ns = draw_time(seed);
+		DRAW_TEXT(seed, to->changes[i].what);
 	}
+	to->before.step_ns = draw(seed, 60) * UINT64_C(1000000000);
+	to->before.count = draw(seed, MAX_BEFORE + 1);
+	for (uint32_t i = 0; i < to->before.count; i++)
+		to->before.values[i] = draw(seed, 1000000) / 64.0; /* exact in text */
+	if (draw(seed, 2))
+		draw_id(seed, to->parent);
+	to->reopened = draw(seed, 9);
+	to->flaps = draw(seed, 4);
+	to->flapping = draw(seed, 2);
+	to->phase_boot_ns = draw_u64(seed) >> 2;
 	to->action_count = draw(seed, MAX_INCIDENT_ACTIONS + 1);
 	for (uint32_t i = 0; i < to->action_count; i++)
 		draw_id(seed, to->actions[i]);

@@ -228,6 +228,37 @@ static void why_of_an_open_incident(void **state)
 	fixture_free(agent);
 }
 
+/* What was before it, who suffers, what was changed, and what hangs under it. */
+static void why_tells_the_story(void **state)
+{
+	struct agent *agent = fixture_new();
+	struct incident *incident = &agent->saved->incidents[0], *child = &agent->saved->incidents[agent->saved->incident_count++];
+	incident->causes[0].explains = true;
+	incident->before = (struct foretime){ .step_ns = SECONDS(1), .count = 4, .values = { 10, 20, 40, 80 } };
+	incident->victim_count = 1;
+	incident->victims[0] = (struct cause){ .rank = 1, .share_permille = 900, .unit = "web.service", .evidence = "its threads waited" };
+	incident->change_count = 1;
+	incident->changes[0] = (struct incident_change){ .wall_ns = FIXTURE_WALL_NS, .what = "/etc/app.conf was written\033[1m" };
+	*child = (struct incident){ .id = "i9-9", .kind = KIND_SERVICE_HUNG, .opened_wall_ns = FIXTURE_WALL_NS, .resource = { .type = TARGET_UNIT, .name = "web.service" } };
+	memcpy(child->parent, incident->id, sizeof(child->parent));
+	char request[96];
+	snprintf(request, sizeof(request), "{\"command\":\"incident\",\"id\":\"%s\"}", incident->id);
+	cJSON *answer = ask(agent, request);
+	char *text = shown_by(why_show, answer, false, false);
+	assert_non_null(strstr(text, "before     \u2581\u2582\u2584\u2588 10 to 80 in the 4 s before"));
+	assert_non_null(strstr(text, "a group, unit web.service\n               its threads waited"));
+	assert_non_null(strstr(text, "/etc/app.conf was written\\x1b[1m"));
+	assert_non_null(strstr(text, "these come from it\n  i9-9, service_hung of web.service, open"));
+	free(text);
+	cJSON_Delete(answer);
+	answer = ask(agent, "{\"command\":\"incident\",\"id\":\"i9-9\"}");
+	text = shown_by(why_show, answer, false, false);
+	assert_non_null(strstr(text, "it is part of\n"));
+	free(text);
+	cJSON_Delete(answer);
+	fixture_free(agent);
+}
+
 /* In shadow: the story is told, and it says that nothing was changed. */
 static void why_in_shadow(void **state)
 {
@@ -269,7 +300,7 @@ int main(void)
 		cmocka_unit_test(text_is_safe), cmocka_unit_test(long_text_is_cut_whole), cmocka_unit_test(json_is_safe_and_the_same),
 		cmocka_unit_test(hostile_documents_are_shown_safely), cmocka_unit_test(numbers_have_units),
 		cmocka_unit_test(durations_are_those_of_the_configuration), cmocka_unit_test(status_piped), cmocka_unit_test(status_on_a_terminal),
-		cmocka_unit_test(why_of_an_open_incident), cmocka_unit_test(why_in_shadow), cmocka_unit_test(incidents_listed),
+		cmocka_unit_test(why_of_an_open_incident), cmocka_unit_test(why_tells_the_story), cmocka_unit_test(why_in_shadow), cmocka_unit_test(incidents_listed),
 	};
 	setenv("TZ", "UTC", 1); /* the files hold UTC */
 	tzset();

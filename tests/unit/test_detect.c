@@ -437,7 +437,7 @@ static void grower_is_the_cause_and_not_the_largest(void **state)
 	scene_process(snap, 12, "cache", MIB(3000), (int64_t)MIB(20));
 	struct finding finding = finding_about(KIND_MEMORY_EXHAUSTION, TARGET_NODE, 0);
 	struct cause causes[MAX_CAUSES];
-	uint32_t count = rank_causes(snap, NULL, &finding, causes);
+	uint32_t count = rank_causes(snap, NULL, NULL, &finding, causes);
 	assert_int_equal(count, 2);
 	assert_string_equal(causes[0].comm, "leaker");
 	assert_int_equal(causes[0].share_permille, 968);
@@ -458,7 +458,7 @@ static void a_cause_says_whose_container_it_is(void **state)
 
 	struct finding finding = finding_about(KIND_MEMORY_EXHAUSTION, TARGET_NODE, 0);
 	struct cause causes[MAX_CAUSES];
-	assert_int_equal(rank_causes(snap, NULL, &finding, causes), 2);
+	assert_int_equal(rank_causes(snap, NULL, NULL, &finding, causes), 2);
 	assert_string_equal(causes[0].container_id, "0123");
 	assert_string_equal(causes[0].container, "app");
 	assert_string_equal(causes[0].pod, "web-1");
@@ -475,7 +475,7 @@ static void one_that_has_stopped_growing_is_not_the_cause(void **state)
 	scene_process(snap, 11, "leaker", MIB(300), (int64_t)MIB(300))->rss_growing_bytes = (int64_t)MIB(20);
 	struct finding finding = finding_about(KIND_MEMORY_EXHAUSTION, TARGET_NODE, 0);
 	struct cause causes[MAX_CAUSES];
-	assert_int_equal(rank_causes(snap, NULL, &finding, causes), 1);
+	assert_int_equal(rank_causes(snap, NULL, NULL, &finding, causes), 1);
 	assert_string_equal(causes[0].comm, "leaker");
 	free(snap);
 }
@@ -487,7 +487,7 @@ static void size_is_the_evidence_when_nobody_grows(void **state)
 	scene_process(snap, 11, "other", MIB(1000), (int64_t)MIB(1));
 	struct finding finding = finding_about(KIND_MEMORY_EXHAUSTION, TARGET_NODE, 0);
 	struct cause causes[MAX_CAUSES];
-	assert_int_equal(rank_causes(snap, NULL, &finding, causes), 2);
+	assert_int_equal(rank_causes(snap, NULL, NULL, &finding, causes), 2);
 	assert_string_equal(causes[0].comm, "database");
 	assert_int_equal(causes[0].share_permille, 750);
 	free(snap);
@@ -508,7 +508,7 @@ static void writers_of_other_filesystems_do_not_count(void **state)
 	add_writer(snap, 2, 12, MIB(1));
 	struct finding finding = finding_about(KIND_DISK_EXHAUSTION, TARGET_FILESYSTEM, 2);
 	struct cause causes[MAX_CAUSES];
-	assert_int_equal(rank_causes(snap, NULL, &finding, causes), 2);
+	assert_int_equal(rank_causes(snap, NULL, NULL, &finding, causes), 2);
 	assert_int_equal(causes[0].pid, 11);
 	assert_int_equal(causes[0].share_permille, 980);
 	free(snap);
@@ -521,7 +521,7 @@ static void best_five_of_many_in_order_with_shares_of_all(void **state)
 		add_writer(snap, 1, 100 + i, MIB((i * 7) % 20 + 1));
 	struct finding finding = finding_about(KIND_DISK_EXHAUSTION, TARGET_FILESYSTEM, 1);
 	struct cause causes[MAX_CAUSES];
-	assert_int_equal(rank_causes(snap, NULL, &finding, causes), MAX_CAUSES);
+	assert_int_equal(rank_causes(snap, NULL, NULL, &finding, causes), MAX_CAUSES);
 	for (uint32_t i = 1; i < MAX_CAUSES; i++)
 		assert_true(causes[i - 1].share_permille >= causes[i].share_permille);
 	assert_int_equal(causes[0].share_permille, 95); /* 20 of 210 */

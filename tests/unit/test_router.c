@@ -59,6 +59,49 @@ static void repeats_what_is_still_so(void **state)
 	}
 }
 
+/* One sick disk does not page ten times: what hangs under another incident is told when it is left behind, or needs a person. */
+static void what_hangs_under_another_is_not_told(void **state)
+{
+	struct notice child = notice_of("i2", "app.service", INCIDENT_OPEN);
+	strcpy(child.parent, "i1");
+	note("i1", INCIDENT_OPEN);
+	router_note(router, &child, now);
+	now += 10 * S;
+	tells("i1", INCIDENT_OPEN);
+	now += 5 * 60 * MINUTE;
+	assert_true(next()); /* the root is repeated, alone */
+	assert_int_equal(message.count, 1);
+
+	note("i1", INCIDENT_RESOLVED);
+	child.parent[0] = '\0';
+	router_note(router, &child, now);
+	now += MINUTE;
+	assert_true(next());
+	assert_true(next()); /* the end of one, and the other that goes on by itself */
+	assert_false(next());
+}
+
+static void what_comes_to_hang_in_its_wait_is_not_told(void **state)
+{
+	struct notice child = notice_of("i2", "app.service", INCIDENT_OPEN);
+	router_note(router, &child, now);
+	now += 2 * S;
+	strcpy(child.parent, "i1");
+	router_note(router, &child, now);
+	now += 10 * S;
+	assert_false(next());
+	child.state = INCIDENT_RESOLVED;
+	child.resolved_wall_ns = wall();
+	router_note(router, &child, now);
+	now += 10 * MINUTE;
+	assert_false(next());
+
+	child = notice_of("i3", "db.service", INCIDENT_NEEDS_HUMAN);
+	strcpy(child.parent, "i1");
+	router_note(router, &child, now);
+	tells("i3", INCIDENT_NEEDS_HUMAN);
+}
+
 static void needs_human_goes_through_at_once(void **state)
 {
 	struct rule rule = plain_rule;
@@ -150,6 +193,8 @@ int main(void)
 		TEST(tells_of_the_end_an_interval_later),
 		TEST(what_comes_and_goes_within_the_wait_is_told_as_over),
 		TEST(repeats_what_is_still_so),
+		TEST(what_hangs_under_another_is_not_told),
+		TEST(what_comes_to_hang_in_its_wait_is_not_told),
 		TEST(needs_human_goes_through_at_once),
 		TEST(rules_choose_by_kind_severity_policy_and_state),
 		TEST(groups_are_told_together),

@@ -267,7 +267,7 @@ static void broken_slots_are_set_aside(void **state)
 	draw_state(&seed, 2, 2, 1);
 	save(place->fd);
 	save(place->fd);
-	damage(place->fd, "state.json.a", 72, "9", 1);
+	damage(place->fd, "state.json.a", 72, "x", 1); /* a digit may be the one that is there */
 	int fd = openat(place->fd, "state.json.b", O_WRONLY);
 	assert_int_equal(ftruncate(fd, 200), 0);
 	close(fd);

@@ -103,7 +103,6 @@ static int on_full(sd_event_source *source, uint64_t usec, void *context)
 	struct agent *agent = context;
 	wheel_turn(agent, true);
 	web_look(agent, clock_boot_ns());
-	learnt_keep(agent, false);
 	if (agent->reload_pending && agent_reload(agent, NULL) != -EBUSY)
 		agent->reload_pending = false;
 
@@ -415,7 +414,6 @@ static int open_keeping(struct agent *agent)
 	engine_init(&agent->engine, agent->saved);
 	recall(agent);
 	remember_open(agent);
-	learnt_recall(agent);
 	return 0;
 }
 
@@ -486,8 +484,6 @@ static void close_all(struct agent *agent)
 		tell_close(agent);
 	input_close(agent);
 	remember_close(agent);
-	if (agent->scribe)
-		learnt_keep(agent, true);
 	scribe_stop(agent->scribe);
 	sd_event_unref(agent->event);
 	for (int status; waitpid(-1, &status, 0) > 0;)

@@ -40,6 +40,8 @@ struct dispatch {
 	uint64_t written_by_ns;        /* after this the act no longer waits for the disk */
 };
 
+enum remembered { REMEMBERED_OUTLOOK, REMEMBERED_WATCH, REMEMBERED_COUNT };
+
 struct agent {
 	const char *config_path;       /* NULL = the default places */
 	char run_dir[PATH_LEN], state_dir[PATH_LEN], kill_switch[PATH_LEN], lease_book[PATH_LEN];
@@ -60,9 +62,8 @@ struct agent {
 	struct triggers *triggers;
 	struct dependencies *dependencies;
 	struct outlook *outlook;
-	uint64_t remembered_ns;        /* when what was learned was last handed to the scribe */
+	uint64_t remembered_ns[REMEMBERED_COUNT]; /* when what was learned was last handed to the scribe */
 	struct watch *watch;           /* for anomalies */
-	uint64_t learnt_ns;            /* when what it learnt was last given to the scribe */
 	struct recorder *recorder;
 	struct life_watch *life;       /* who moves, of those that hung conditions speak of */
 	uint64_t last_full_ns, fast_cost_ns;
@@ -191,8 +192,6 @@ void tell_action(struct agent *agent, const struct action *action);
 void tell_everything(struct agent *agent, struct child *child); /* that was just started */
 
 /* learnt.c */
-void learnt_recall(struct agent *agent);
-void learnt_keep(struct agent *agent, bool now);          /* every half hour, or now */
 
 /* web.c */
 void web_tell(struct agent *agent);                                  /* whom the publisher is to answer */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was learned, over a restart: read before the first tick, handed to the scribe every few minutes and at the end. */
+/* What was learned, over a restart: read before the first tick, handed to the scribe now and then and at the end. */
 #include "agent.h"
 
 #include <errno.h>
@@ -13,63 +13,94 @@
 #include "keep/scribe.h"
 #include "keep/shelf.h"
 
-#define OUTLOOK_FILE "outlook.bin"
-/* What a crash costs of the history, against half a MiB to the disk. */
-#define REMEMBER_EVERY_NS (10 * 60 * NSEC_PER_SEC)
-
-static void take_back(struct agent *agent, const void *data, ssize_t size)
+static size_t save_outlook(const struct agent *agent, void *data, size_t room)
 {
-	char why[WHY_LEN] = "";
+	return outlook_save(agent->outlook, agent->snap, data, room);
+}
+
+static int restore_outlook(struct agent *agent, const void *data, size_t size, char *why, size_t why_size)
+{
 	struct snapshot *snap = agent->snap;
 	snap->boot_ns = clock_boot_ns(); /* no tick was yet: what says how long ago it was kept */
 	snap->wall_ns = clock_wall_ns();
-	int error = outlook_restore(agent->outlook, snap, data, (size_t)size, why, sizeof(why));
-	if (error < 0)
-		log_warning("state directory %s: " OUTLOOK_FILE " is dropped, forecasts begin anew: %s", agent->state_dir, why);
+	return outlook_restore(agent->outlook, snap, data, size, why, why_size);
+}
+
+static size_t save_watch(const struct agent *agent, void *data, size_t room)
+{
+	return watch_saved_most() <= room ? watch_save(agent->watch, data) : 0;
+}
+
+static int restore_watch(struct agent *agent, const void *data, size_t size, char *why, size_t why_size)
+{
+	return watch_load(agent->watch, data, size, why, why_size);
+}
+
+/* `every_ns` is what a crash costs of it, against half a MiB or a whole one to the disk. */
+static const struct {
+	const char *file, *lost;
+	uint64_t every_ns;
+	size_t (*room)(void);
+	size_t (*save)(const struct agent *agent, void *data, size_t room);
+	/* 0, also with something to say in `why`; -errno: all of it is dropped, `why` says why. */
+	int (*restore)(struct agent *agent, const void *data, size_t size, char *why, size_t why_size);
+} memories[REMEMBERED_COUNT] = {
+	[REMEMBERED_OUTLOOK] = { "outlook.bin", "forecasts begin anew", 600 * NSEC_PER_SEC, outlook_state_size, save_outlook, restore_outlook },
+	[REMEMBERED_WATCH] = { "anomaly.state", "what is usual on this node is learned again", 1800 * NSEC_PER_SEC, watch_saved_most, save_watch, restore_watch },
+};
+
+static void take_back(struct agent *agent, enum remembered id, int dir_fd)
+{
+	char why[WHY_LEN] = "";
+	size_t room = memories[id].room();
+	void *data = malloc(room);
+	ssize_t size = dir_fd < 0 || !data ? -ENOMEM : shelf_read(dir_fd, memories[id].file, data, room);
+	int error = size < 0 ? (int)size : memories[id].restore(agent, data, (size_t)size, why, sizeof(why));
+	if (error < 0 && error != -ENOENT)
+		log_warning("state directory %s: %s is dropped, %s: %s", agent->state_dir, memories[id].file, memories[id].lost,
+			    why[0]		 ? why :
+			    error == -EBADMSG ? "its checksum or its length is wrong" :
+						strerror(-error));
 	else if (why[0])
-		log_warning("state directory %s: " OUTLOOK_FILE ": %s", agent->state_dir, why);
+		log_warning("state directory %s: %s: %s", agent->state_dir, memories[id].file, why);
+	free(data);
+	agent->remembered_ns[id] = clock_boot_ns();
 }
 
 void remember_open(struct agent *agent)
 {
-	size_t room = outlook_state_size();
 	int dir_fd = open(agent->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	void *data = malloc(room);
-	ssize_t size = dir_fd < 0 || !data ? -ENOMEM : shelf_read(dir_fd, OUTLOOK_FILE, data, room);
-	if (size >= 0)
-		take_back(agent, data, size);
-	else if (size != -ENOENT)
-		log_warning("state directory %s: " OUTLOOK_FILE " cannot be read, forecasts begin anew: %s", agent->state_dir, strerror((int)-size));
-	free(data);
+	for (enum remembered id = 0; id < REMEMBERED_COUNT; id++)
+		take_back(agent, id, dir_fd);
 	if (dir_fd >= 0)
 		close(dir_fd);
-	agent->remembered_ns = clock_boot_ns();
 }
 
-static int remember(struct agent *agent)
+static int remember(struct agent *agent, enum remembered id)
 {
-	size_t room = outlook_state_size();
+	size_t room = memories[id].room();
 	void *data = malloc(room);
 	if (!data)
 		return -ENOMEM;
-	size_t size = outlook_save(agent->outlook, agent->snap, data, room);
-	int error = scribe_shelf(agent->scribe, OUTLOOK_FILE, data, size);
+	size_t size = memories[id].save(agent, data, room);
+	int error = scribe_shelf(agent->scribe, memories[id].file, data, size);
 	free(data);
 	return error;
 }
 
 void remember_turn(struct agent *agent)
 {
-	if (!agent->scribe || agent->snap->boot_ns < agent->remembered_ns + REMEMBER_EVERY_NS)
-		return;
-	if (remember(agent) == 0)
-		agent->remembered_ns = agent->snap->boot_ns; /* else at the next tick */
+	for (enum remembered id = 0; agent->scribe && id < REMEMBERED_COUNT; id++) {
+		if (agent->snap->boot_ns < agent->remembered_ns[id] + memories[id].every_ns)
+			continue;
+		if (remember(agent, id) == 0)
+			agent->remembered_ns[id] = agent->snap->boot_ns; /* else at the next tick */
+	}
 }
 
 void remember_close(struct agent *agent)
 {
-	if (!agent->scribe || !agent->snap || !agent->snap->seq)
-		return;
-	if (remember(agent) < 0)
-		log_info("state directory %s: " OUTLOOK_FILE " is some minutes old: the scribe was busy", agent->state_dir);
+	for (enum remembered id = 0; agent->scribe && agent->snap && agent->snap->seq && id < REMEMBERED_COUNT; id++)
+		if (remember(agent, id) < 0)
+			log_info("state directory %s: %s is some minutes old: the scribe was busy", agent->state_dir, memories[id].file);
 }

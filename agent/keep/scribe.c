@@ -18,7 +18,6 @@
 
 #include "core/clock.h"
 #include "core/log.h"
-#include "keep/learnt.h"
 #include "keep/scribe_serve.h"
 #include "keep/state.h"
 
@@ -34,9 +33,7 @@ struct scribe {
 	int dir_fd, shared_fd, epoll_fd, timer_fd;
 	struct scribe_shared *shared;
 	int newest_slot, sent_slot;          /* waiting to be written; being read by the child */
-	enum { SHELF_FREE, SHELF_WAITS, SHELF_SENT } shelf;
-	uint32_t learnt_size;                /* 0: none waits */
-	bool learnt_sent;                    /* being read by the child */
+	enum { SHELF_FREE, SHELF_WAITS, SHELF_SENT } shelves[SHELF_COUNT];
 	bool greeted;                        /* the child has answered to HELLO */
 	uint64_t retry_at_ns;                /* 0 = at once */
 	uint64_t done_through, lost, late;
@@ -105,12 +102,29 @@ static void child_died(struct scribe *scribe)
 	if (scribe->sent_slot != NO_SLOT && scribe->newest_slot == NO_SLOT)
 		scribe->newest_slot = scribe->sent_slot;
 	scribe->sent_slot = NO_SLOT;
-	scribe->shelf = scribe->shelf == SHELF_SENT ? SHELF_WAITS : scribe->shelf;
-	scribe->learnt_sent = false;
+	for (uint32_t i = 0; i < SHELF_COUNT; i++)
+		scribe->shelves[i] = scribe->shelves[i] == SHELF_SENT ? SHELF_WAITS : scribe->shelves[i];
 	retry_later(scribe);
 }
 
 /* --- sending ------------------------------------------------------------------------------------------------------------- */
+
+/* The first whose content waits to be sent; SHELF_COUNT: none. */
+static uint32_t waiting_shelf(const struct scribe *scribe)
+{
+	uint32_t at = 0;
+	while (at < SHELF_COUNT && scribe->shelves[at] != SHELF_WAITS)
+		at++;
+	return at;
+}
+
+static bool shelf_in_hand(const struct scribe *scribe)
+{
+	for (uint32_t i = 0; i < SHELF_COUNT; i++)
+		if (scribe->shelves[i] != SHELF_FREE)
+			return true;
+	return false;
+}
 
 static void send_next(struct scribe *scribe)
 {
@@ -129,15 +143,12 @@ static void send_next(struct scribe *scribe)
 			scribe->newest_slot = NO_SLOT;
 			scribe->state_first = false;
 		}
-	} else if (scribe->shelf == SHELF_WAITS) {
+	} else if (waiting_shelf(scribe) < SHELF_COUNT) {
 		scribe->request.verb = SCRIBE_SHELF;
+		scribe->request.slot = waiting_shelf(scribe);
 		error = worker_send(&scribe->worker, &scribe->request, sizeof(scribe->request), now_ns);
-		scribe->shelf = error == 0 ? SHELF_SENT : scribe->shelf;
-	} else if (scribe->learnt_size) {
-		scribe->request.verb = SCRIBE_LEARNT;
-		scribe->request.slot = scribe->learnt_size;
-		error = worker_send(&scribe->worker, &scribe->request, sizeof(scribe->request), now_ns);
-		scribe->learnt_sent = error == 0;
+		if (error == 0)
+			scribe->shelves[scribe->request.slot] = SHELF_SENT;
 	}
 	if (error == -EPIPE)
 		child_died(scribe);
@@ -207,43 +218,45 @@ int scribe_state(struct scribe *scribe, const struct saved_state *state)
 	return 0;
 }
 
+/* Its own where it has one, else one that nothing is in. */
+static uint32_t shelf_of(const struct scribe *scribe, const char *name)
+{
+	uint32_t at = 0;
+	while (at < SHELF_COUNT && scribe->shared->shelves[at].name[0] && strcmp(scribe->shared->shelves[at].name, name) != 0)
+		at++;
+	return at;
+}
+
 int scribe_shelf(struct scribe *scribe, const char *name, const void *data, size_t size)
 {
-	struct scribe_shelf *shelf = &scribe->shared->shelf;
-	if (scribe->shelf != SHELF_FREE)
+	uint32_t at = shelf_of(scribe, name);
+	if (at == SHELF_COUNT)
+		return -ENOSPC;
+	struct scribe_shelf *shelf = &scribe->shared->shelves[at];
+	if (scribe->shelves[at] != SHELF_FREE)
 		return -EAGAIN;
 	if (size > sizeof(shelf->data))
 		return -EFBIG;
 	snprintf(shelf->name, sizeof(shelf->name), "%s", name);
 	shelf->size = (uint32_t)size;
 	memcpy(shelf->data, data, size);
-	scribe->shelf = SHELF_WAITS;
+	scribe->shelves[at] = SHELF_WAITS;
 	pump(scribe);
 	return 0;
 }
 
-void *scribe_learnt_room(struct scribe *scribe)
+/* One that failed is written again in its turn, with what was learned since. The pages go back, up to its name: a megabyte that is needed some times
+ * an hour. */
+static void shelf_is_done(struct scribe *scribe)
 {
-	return scribe->learnt_sent ? NULL : scribe->shared->learnt;
-}
-
-void scribe_learnt(struct scribe *scribe, uint32_t size)
-{
-	scribe->learnt_size = size;
-	pump(scribe);
-}
-
-int scribe_learnt_load(const struct scribe *scribe, void **ret, size_t *ret_size, char *why, size_t why_size)
-{
-	return learnt_load(scribe->dir_fd, ret, ret_size, why, why_size);
-}
-
-/* The pages go back: a megabyte that is needed twice an hour. */
-static void learnt_is_done(struct scribe *scribe)
-{
-	scribe->learnt_size = 0;
-	scribe->learnt_sent = false;
-	(void)madvise(scribe->shared->learnt, LEARNT_MOST, MADV_REMOVE); /* where it cannot, they stay */
+	const long page = sysconf(_SC_PAGESIZE);
+	for (uint32_t i = 0; i < SHELF_COUNT; i++) {
+		if (scribe->shelves[i] != SHELF_SENT)
+			continue;
+		scribe->shelves[i] = SHELF_FREE;
+		char *behind = (char *)&scribe->shared->shelves[i] + page;
+		(void)madvise(behind, sizeof(struct scribe_shelf) - (size_t)page, MADV_REMOVE); /* where it cannot, they stay */
+	}
 }
 
 /* --- answers ------------------------------------------------------------------------------------------------------------- */
@@ -254,7 +267,6 @@ static void say_error(struct scribe *scribe, const struct scribe_answer *answer)
 		return;
 	static const char *const whats[] = {
 		[SCRIBE_HELLO] = "the journal", [SCRIBE_ACTION] = "the journal's next line", [SCRIBE_STATE] = "the state", [SCRIBE_SHELF] = "what was learned",
-		[SCRIBE_LEARNT] = "what was learnt of the node",
 	};
 	const char *what = whats[answer->verb];
 	if (answer->error < 0)
@@ -307,10 +319,7 @@ static void take_answer(struct scribe *scribe, const struct scribe_answer *answe
 			retry_later(scribe);
 		break;
 	case SCRIBE_SHELF:
-		scribe->shelf = SHELF_FREE; /* one that failed is written again in its turn, with what was learned since */
-		break;
-	case SCRIBE_LEARNT:
-		learnt_is_done(scribe);
+		shelf_is_done(scribe);
 		break;
 	}
 }
@@ -543,7 +552,7 @@ void scribe_stop(struct scribe *scribe)
 		return;
 	uint64_t until_ns = clock_boot_ns() + STOP_WITHIN_NS;
 	scribe_dispatch(scribe);
-	while (scribe->count > 0 || scribe->newest_slot != NO_SLOT || scribe->sent_slot != NO_SLOT || scribe->shelf != SHELF_FREE || scribe->learnt_size) {
+	while (scribe->count > 0 || scribe->newest_slot != NO_SLOT || scribe->sent_slot != NO_SLOT || shelf_in_hand(scribe)) {
 		if (!left_ms(until_ns))
 			break;
 		struct pollfd wait = { .fd = scribe->epoll_fd, .events = POLLIN };

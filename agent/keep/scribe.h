@@ -19,12 +19,9 @@ int scribe_fd(const struct scribe *scribe);               /* readable when there
 /* Queue for writing; never blocks. -EAGAIN: 64 are waiting already (counted). *ret_ticket is answered by scribe_done_through. */
 int scribe_action(struct scribe *scribe, const struct action *action, uint64_t *ret_ticket);
 int scribe_state(struct scribe *scribe, const struct saved_state *state); /* the newest wins; older unsent ones are skipped */
-/* The file of that name in the state directory, replaced as a whole. -EAGAIN: the one before is still being written; -EFBIG: over 1 MiB. */
+/* The file of that name in the state directory, replaced as a whole. -EAGAIN: the one before is still being written; -EFBIG: over 1.5 MiB; -ENOSPC: there are two
+ * others already. */
 int scribe_shelf(struct scribe *scribe, const char *name, const void *data, size_t size);
-/* Where LEARNT_MOST bytes may be put, for scribe_learnt() to have written; NULL while the last ones are still being written. */
-void *scribe_learnt_room(struct scribe *scribe);
-void scribe_learnt(struct scribe *scribe, uint32_t size);  /* one that cannot be written is given up: the next will be newer */
-int scribe_learnt_load(const struct scribe *scribe, void **ret, size_t *ret_size, char *why, size_t why_size); /* as learnt_load() */
 void scribe_dispatch(struct scribe *scribe);               /* reads acknowledgements, restarts a dead scribe, sends what waits */
 uint64_t scribe_done_through(const struct scribe *scribe); /* all tickets up to this one are durable */
 int scribe_last_error(const struct scribe *scribe);        /* 0, or -errno of the last write */

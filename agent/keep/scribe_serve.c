@@ -89,20 +89,12 @@ static int write_state(struct desk *desk)
 	return state_save(desk->state, &desk->shared->slots[desk->request.slot % 2]);
 }
 
-static int write_shelf(const struct desk *desk)
-{
-	const struct scribe_shelf *shelf = &desk->shared->shelf;
-	return shelf_write(desk->dir_fd, shelf->name, shelf->data, shelf->size);
-}
-
 /* Under the journal's lock, too. */
-static int write_learnt(struct desk *desk)
+static int write_shelf(struct desk *desk)
 {
-	uint32_t size = desk->request.slot;
+	const struct scribe_shelf *shelf = &desk->shared->shelves[desk->request.slot % SHELF_COUNT];
 	int error = open_journal(desk);
-	if (error < 0)
-		return error;
-	return size <= LEARNT_MOST ? learnt_save(desk->dir_fd, desk->shared->learnt, size) : -EMSGSIZE;
+	return error < 0 ? error : shelf->size > SHELF_MAX ? -EMSGSIZE : shelf_write(desk->dir_fd, shelf->name, shelf->data, shelf->size);
 }
 
 static void serve_one(struct desk *desk, struct scribe_answer *answer)
@@ -121,9 +113,6 @@ static void serve_one(struct desk *desk, struct scribe_answer *answer)
 		break;
 	case SCRIBE_SHELF:
 		answer->error = write_shelf(desk);
-		break;
-	case SCRIBE_LEARNT:
-		answer->error = write_learnt(desk);
 		break;
 	}
 }

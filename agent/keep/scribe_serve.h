@@ -4,13 +4,12 @@
 #define NODEMEND_KEEP_SCRIBE_SERVE_H
 
 #include "include/state.h"
-#include "keep/learnt.h"
 
-enum scribe_verb { SCRIBE_HELLO, SCRIBE_ACTION, SCRIBE_STATE, SCRIBE_SHELF, SCRIBE_LEARNT };
+enum scribe_verb { SCRIBE_HELLO, SCRIBE_ACTION, SCRIBE_STATE, SCRIBE_SHELF };
 
 struct scribe_request {
 	enum scribe_verb verb;
-	uint32_t slot;               /* STATE: of the shared buffer; LEARNT: bytes in it */
+	uint32_t slot;               /* STATE, SHELF: which of the shared buffer */
 	uint64_t ticket;             /* ACTION */
 	struct action action;
 };
@@ -23,9 +22,9 @@ struct scribe_answer {
 };
 
 /* A file that is replaced as a whole: what was learned, which may be some minutes old but never half of one and half of another. */
-enum { SHELF_MAX = 1 << 20, SHELF_NAME_LEN = 32 };
+enum { SHELF_COUNT = 2, SHELF_MAX = 3 << 19, SHELF_NAME_LEN = 32 };
 struct scribe_shelf {
-	char name[SHELF_NAME_LEN];
+	_Alignas(4096) char name[SHELF_NAME_LEN];
 	uint32_t size;
 	char data[SHELF_MAX];
 };
@@ -33,8 +32,7 @@ struct scribe_shelf {
 /* Two, so that one is read while the other is written: the agent never waits, the scribe never sees half a state. */
 struct scribe_shared {
 	struct saved_state slots[2];
-	struct scribe_shelf shelf;   /* the agent's again once the answer is there */
-	_Alignas(4096) char learnt[LEARNT_MOST]; /* one is enough: it is filled only while the scribe has none in hand */
+	struct scribe_shelf shelves[SHELF_COUNT]; /* one a file; the agent's again once the answer is there */
 };
 
 /* The scribe's own loop, in the child. */

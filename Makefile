@@ -121,8 +121,9 @@ bench: ## the costs, beside peers, as ratios
 bench-forecast: $(O)/tests/bench/bench_forecast ## the forecast beside predict_linear and node-mixin, on made-up series and real fills
 	@scripts/bench-forecast.sh
 
-bench-detect: $(O)/nodemend $(O)/tests/bench/bench_detect ## the detectors on labelled data (DETECT_DATA=DIR), beside others' figures
+bench-detect: $(O)/nodemend $(O)/tests/bench/bench_detect $(O)/tests/bench/bench_forecast ## the detectors on labelled data (DETECT_DATA=DIR), beside others' figures
 	@NODEMEND_BUILD=$(abspath $(O)) PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 tests/bench/detect.py
+	@scripts/bench-forecast.sh
 
 lint: ## clang-tidy and cppcheck
 	@scripts/lint.sh

@@ -63,6 +63,8 @@ static void restart_hands(struct agent *agent, enum lane lane, const char *why)
 	int error = watch_hands(agent, lane);
 	if (error < 0)
 		log_error("hands: cannot start the worker, this lane does nothing: %s", strerror(-error));
+	if (lane == LANE_LEASE)
+		agent->sweep_at_ns = 0; /* it may have turned something before it ended */
 	if (slot == UINT32_MAX)
 		return;
 	struct circumstances now;
@@ -224,12 +226,12 @@ void act_pump(struct agent *agent)
 	for (enum lane lane = 0; lane < LANE_COUNT; lane++)
 		if (worker_is_stuck(&agent->hands[lane], now_ns))
 			restart_hands(agent, lane, "overstayed its deadline");
+	send_sweep(agent);
 	for (uint32_t slot = 0; slot < MAX_ORDERS; slot++)
 		if (agent->dispatch[slot].waiting && dispatch_one(agent, slot))
 			agent->dispatch[slot].waiting = false;
 	act_take_changes(agent);
 	send_check(agent);
-	send_sweep(agent);
 }
 
 static void keep_intent(struct agent *agent, uint32_t slot)

@@ -11,7 +11,7 @@
 
 #include "remedy.h"
 
-enum { MAX_LEASES = 64, LEASE_TEXT_LEN = 96, LEASE_KEY_LEN = 16 };
+enum { LEASE_VERSION = 1, MAX_LEASES = 64, LEASE_TEXT_LEN = 96, LEASE_KEY_LEN = 16 };
 
 enum knob_kind {
 	KNOB_CGROUP, /* one line of a control file: `file`, and its directory's inode, which is the cgroup's id; `key` where a line is one device's */
@@ -31,6 +31,7 @@ struct knob {
 
 struct lease {
 	uint64_t sum;                 /* over all that follows */
+	uint32_t version;             /* LEASE_VERSION: of this layout */
 	uint32_t held;                /* 0: an empty place */
 	char action_id[ID_LEN], remedy[NAME_LEN], boot_id[40];
 	struct knob knob;
@@ -56,7 +57,7 @@ int lease_take(const struct remedy_request *request, const struct knob *knob, co
 
 /*
  * Turns back. What failed stays in the book and is tried again. `tell` may be NULL. 0, also where there is no book; -errno where it cannot be
- * read. A place with a wrong sum is skipped and counted as failed.
+ * read. A place with a wrong sum or of another version is skipped and counted.
  */
 int leases_return(const char *book, enum lease_choice which, const char *action_id, uint64_t now_boot_ns, lease_teller *tell, void *context,
 		  struct lease_report *ret);

@@ -2,6 +2,7 @@
 /* See group_control.h. */
 #include "remedies/group_control.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -97,18 +98,48 @@ static int visit_member(int32_t pid, void *context)
 	return strcmp(search->path, path) == 0 ? 0 : -EPERM;
 }
 
-static uint32_t count_lines(const char *mount, const char *path)
+enum { MAX_LEVELS = 16, MAX_GROUPS_BELOW = 1024 };
+
+static uint32_t count_lines(int dir_fd)
 {
-	char name[2 * PATH_LEN + 16], text[4096];
+	char text[4096];
 	uint32_t lines = 0;
-	snprintf(name, sizeof(name), "%s%s/cgroup.procs", mount, path);
-	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	int fd = openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	for (ssize_t got; fd >= 0 && (got = read(fd, text, sizeof(text))) > 0;)
 		for (ssize_t i = 0; i < got; i++)
 			lines += text[i] == '\n';
 	if (fd >= 0)
 		close(fd);
 	return lines;
+}
+
+/* A limit holds for all that is below, too. UINT32_MAX where that cannot be told. Takes `dir_fd`. */
+static uint32_t count_below(int dir_fd, uint32_t level, uint32_t *groups)
+{
+	uint32_t count = count_lines(dir_fd);
+	DIR *directory = level < MAX_LEVELS && ++*groups < MAX_GROUPS_BELOW ? fdopendir(dir_fd) : NULL;
+	if (!directory) {
+		close(dir_fd);
+		return UINT32_MAX;
+	}
+	for (struct dirent *entry; count != UINT32_MAX && (entry = readdir(directory));) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		int fd = openat(dir_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		uint32_t below = fd < 0 ? 0 : count_below(fd, level + 1, groups); /* removed a moment ago: nobody was in it */
+		count = below == UINT32_MAX ? UINT32_MAX : count + below;
+	}
+	closedir(directory);
+	return count;
+}
+
+static uint32_t count_members(const char *mount, const char *path)
+{
+	char name[2 * PATH_LEN];
+	uint32_t groups = 0;
+	snprintf(name, sizeof(name), "%s%s", mount, path);
+	int fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? UINT32_MAX : count_below(fd, 0, &groups);
 }
 
 static int find_v1(uint64_t id, const char *path, const struct control_name *name, struct knob *ret)
@@ -128,7 +159,7 @@ static int find_v1(uint64_t id, const char *path, const struct control_name *nam
 		return error;
 	if (!search.members)
 		return -ESTALE;
-	if (strcmp(search.path, "/") == 0 || count_lines(mount, search.path) > search.members)
+	if (strcmp(search.path, "/") == 0 || count_members(mount, search.path) > search.members)
 		return -EPERM;
 	return fill(ret, mount, search.path, name->v1);
 }

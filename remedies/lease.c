@@ -69,7 +69,7 @@ static int read_place(int fd, uint32_t at, struct lease *ret)
 		return 0;
 	if (got != (ssize_t)sizeof(*ret))
 		return got < 0 ? -errno : -EBADMSG;
-	return ret->sum == sum_of(ret) && ret->knob.kind < KNOB_KIND_COUNT && ENDED(ret->action_id) && ENDED(ret->remedy) && ENDED(ret->boot_id) &&
+	return ret->sum == sum_of(ret) && ret->version == LEASE_VERSION && ret->knob.kind < KNOB_KIND_COUNT && ENDED(ret->action_id) && ENDED(ret->remedy) && ENDED(ret->boot_id) &&
 		       ENDED(ret->knob.file) && ENDED(ret->knob.key) && ENDED(ret->knob.absent) && ENDED(ret->before) && ENDED(ret->during) && ENDED(ret->earlier) ?
 		       1 :
 		       -EBADMSG;
@@ -77,6 +77,7 @@ static int read_place(int fd, uint32_t at, struct lease *ret)
 
 static int write_place(int fd, uint32_t at, struct lease *lease)
 {
+	lease->version = LEASE_VERSION;
 	lease->sum = sum_of(lease);
 	ssize_t put = pwrite(fd, lease, sizeof(*lease), (off_t)(at * sizeof(*lease)));
 	return put == (ssize_t)sizeof(*lease) ? 0 : put < 0 ? -errno : -ENOSPC;
@@ -243,14 +244,15 @@ static int find_place(int fd, const struct knob *knob, uint32_t *ret_at, struct 
 	return 0;
 }
 
-static int turn(int fd, uint32_t at, struct lease *lease, const char *value)
+/* `was`: the place as it stood, to be put back where the kernel will not turn the knob. */
+static int turn(int fd, uint32_t at, struct lease *lease, const struct lease *was, const char *value)
 {
 	int error = write_place(fd, at, lease);
 	if (error)
 		return error;
 	error = knobs[lease->knob.kind].write(&lease->knob, value);
-	if (error) { /* the kernel would not: nothing to turn back */
-		lease->held = strcmp(lease->before, value) == 0;
+	if (error) {
+		*lease = *was;
 		(void)write_place(fd, at, lease);
 		return error;
 	}
@@ -269,7 +271,9 @@ static int take(int fd, const struct remedy_request *request, const struct knob 
 	int again = find_place(fd, knob, &at, lease);
 	if (again < 0)
 		return again;
+	struct lease was = *lease;
 	if (!again) {
+		memset(&was, 0, sizeof(was));
 		memset(lease, 0, sizeof(*lease));
 		lease->held = 1;
 		lease->knob = *knob;
@@ -285,7 +289,7 @@ static int take(int fd, const struct remedy_request *request, const struct knob 
 	snprintf(lease->during, sizeof(lease->during), "%s", value);
 	lease->expires_boot_ns = clock_boot_ns() + for_ns;
 	lease->set_wall_ns = clock_wall_ns();
-	return turn(fd, at, lease, value);
+	return turn(fd, at, lease, &was, value);
 }
 
 int lease_take(const struct remedy_request *request, const struct knob *knob, const char *value, uint64_t for_ns, struct remedy_result *result)
@@ -351,7 +355,7 @@ int leases_return(const char *book, enum lease_choice which, const char *action_
 	int error = read_boot_id(boot_id), sound = 1;
 	for (uint32_t at = 0; error == 0 && at < MAX_LEASES && (sound = read_place(fd, at, &lease)) != 0; at++) {
 		if (sound < 0) {
-			ret->failed++;
+			ret->unreadable++;
 			continue;
 		}
 		if (!lease.held)
@@ -377,6 +381,9 @@ int leases_return(const char *book, enum lease_choice which, const char *action_
 			ret->next_boot_ns = next < ret->next_boot_ns ? next : ret->next_boot_ns;
 		}
 	}
+	/* An empty book is an empty file: a timer looks for one that is not. It stays, since somebody may be waiting for its lock. */
+	if (error == 0 && !ret->held && !ret->unreadable && ftruncate(fd, 0) < 0)
+		error = -errno;
 	close(fd);
 	return error;
 }

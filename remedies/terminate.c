@@ -72,7 +72,16 @@ static void say_passed_over(struct remedy_result *result, bool plan, const struc
 		step_end(result_step(result, "candidate"), false, "passed over %" PRId32 " (%s): %s", cause->pid, comm, shown);
 }
 
-/* 1 and the victim held; 0 when nobody is left. */
+/*
+ * A cgroup that caused it as a whole, many small processes together, is not passed over for one process that did less: that one would die for what
+ * others did.
+ */
+static bool is_group_at_fault(const struct remedy_request *request, const struct cause *cause)
+{
+	return request->target.type != TARGET_PROCESS && cause->pid <= 0 && cause->cgroup_id && cause->share_permille >= LEAST_SHARE_PERMILLE;
+}
+
+/* 1 and the victim held; 0 when nobody is left; -1 refused. */
 static int choose(const struct remedy_request *request, int proc_fd, struct remedy_result *result, struct choice *choice)
 {
 	struct cause only = { .rank = 1, .pid = request->target.pid, .start_ns = request->target.start_ns, .cgroup_id = request->target.cgroup_id };
@@ -81,6 +90,10 @@ static int choose(const struct remedy_request *request, int proc_fd, struct reme
 	uint32_t count = alone ? 1 : request->candidate_count;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct cause *cause = alone ? &only : &request->candidates[i];
+		if (is_group_at_fault(request, cause)) {
+			act_refuse(result, "whole-cgroup", "a cgroup as a whole causes it, and no process of it by itself: scope: cgroup ends all of it");
+			return -1;
+		}
 		const char *reason = against(request, proc_fd, cause, choice);
 		if (!reason)
 			return 1;
@@ -193,10 +206,11 @@ static void plan_end(const struct remedy_request *request, const struct victim *
 static void process_scope(const struct remedy_request *request, int proc_fd, struct remedy_result *result)
 {
 	struct choice choice = { .victim = { .pidfd = -1 } };
-	if (!choose(request, proc_fd, result, &choice)) {
+	int chosen = choose(request, proc_fd, result, &choice);
+	if (chosen == 0)
 		say_nobody(request, result, &choice);
+	if (chosen <= 0)
 		return;
-	}
 	plan_end(request, &choice.victim, result);
 	if (!is_plan(request))
 		end(request, proc_fd, &choice.victim, result);

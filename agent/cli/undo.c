@@ -54,11 +54,13 @@ static int run(int argc, char **argv)
 		return error == -EPERM || error == -EACCES ? EXIT_NOT_PERMITTED : EXIT_NO;
 	}
 	if (options.json)
-		printf("{\"schema\":\"nodemend.undo/1\",\"held\":%u,\"returned\":%u,\"foreign\":%u,\"gone\":%u,\"failed\":%u}\n", report.held, report.returned,
-		       report.foreign, report.gone, report.failed);
+		printf("{\"schema\":\"nodemend.undo/1\",\"held\":%u,\"returned\":%u,\"foreign\":%u,\"gone\":%u,\"failed\":%u,\"unreadable\":%u}\n", report.held, report.returned,
+		       report.foreign, report.gone, report.failed, report.unreadable);
 	else if (report.held)
-		printf("%u held for later\n", report.held - report.failed);
-	return report.failed ? EXIT_NO : EXIT_DONE;
+		printf("%u held for later\n", report.held);
+	if (report.unreadable && !options.json)
+		printf("%u places of the book cannot be read: they were damaged, or written by another version\n", report.unreadable);
+	return report.failed || report.unreadable ? EXIT_NO : EXIT_DONE;
 }
 
 const struct command command_undo = {

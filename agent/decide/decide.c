@@ -315,6 +315,28 @@ static void expire_pause(struct engine *engine, const struct circumstances *now,
 	}
 }
 
+/*
+ * Detection speaks of whatever it has found until it is over, but not of what was over before a restart or a reload. Such a machine would stay for
+ * ever. A minute after the start everything has been measured.
+ */
+static void drop_forgotten(struct engine *engine, const struct findings *findings, const struct config *config, const struct circumstances *now,
+			   struct changes *ret)
+{
+	if (findings->cut || now->boot_ns - now->agent_started_boot_ns < 60 * NSEC_PER_SEC)
+		return;
+	for (uint32_t at = engine->saved->machine_count; at-- > 0;) {
+		const struct machine *machine = &engine->saved->machines[at];
+		if (machine->state != ENGINE_PENDING && machine->state != ENGINE_ARMED)
+			continue;
+		bool spoken_of = false;
+		for (uint32_t i = 0; i < findings->count && !spoken_of; i++)
+			spoken_of = strcmp(findings->each[i].key, machine->target_key) == 0 &&
+				    strcmp(config->policies[findings->each[i].policy].name, machine->policy) == 0;
+		if (!spoken_of)
+			machine_drop(engine, at, ret);
+	}
+}
+
 void engine_decide(struct engine *engine, const struct snapshot *snap, const struct findings *findings, const struct config *config,
 		   const struct circumstances *now, struct changes *ret)
 {
@@ -326,6 +348,7 @@ void engine_decide(struct engine *engine, const struct snapshot *snap, const str
 	stories_update(engine, snap, now, ret);
 	for (uint32_t i = 0; i < findings->count; i++)
 		step_machine(engine, snap, &findings->each[i], config, now, ret);
+	drop_forgotten(engine, findings, config, now, ret);
 }
 
 /* --- events ------------------------------------------------------------------------------------------------------------ */

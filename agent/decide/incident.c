@@ -145,7 +145,8 @@ static bool same_story(const struct incident *incident, const struct cause *caus
 		return false;
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t old = incident->causes[i].share_permille, new = causes[i].share_permille;
-		if (incident->causes[i].pid != causes[i].pid || (old > new ? old - new : new - old) > SHARE_STEP_PERMILLE)
+		if (incident->causes[i].pid != causes[i].pid || incident->causes[i].start_ns != causes[i].start_ns ||
+		    incident->causes[i].cgroup_id != causes[i].cgroup_id || (!causes[i].pid && !causes[i].cgroup_id && strcmp(incident->causes[i].evidence, causes[i].evidence) != 0) || (old > new ? old - new : new - old) > SHARE_STEP_PERMILLE)
 			return false;
 	}
 	return true;
@@ -218,7 +219,8 @@ static bool is_acted_on(const struct engine *engine, const struct incident *inci
 
 /*
  * Over: nobody sees it, nobody cannot tell, and no act is under way whose end belongs to the story. Detection speaks of whatever it has
- * found until it has said once that it is over, and of what was open before a restart from its first tick on: silence is "no".
+ * found until it has said once that it is over, and of what was open before a restart from its first tick on: silence is "no". What is true again
+ * and not yet for long enough is not over: after a restart or a reload everything begins so.
  */
 static bool is_over(const struct engine *engine, const struct incident *incident, const struct findings *findings)
 {
@@ -228,7 +230,7 @@ static bool is_over(const struct engine *engine, const struct incident *incident
 	target_key(&incident->resource, key);
 	for (uint32_t i = 0; i < findings->count; i++) {
 		const struct finding *finding = &findings->each[i];
-		if (finding->kind == incident->kind && strcmp(finding->key, key) == 0 && finding->verdict != VERDICT_FALSE)
+		if (finding->kind == incident->kind && strcmp(finding->key, key) == 0 && (finding->verdict != VERDICT_FALSE || finding->pending))
 			return false;
 	}
 	return true;
@@ -254,6 +256,7 @@ void incidents_update(struct engine *engine, const struct snapshot *snap, const 
 	for (uint32_t i = engine->saved->incident_count; i-- > 0;) {
 		struct incident *incident = &engine->saved->incidents[i];
 		if (!is_over(engine, incident, findings)) {
+			incident->quiet_boot_ns = 0; /* also where nobody can tell: calm is what was seen to be calm */
 			ease_incident(incident, findings, config, now, ret);
 			continue;
 		}

@@ -129,7 +129,7 @@ static const char *waits_for_disk(const struct incident *child, const struct inc
 	for (uint32_t i = 0; i < snap->processes.held_count; i++) {
 		uint64_t id = snap->processes.held[i].cgroup_id;
 		const struct cgroup *cgroup = snapshot_cgroup(snap, id);
-		if (id == group_of(child) || (cgroup && unit[0] && strcmp(cgroup->unit, unit) == 0))
+		if ((id && id == group_of(child)) || (cgroup && unit[0] && strcmp(cgroup->unit, unit) == 0))
 			return "its threads wait for the disk";
 	}
 	return NULL;
@@ -161,7 +161,8 @@ const char *story_link(const struct incident *child, const struct incident *pare
 	static const char *(*const links[])(const struct incident *, const struct incident *, const struct snapshot *) = {
 		same_device, sick_device, killed_for_memory, waits_for_disk, suffers_from_it, same_unit, same_culprit,
 	};
-	int64_t apart = child->opened_wall_ns - parent->opened_wall_ns;
+	/* Of this phase, and on the clock that nobody sets: one that was reopened hides what comes with it. */
+	int64_t apart = (int64_t)(child->phase_boot_ns - parent->phase_boot_ns);
 	if (!goes_before(parent, child) || apart > TOGETHER_NS || apart < -TOGETHER_NS)
 		return NULL;
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
@@ -184,6 +185,16 @@ static void let_go(struct engine *engine, struct incident *incident, const struc
 	incident_enter(incident, incident->state, now, ret, "%s, which it hung under, is over: it goes on by itself", parent);
 }
 
+/* It has become worse than what it hung under, or that has become milder. */
+static void outgrow(struct engine *engine, struct incident *incident, const struct circumstances *now, struct changes *ret)
+{
+	const struct incident *parent = incident->parent[0] ? incident_by_id(engine, incident->parent) : NULL;
+	if (!parent || parent->severity >= incident->severity)
+		return;
+	incident->parent[0] = '\0';
+	incident_enter(incident, incident->state, now, ret, "worse than %s, which it hung under: it goes on by itself", parent->id);
+}
+
 static void hang(struct engine *engine, struct incident *child, const struct snapshot *snap, const struct circumstances *now, struct changes *ret)
 {
 	const struct incident *found = NULL;
@@ -200,7 +211,7 @@ static void hang(struct engine *engine, struct incident *child, const struct sna
 		return;
 	/* Under the root, so that a story is one level deep. */
 	const struct incident *root = found->parent[0] ? incident_by_id(engine, found->parent) : found;
-	if (!root || root == child)
+	if (!root || root == child || root->severity < child->severity) /* who is told of what is critical only would not hear of it */
 		return;
 	memcpy(child->parent, root->id, sizeof(child->parent));
 	incident_enter(child, child->state, now, ret, "part of %s: %s", root->id, why);
@@ -214,6 +225,11 @@ static void go_along(struct engine *engine, struct changes *ret, const struct ci
 		const struct incident *parent = incident->parent[0] ? incident_by_id(engine, incident->parent) : NULL;
 		if (!parent || !parent->parent[0] || strcmp(parent->parent, incident->id) == 0)
 			continue;
+		const struct incident *root = incident_by_id(engine, parent->parent);
+		if (!root || root->severity < incident->severity) {
+			incident->parent[0] = '\0'; /* it stands for itself until it finds another */
+			continue;
+		}
 		memcpy(incident->parent, parent->parent, sizeof(incident->parent));
 		incident_enter(incident, incident->state, now, ret, "part of %s, as %s is", incident->parent, parent->id);
 	}
@@ -224,6 +240,8 @@ void stories_update(struct engine *engine, const struct snapshot *snap, const st
 	struct saved_state *saved = engine->saved;
 	for (uint32_t i = 0; i < saved->incident_count; i++)
 		let_go(engine, &saved->incidents[i], now, ret);
+	for (uint32_t i = 0; i < saved->incident_count; i++)
+		outgrow(engine, &saved->incidents[i], now, ret);
 	for (uint32_t i = 0; i < saved->incident_count; i++)
 		if (!saved->incidents[i].parent[0])
 			hang(engine, &saved->incidents[i], snap, now, ret);

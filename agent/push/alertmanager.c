@@ -44,7 +44,7 @@ static void on_incident(void *state, const struct incident *incident, struct mom
 	struct alertmanager *am = state;
 	struct notice notice;
 	notice_make(&am->home, incident, deeds_of(&am->deeds, incident->id), &notice);
-	if (rule_find(am->rules, am->rule_count, &notice) >= 0 || is_told_of(am, notice.id))
+	if (rule_find(am->rules, am->rule_count, &notice, is_told_of(am, notice.parent)) >= 0 || is_told_of(am, notice.id))
 		alerts_note(&am->alerts, &notice, now.boot_ns, now.wall_ns);
 }
 

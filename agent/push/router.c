@@ -25,10 +25,10 @@ static bool rule_names_policy(const struct rule *rule, const char *policy)
 	return rule->policy_count == 0;
 }
 
-int rule_find(const struct rule *rules, uint32_t count, const struct notice *notice)
+int rule_find(const struct rule *rules, uint32_t count, const struct notice *notice, bool parent_is_told)
 {
-	/* Its cause is told; what needs a person is told in any case. */
-	if (notice->parent[0] && notice->state != INCIDENT_NEEDS_HUMAN)
+	/* Its cause is told here; what needs a person is told in any case. */
+	if (notice->parent[0] && parent_is_told && notice->state != INCIDENT_NEEDS_HUMAN)
 		return -1;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct rule *rule = &rules[i];
@@ -91,6 +91,14 @@ static struct tracked *find(const struct router *router, const char *id)
 	return NULL;
 }
 
+bool router_tells(const struct router *router, const char *id)
+{
+	for (uint32_t i = 0; id[0] && i < router->tracked_count; i++)
+		if (strcmp(router->tracked[i].notice.id, id) == 0)
+			return !router->tracked[i].unmatched;
+	return false;
+}
+
 static struct tracked *find_or_add(struct router *router, const struct notice *notice)
 {
 	struct tracked *tracked = find(router, notice->id);
@@ -98,7 +106,7 @@ static struct tracked *find_or_add(struct router *router, const struct notice *n
 		return tracked;
 	if (notice->state == INCIDENT_RESOLVED && notice->resolved_wall_ns <= router->floor_wall_ns)
 		return NULL; /* the agent tells a new sender of the past, too */
-	return rule_find(router->rules, router->rule_count, notice) >= 0 ? router_add(router) : NULL;
+	return rule_find(router->rules, router->rule_count, notice, router_tells(router, notice->parent)) >= 0 ? router_add(router) : NULL;
 }
 
 bool router_note(struct router *router, const struct notice *notice, int64_t now_ns)
@@ -111,7 +119,7 @@ bool router_note(struct router *router, const struct notice *notice, int64_t now
 	bool ended = notice->state == INCIDENT_RESOLVED && (is_new || tracked->notice.state != INCIDENT_RESOLVED);
 	bool changed = is_new || tracked->notice.state != notice->state || tracked->notice.severity != notice->severity;
 	/* What was told by one rule stays with it: its end belongs where its beginning was told. */
-	int rule = tracked->told ? (int)tracked->rule : rule_find(router->rules, router->rule_count, notice);
+	int rule = tracked->told ? (int)tracked->rule : rule_find(router->rules, router->rule_count, notice, router_tells(router, notice->parent));
 	tracked->unmatched = rule < 0; /* it has become milder than any rule asks for, before it was told */
 	if (rule >= 0)
 		tracked->rule = (uint32_t)rule;

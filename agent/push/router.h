@@ -80,7 +80,9 @@ struct router {
 };
 
 /* The first rule that takes it; -1 = none: nor does any take one that hangs under another incident. Who needs a person is not asked how bad it is. */
-int rule_find(const struct rule *rules, uint32_t count, const struct notice *notice);
+/* Whether a rule takes the incident with this id: what hangs under it is then not told by itself. */
+bool router_tells(const struct router *router, const char *id);
+int rule_find(const struct rule *rules, uint32_t count, const struct notice *notice, bool parent_is_told);
 
 void router_init(struct router *router, const struct rule *rules, uint32_t count, int64_t wall_ns);
 /* True: something that a restart must not forget has changed. */

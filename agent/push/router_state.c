@@ -125,7 +125,7 @@ static void take_again(struct notice *notice)
 /* The rules may be others by now. */
 static uint32_t rule_of(const struct router *router, const struct notice *notice)
 {
-	int rule = rule_find(router->rules, router->rule_count, notice);
+	int rule = rule_find(router->rules, router->rule_count, notice, router_tells(router, notice->parent));
 	return rule < 0 ? 0 : (uint32_t)rule;
 }
 

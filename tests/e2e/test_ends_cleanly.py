@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: it looks for what is left in the kernel of anybody
 """What starts must end: after SIGTERM, SIGINT or a start that failed there is no BPF program, map or link, no process, no
 socket, and no file in the run directory that says otherwise.
 """

@@ -318,6 +318,43 @@ static void by_hand_keeps_to_the_guards_of_the_node(void **state)
 	tear_down(&bench);
 }
 
+/* As after a restart: what was open is true again, and not yet for its time. */
+static void what_is_true_again_and_not_yet_for_long_is_not_over(void **state)
+{
+	struct bench bench = set_up(two_policies);
+	set_finding(&bench, 0, VERDICT_TRUE);
+	tick(&bench, 1);
+	uint32_t slot = bench.changes->orders[0];
+	assert_null(dispatch(&bench, slot));
+	answer(&bench, slot, OUTCOME_FAILED);
+	set_finding(&bench, 0, VERDICT_FALSE);
+	bench.findings->each[0].pending = true;
+	tick(&bench, 1);
+	assert_int_equal(bench.saved->incident_count, 1);
+	set_finding(&bench, 0, VERDICT_FALSE);
+	tick(&bench, 1);
+	assert_int_equal(bench.saved->incident_count, 0);
+	tear_down(&bench);
+}
+
+static void machines_nobody_speaks_of_any_more_are_dropped(void **state)
+{
+	struct bench bench = set_up(two_policies);
+	bench.now.agent_started_boot_ns = bench.now.boot_ns;
+	struct machine *machine = &bench.saved->machines[bench.saved->machine_count++];
+	*machine = (struct machine){ .state = ENGINE_ARMED, .step = 1 };
+	snprintf(machine->policy, sizeof(machine->policy), "first");
+	snprintf(machine->target_key, sizeof(machine->target_key), "process:77:1");
+	tick(&bench, 30);
+	assert_int_equal(bench.saved->machine_count, 1); /* not everything was measured yet */
+	tick(&bench, 31);
+	assert_int_equal(bench.saved->machine_count, 0);
+	bench.saved->machines[bench.saved->machine_count++] = (struct machine){ .state = ENGINE_QUARANTINED, .policy = "first", .target_key = "process:77:1" };
+	tick(&bench, 1);
+	assert_int_equal(bench.saved->machine_count, 1); /* a person lifts that */
+	tear_down(&bench);
+}
+
 static const char leased[] =
 	"policies:\n"
 	"  - name: first\n"
@@ -478,6 +515,8 @@ int main(void)
 		cmocka_unit_test(restart_takes_up_what_was_under_way),
 		cmocka_unit_test(late_answer_of_an_abandoned_order_is_ignored),
 		cmocka_unit_test(by_hand_keeps_to_the_guards_of_the_node),
+		cmocka_unit_test(what_is_true_again_and_not_yet_for_long_is_not_over),
+		cmocka_unit_test(machines_nobody_speaks_of_any_more_are_dropped),
 		cmocka_unit_test(what_was_turned_and_did_not_help_is_turned_back_before_the_next),
 		cmocka_unit_test(what_was_turned_and_helped_stays_for_its_time),
 		cmocka_unit_test(turning_back_is_not_held_back),

@@ -81,9 +81,22 @@ static void what_hangs_under_another_is_not_told(void **state)
 	assert_false(next());
 }
 
+/* A cause that no rule of this output takes hides nothing from it. */
+static void what_hangs_under_one_that_is_not_told_here_is_told(void **state)
+{
+	struct notice child = notice_of("i2", "app.service", INCIDENT_OPEN);
+	strcpy(child.parent, "i1");
+	router_note(router, &child, now);
+	now += 10 * S;
+	tells("i2", INCIDENT_OPEN);
+}
+
 static void what_comes_to_hang_in_its_wait_is_not_told(void **state)
 {
 	struct notice child = notice_of("i2", "app.service", INCIDENT_OPEN);
+	note("i1", INCIDENT_OPEN);
+	now += 10 * S;
+	tells("i1", INCIDENT_OPEN);
 	router_note(router, &child, now);
 	now += 2 * S;
 	strcpy(child.parent, "i1");
@@ -195,6 +208,7 @@ int main(void)
 		TEST(repeats_what_is_still_so),
 		TEST(what_hangs_under_another_is_not_told),
 		TEST(what_comes_to_hang_in_its_wait_is_not_told),
+		TEST(what_hangs_under_one_that_is_not_told_here_is_told),
 		TEST(needs_human_goes_through_at_once),
 		TEST(rules_choose_by_kind_severity_policy_and_state),
 		TEST(groups_are_told_together),

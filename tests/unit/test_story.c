@@ -218,7 +218,8 @@ static struct incident *add(struct bench *bench, enum incident_kind kind, enum t
 {
 	struct saved_state *saved = bench->saved;
 	struct incident *incident = &saved->incidents[saved->incident_count++];
-	*incident = (struct incident){ .kind = kind, .opened_wall_ns = bench->now.wall_ns + saved->incident_count };
+	*incident = (struct incident){ .kind = kind, .opened_wall_ns = bench->now.wall_ns + saved->incident_count,
+				       .phase_boot_ns = bench->now.boot_ns + saved->incident_count };
 	snprintf(incident->id, sizeof(incident->id), "i-%u", saved->incident_count);
 	incident->resource.type = type;
 	snprintf(incident->resource.name, sizeof(incident->resource.name), "%s", name);
@@ -307,8 +308,31 @@ static void a_small_share_the_root_or_a_long_time_between_link_nothing(void **st
 	blame(pids, 7, "/bomb.service", 900);
 	assert_non_null(story_link(cpu, pids, bench.snap));
 	assert_null(story_link(pids, cpu, bench.snap)); /* never both ways */
-	cpu->opened_wall_ns += (int64_t)SECONDS(301);
+	cpu->opened_wall_ns += (int64_t)SECONDS(301); /* the clock was set, or it was first seen long ago and came back now */
+	assert_non_null(story_link(cpu, pids, bench.snap));
+	cpu->phase_boot_ns += SECONDS(301);
 	assert_null(story_link(cpu, pids, bench.snap));
+	tear_down(&bench);
+}
+
+/* Who is told of what is critical only must hear of it, whatever caused it. */
+static void what_is_worse_than_its_cause_stands_for_itself(void **state)
+{
+	struct bench bench = life();
+	struct incident *cpu = add(&bench, KIND_CPU_EXHAUSTION, TARGET_NODE, "cpu");
+	struct incident *pids = add(&bench, KIND_PID_EXHAUSTION, TARGET_NODE, "pids");
+	blame(cpu, 7, "/bomb.service", 900);
+	blame(pids, 7, "/bomb.service", 990);
+	cpu->severity = SEVERITY_CRITICAL;
+	link_up(&bench);
+	assert_string_equal(cpu->parent, "");
+	pids->severity = SEVERITY_CRITICAL;
+	link_up(&bench);
+	assert_string_equal(cpu->parent, pids->id);
+	pids->severity = SEVERITY_WARNING;
+	link_up(&bench);
+	assert_string_equal(cpu->parent, "");
+	assert_non_null(strstr(cpu->history[cpu->history_count - 1].why, "worse than"));
 	tear_down(&bench);
 }
 
@@ -365,6 +389,7 @@ int main(void)
 		cmocka_unit_test(one_sick_disk_is_one_story),
 		cmocka_unit_test(one_culprit_is_one_story),
 		cmocka_unit_test(a_small_share_the_root_or_a_long_time_between_link_nothing),
+		cmocka_unit_test(what_is_worse_than_its_cause_stands_for_itself),
 		cmocka_unit_test(who_suffers_and_who_was_killed_hang_under_it),
 		cmocka_unit_test(those_of_a_root_that_finds_its_own_cause_go_along),
 	};

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "decide/hands.h"
 #include "keep/scribe.h"
+#include "lease.h"
 
 /* How long an act waits for its intent to be on disk: a kill can wait no longer than it takes to run out of memory. */
 static const uint64_t written_within_ns[LANE_COUNT] = { [LANE_KILL] = 50 * NSEC_PER_MSEC, [LANE_SLOW] = 5 * NSEC_PER_SEC,
@@ -51,6 +52,11 @@ void act_close(struct agent *agent)
 		agent->hands_source[lane] = sd_event_source_unref(agent->hands_source[lane]);
 		worker_stop(&agent->hands[lane]);
 	}
+	/* An end in order leaves nothing turned. */
+	struct lease_report leases;
+	int error = leases_return(agent->lease_book, LEASES_ALL, NULL, clock_boot_ns(), NULL, NULL, &leases);
+	if (error < 0 || leases.failed)
+		log_warning("leases: not all could be turned back: %s; `nodemend undo --all` does it later", error < 0 ? strerror(-error) : "the kernel would not");
 }
 
 static void restart_hands(struct agent *agent, enum lane lane, const char *why)

@@ -109,5 +109,14 @@ def its_successor_takes_it_up(bench):
     with_spinner(bench, "5s", check)
 
 
+def its_agent_ends_in_order(bench):
+    def check(spin, agent):
+        wait_for("the quota", spin.limited, 30)
+        agent.stop()
+        bench.ok("an end in order leaves nothing turned", spin.control.read_text() == spin.free, spin.control.read_text())
+
+    with_spinner(bench, "5m", check)
+
+
 if __name__ == "__main__":
-    raise SystemExit(harness.main(its_time_is_over, its_agent_is_killed, its_successor_takes_it_up))
+    raise SystemExit(harness.main(its_time_is_over, its_agent_is_killed, its_successor_takes_it_up, its_agent_ends_in_order))

@@ -140,6 +140,24 @@ cJSON *cli_ask(const struct cli_options *options, cJSON *request, int *ret_code)
 	return NULL;
 }
 
+int cli_show(const struct command *command, int argc, char **argv, void (*show)(const struct look *look, const cJSON *answer))
+{
+	struct cli_options options = CLI_OPTIONS_INIT;
+	if (!cli_parse(command, argc, argv, &options))
+		return EXIT_USAGE;
+	if (optind < argc)
+		return cli_usage(command, "what is '%s'?", argv[optind]);
+
+	int code;
+	cJSON *answer = cli_ask(&options, cli_request(command->name), &code);
+	if (!answer)
+		return code;
+	struct look look = look_stdout();
+	show(&look, answer);
+	cJSON_Delete(answer);
+	return EXIT_DONE;
+}
+
 int cli_duration(const char *text, uint64_t *ret_ns, char *why, size_t why_size)
 {
 	static const struct setting duration = { .name = "T", .type = VALUE_DURATION, .size = sizeof(uint64_t), .min = 1 };

@@ -36,6 +36,10 @@ struct cJSON *cli_request(const char *name);
 /* Asks; with --json prints the answer as it is. The answer for showing it; or NULL and the exit code (EXIT_DONE: it is printed). */
 struct cJSON *cli_ask(const struct cli_options *options, struct cJSON *request, int *ret_code);
 
+/* All of a command that takes no words, asks by its own name and shows the answer. */
+struct look;
+int cli_show(const struct command *command, int argc, char **argv, void (*show)(const struct look *look, const struct cJSON *answer));
+
 /* As in a configuration: "90s", "2h". 0 or -EINVAL with what would be right in `why`. */
 int cli_duration(const char *text, uint64_t *ret_ns, char *why, size_t why_size);
 

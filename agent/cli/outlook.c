@@ -142,20 +142,7 @@ void outlook_show(const struct look *look, const cJSON *outlook)
 
 static int run(int argc, char **argv)
 {
-	struct cli_options options = CLI_OPTIONS_INIT;
-	if (!cli_parse(&command_outlook, argc, argv, &options))
-		return EXIT_USAGE;
-	if (optind < argc)
-		return cli_usage(&command_outlook, "what is '%s'?", argv[optind]);
-
-	int code;
-	cJSON *outlook = cli_ask(&options, cli_request("outlook"), &code);
-	if (!outlook)
-		return code;
-	struct look look = look_stdout();
-	outlook_show(&look, outlook);
-	cJSON_Delete(outlook);
-	return EXIT_DONE;
+	return cli_show(&command_outlook, argc, argv, outlook_show);
 }
 
 const struct command command_outlook = {

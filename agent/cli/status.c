@@ -240,20 +240,7 @@ void status_show(const struct look *look, const cJSON *status)
 
 static int run(int argc, char **argv)
 {
-	struct cli_options options = CLI_OPTIONS_INIT;
-	if (!cli_parse(&command_status, argc, argv, &options))
-		return EXIT_USAGE;
-	if (optind < argc)
-		return cli_usage(&command_status, "what is '%s'?", argv[optind]);
-
-	int code;
-	cJSON *status = cli_ask(&options, cli_request("status"), &code);
-	if (!status)
-		return code;
-	struct look look = look_stdout();
-	status_show(&look, status);
-	cJSON_Delete(status);
-	return EXIT_DONE;
+	return cli_show(&command_status, argc, argv, status_show);
 }
 
 const struct command command_status = {

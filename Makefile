@@ -66,7 +66,7 @@ our-cflags := -std=gnu11 -O2 -g $(warnings) $(hardening) -D_GNU_SOURCE -DNODEMEN
 our-ldflags := -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(if $(COV),--coverage)
 # libbpf is linked in: hosts carry old ones, and the agent must not depend on which.
 # As needed: a program maps, and relocates, only what it calls.
-libraries = -Wl,--as-needed -l:libbpf.a $(shell $(PKG_CONFIG) --libs $(packages)) $(sender-libraries) -lm
+libraries = $(if $(SAN),,-Wl,--as-needed) -l:libbpf.a $(shell $(PKG_CONFIG) --libs $(packages)) $(sender-libraries) -lm
 bpf-arch := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/;s/ppc64le/powerpc/;s/riscv64/riscv/;s/s390x/s390/')
 bpf-cflags := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(bpf-arch) -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-declarations $(includes)
 

@@ -296,6 +296,7 @@ void wheel_collect(struct agent *agent, bool full)
 		bottleneck_find(snap, &snap->bottleneck);
 		outlook_look(agent->outlook, snap);
 		watch_take(agent->watch, snap);
+		life_tick(agent->life, snap, agent->config);
 		measure_self(agent);
 		baseline_tick(agent->baseline, snap);
 	}

@@ -15,9 +15,12 @@ void held_init(struct held *held)
 	held->before_count = held->count = 0;
 }
 
-void held_begin(struct held *held, uint64_t boot_ns)
+void held_begin(struct held *held, uint64_t boot_ns, uint64_t interval_ns)
 {
 	struct held_one *old = held->before;
+	uint64_t since_ns = boot_ns - held->boot_ns;
+
+	held->gap_ns = since_ns > 3 * interval_ns ? since_ns : 0;
 
 	held->before = held->now;
 	held->before_count = held->count;
@@ -42,7 +45,7 @@ void held_take(struct held *held, const struct thread_record *record)
 	};
 	const struct held_one *was = bsearch(one, held->before, held->before_count, sizeof(*one), compare_tid);
 	if (was && was->pid == one->pid && was->start_ns == one->start_ns && was->switches == one->switches)
-		one->since_ns = was->since_ns;
+		one->since_ns = was->since_ns + held->gap_ns;
 }
 
 void held_end(struct held *held)

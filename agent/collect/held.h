@@ -18,6 +18,7 @@ struct held_one {
 
 struct held {
 	uint64_t boot_ns;
+	uint64_t gap_ns;             /* that lies before this walk: the node slept, and nobody was held; 0: none */
 	uint32_t before_count, count;
 	struct held_one lists[2][HELD_THREADS];
 	struct held_one *before, *now;
@@ -25,7 +26,7 @@ struct held {
 
 void held_init(struct held *held);
 /* One walk: begin, take each thread that is in D, end. Then now[0 … count-1] are in the order of their thread ids. */
-void held_begin(struct held *held, uint64_t boot_ns);
+void held_begin(struct held *held, uint64_t boot_ns, uint64_t interval_ns);
 void held_take(struct held *held, const struct thread_record *record);
 void held_end(struct held *held);
 

@@ -219,7 +219,7 @@ static int collect_process(void *state_, struct snapshot *snap, bool full, struc
 	struct process_state *state = state_;
 	int error = 0;
 
-	process_table_begin(state->table, snap->boot_ns);
+	process_table_begin(state->table, snap->boot_ns, snap->interval_ns);
 	/* The ends first: one that ends between the two is then missing for a tick, where the other way round it would count twice. */
 	if (state->lives_fd >= 0)
 		error = object_walk_map(&state->walk, state->lives_fd, take_ended, state->table);

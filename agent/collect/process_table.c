@@ -160,7 +160,7 @@ static struct entry *enter(struct process_table *table, const struct thread_reco
 
 /* --- taking ----------------------------------------------------------------------------------------------------------- */
 
-void process_table_begin(struct process_table *table, uint64_t boot_ns)
+void process_table_begin(struct process_table *table, uint64_t boot_ns, uint64_t interval_ns)
 {
 	table->boot_ns = boot_ns;
 	table->walk++;
@@ -172,7 +172,7 @@ void process_table_begin(struct process_table *table, uint64_t boot_ns)
 	table->sample_lately = !table->sampled_lately_ns || boot_ns - table->sampled_lately_ns >= RSS_LATELY_NS;
 	if (table->sample_lately)
 		table->sampled_lately_ns = boot_ns;
-	held_begin(&table->held, boot_ns);
+	held_begin(&table->held, boot_ns, interval_ns);
 }
 
 static struct entry *add_thread(struct process_table *table, const struct thread_record *record)

@@ -15,7 +15,7 @@ struct process_table *process_table_new(bool told_of_ends);
 void process_table_free(struct process_table *table);
 
 /* One walk: begin, what the ended had used (cumulative, by cgroup), every thread and process in any order, end. */
-void process_table_begin(struct process_table *table, uint64_t boot_ns);
+void process_table_begin(struct process_table *table, uint64_t boot_ns, uint64_t interval_ns);
 void process_table_take_thread(struct process_table *table, const struct thread_record *record);
 void process_table_take_process(struct process_table *table, const struct process_record *record);
 void process_table_take_ended(struct process_table *table, uint64_t cgroup_id, const struct cgroup_lives *lives);

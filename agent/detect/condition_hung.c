@@ -53,6 +53,21 @@ static bool selects(const struct condition *condition, const struct snapshot *sn
 	return false;
 }
 
+/* Whether what has no row may have found no room for one: a process of it is there. */
+static bool may_be_cut(const struct snapshot *snap, const struct target *target)
+{
+	if (target->type == TARGET_PROCESS) {
+		const struct process *process = snapshot_process(snap, target->pid);
+		return process && process->start_ns == target->start_ns;
+	}
+	for (uint32_t i = 0; i < snap->cgroups.count; i++) {
+		const struct cgroup *cgroup = &snap->cgroups.each[i];
+		if (cgroup->processes && strcmp(target->type == TARGET_UNIT ? cgroup->unit : cgroup->path, target->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void read_condition(const struct condition *condition, const struct snapshot *snap, const struct target *target, struct reading *ret)
 {
 	if (!snapshot_is_fresh(snap, snap->life.measured_ns)) {
@@ -68,6 +83,8 @@ static void read_condition(const struct condition *condition, const struct snaps
 		return;
 	}
 	ret->state = READING_GONE;
+	if (snap->life.cut && may_be_cut(snap, target))
+		reading_unknown(ret, "more is asked after than there is room to follow");
 }
 
 static enum incident_kind kind(const struct condition *condition)

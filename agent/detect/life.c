@@ -62,15 +62,32 @@ static const struct process *main_process(const struct snapshot *snap, const str
 	return oldest;
 }
 
-static struct life *add_row(struct life_section *section, uint64_t cgroup_id, const struct process *process)
+static bool has_group(const struct life_section *section, uint64_t cgroup_id)
 {
 	for (uint32_t i = 0; i < section->count; i++)
-		if (section->each[i].cgroup_id == cgroup_id && section->each[i].pid == process->pid && section->each[i].start_ns == process->start_ns)
-			return NULL; /* another condition speaks of it, too */
-	if (section->count == MAX_LIVES) {
-		section->cut++;
-		return NULL;
-	}
+		if (section->each[i].cgroup_id == cgroup_id)
+			return true;
+	return false;
+}
+
+static bool has_process(const struct life_section *section, const struct process *process)
+{
+	for (uint32_t i = 0; i < section->count; i++)
+		if (!section->each[i].cgroup_id && section->each[i].pid == process->pid && section->each[i].start_ns == process->start_ns)
+			return true;
+	return false;
+}
+
+static bool has_room(struct life_section *section)
+{
+	if (section->count < MAX_LIVES)
+		return true;
+	section->cut++;
+	return false;
+}
+
+static struct life *add_row(struct life_section *section, uint64_t cgroup_id, const struct process *process)
+{
 	struct life *life = &section->each[section->count++];
 	*life = (struct life){ .cgroup_id = cgroup_id, .pid = process->pid, .start_ns = process->start_ns };
 	memcpy(life->comm, process->comm, sizeof(life->comm));
@@ -83,10 +100,13 @@ static void add_groups(const struct condition *condition, const struct snapshot 
 		const struct cgroup *cgroup = &snap->cgroups.each[i];
 		if (!cgroup->processes || !glob_matches_path(condition->cgroup, cgroup->path) || !glob_matches(condition->unit, cgroup->unit, 0))
 			continue;
-		const struct process *process = main_process(snap, cgroup);
-		struct life *life = process ? add_row(section, cgroup->id, process) : NULL;
-		if (!life)
+		/* Another condition may speak of it, too. Room first: to find the main process is a walk over all. */
+		if (has_group(section, cgroup->id) || !has_room(section))
 			continue;
+		const struct process *process = main_process(snap, cgroup);
+		if (!process)
+			continue;
+		struct life *life = add_row(section, cgroup->id, process);
 		memcpy(life->unit, cgroup->unit, sizeof(life->unit));
 		memcpy(life->cgroup, cgroup->path, sizeof(life->cgroup));
 	}
@@ -96,10 +116,10 @@ static void add_processes(const struct condition *condition, const struct snapsh
 {
 	for (uint32_t i = 0; i < snap->processes.count; i++) {
 		const struct process *process = &snap->processes.each[i];
-		if (process->state == 'Z' || !process_matches(condition, snap, process))
+		if (process->state == 'Z' || !process_matches(condition, snap, process) || has_process(section, process) || !has_room(section))
 			continue;
 		struct life *life = add_row(section, 0, process);
-		const struct cgroup *cgroup = life ? snapshot_cgroup(snap, process->cgroup_id) : NULL;
+		const struct cgroup *cgroup = snapshot_cgroup(snap, process->cgroup_id);
 		if (!cgroup)
 			continue;
 		memcpy(life->cgroup, cgroup->path, sizeof(life->cgroup));
@@ -154,6 +174,17 @@ static uint64_t backlog_of(const struct snapshot *snap, uint64_t cgroup_id)
 		if (snap->listeners.each[i].cgroup_id == cgroup_id)
 			backlog += snap->listeners.each[i].backlog;
 	return backlog;
+}
+
+/* CLOCK_BOOTTIME goes on while the node sleeps: it did nothing in that time, and that is nobody's being hung. */
+static void leave_out_gap(struct trace *trace, const struct snapshot *snap)
+{
+	uint64_t gap_ns = trace->seen_ns ? snap->boot_ns - trace->seen_ns : 0;
+	if (gap_ns <= 3 * snap->interval_ns)
+		return;
+	trace->moved_ns += gap_ns;
+	trace->held_since_ns += trace->held_since_ns ? gap_ns : 0;
+	trace->backlog_since_ns += trace->backlog_since_ns ? gap_ns : 0;
 }
 
 static uint32_t permille(uint64_t part, uint64_t whole)
@@ -234,6 +265,7 @@ static void follow(struct life_watch *watch, const struct snapshot *snap, const 
 
 	if (!process)
 		return;
+	leave_out_gap(trace, snap);
 	life->probe_failing = probe_fails(snap, config, life->unit);
 	life->backlog = backlog_of(snap, process->cgroup_id);
 	follow_usage(trace, snap, cgroup ? &cgroup->used : &process->used, life);
@@ -248,6 +280,7 @@ void life_tick(struct life_watch *watch, struct snapshot *snap, const struct con
 	struct life_section *section = &snap->life;
 
 	section->count = section->cut = 0;
+	section->measured_ns = 0; /* no row of a table that is stale says that anybody is gone */
 	if (!snapshot_is_fresh(snap, snap->processes.measured_ns))
 		return;
 	for (uint32_t i = 0; i < config->policy_count; i++)

@@ -141,6 +141,69 @@ static void test_held_in_the_kernel_is_hung_whoever_waits(void **state)
 	end(&world);
 }
 
+/* CLOCK_BOOTTIME goes on while the node sleeps; nobody moved in that time, and nobody could. */
+static void test_a_node_that_slept_hung_nobody(void **state)
+{
+	(void)state;
+	for (int held = 0; held < 2; held++) {
+		struct world world = world_of(HUNG);
+		struct process *process = add_service(&world);
+		process->state = held ? 'D' : 'S';
+		wait_in_its_queue(&world, 3);
+		tick(&world);
+		tick(&world);
+		world.snap->boot_ns += SECONDS(3600);
+		tick(&world);
+		assert_null(raised(&world));
+		for (int i = 0; i < 6; i++)
+			tick(&world);
+		assert_non_null(raised(&world));
+		end(&world);
+	}
+}
+
+/* Rows of a stale table say nothing of who is gone: what was hung stays so until it is known. */
+static void test_a_stale_table_ends_nothing(void **state)
+{
+	struct world world = world_of(HUNG);
+	(void)state;
+	add_service(&world);
+	wait_in_its_queue(&world, 3);
+	for (int i = 0; i < 7; i++)
+		tick(&world);
+	assert_non_null(raised(&world));
+	uint64_t measured_ns = world.snap->processes.measured_ns;
+	for (int i = 0; i < 4; i++) {
+		scene_at(world.snap, world.snap->boot_ns + SECONDS(1));
+		world.snap->processes.measured_ns = measured_ns;
+		life_tick(world.watch, world.snap, world.config);
+		detect(world.detector, world.snap, world.config, world.findings);
+	}
+	assert_int_equal(world.findings->count, 1);
+	assert_int_equal(world.findings->each[0].verdict, VERDICT_UNKNOWN);
+	end(&world);
+}
+
+/* Rows beyond the table: the one that found no room is unknown as long as it is there. */
+static void test_one_without_a_row_is_unknown(void **state)
+{
+	struct world world = world_of(HUNG);
+	(void)state;
+	add_service(&world);
+	wait_in_its_queue(&world, 3);
+	for (int i = 0; i < 7; i++)
+		tick(&world);
+	assert_non_null(raised(&world));
+	world.snap->life.count = 0;
+	world.snap->life.cut = 1;
+	detect(world.detector, world.snap, world.config, world.findings);
+	assert_int_equal(world.findings->each[0].verdict, VERDICT_UNKNOWN);
+	world.snap->cgroups.each[0].processes = 0;
+	detect(world.detector, world.snap, world.config, world.findings);
+	assert_int_equal(world.findings->each[0].verdict, VERDICT_FALSE);
+	end(&world);
+}
+
 static void test_its_probe_fails(void **state)
 {
 	struct world world = world_of("policies: [{name: p, when: {hung: {unit: app.service, for: 5s}}}, "
@@ -277,6 +340,9 @@ int main(void)
 		cmocka_unit_test(test_whatever_moves_is_not_hung),
 		cmocka_unit_test(test_a_queue_that_shrinks_is_served),
 		cmocka_unit_test(test_held_in_the_kernel_is_hung_whoever_waits),
+		cmocka_unit_test(test_a_node_that_slept_hung_nobody),
+		cmocka_unit_test(test_a_stale_table_ends_nothing),
+		cmocka_unit_test(test_one_without_a_row_is_unknown),
 		cmocka_unit_test(test_its_probe_fails),
 		cmocka_unit_test(test_so_many_crashes_in_a_time),
 		cmocka_unit_test(test_a_restarted_agent_does_not_know_yet),

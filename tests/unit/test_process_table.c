@@ -53,7 +53,7 @@ static struct process_record leader(int32_t pid, uint64_t cgroup_id, uint64_t cp
 static void begin(struct fixture *fixture)
 {
 	fixture->snap.boot_ns += NSEC_PER_SEC;
-	process_table_begin(fixture->table, fixture->snap.boot_ns);
+	process_table_begin(fixture->table, fixture->snap.boot_ns, NSEC_PER_SEC);
 }
 
 static void walk_with(struct fixture *fixture, struct process_record record)
@@ -273,6 +273,14 @@ static void held_is_who_was_not_switched(void **state)
 	assert_int_equal(section->hung_10s, 1);
 	assert_int_equal(section->hung_120s, 0);
 	assert_int_equal(section->states[2], 2);
+
+	/* The node slept for an hour: it was held for as long as before. */
+	fixture->snap.boot_ns += 3600 * NSEC_PER_SEC;
+	begin(fixture);
+	process_table_take_process(fixture->table, &still);
+	process_table_end(fixture->table, &fixture->snap, true);
+	assert_int_equal(section->held[0].held_ns, 12 * NSEC_PER_SEC);
+	assert_int_equal(section->hung_120s, 0);
 }
 
 /* One row a (cgroup, comm): its longest; the longest of all first, and the shortest fall off. */

@@ -3,6 +3,14 @@
 #include "detect/anomaly_cause.h"
 #include "detect/condition_type.h"
 
+/* Turns of the watch, which are ten seconds or, where ticks are further apart, a tick: three without one, and the score is of another time. */
+#define TURN_NS (10 * NSEC_PER_SEC)
+
+static bool is_old(const struct snapshot *snap, const struct anomaly_scope *scope)
+{
+	return scope->measured_ns + 3 * TURN_NS < snap->boot_ns && !snapshot_is_fresh(snap, scope->measured_ns);
+}
+
 static void targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context)
 {
 	if (condition->by_group)
@@ -19,12 +27,15 @@ static bool selects(const struct condition *condition, const struct snapshot *sn
 static void measure(const struct condition *condition, const struct snapshot *snap, const struct target *target, struct reading *ret)
 {
 	const struct anomaly_scope *scope = anomaly_of(snap, target);
-	if (target->type == TARGET_CGROUP && !snapshot_cgroup(snap, target->cgroup_id))
-		ret->state = READING_GONE;
+	const struct cgroup *cgroup = target->type == TARGET_CGROUP ? snapshot_cgroup(snap, target->cgroup_id) : NULL;
+	if (target->type == TARGET_CGROUP && (!cgroup || !cgroup->processes))
+		ret->state = READING_GONE; /* the watch follows those with members */
 	else if (!scope)
 		reading_unknown(ret, "it is not watched for anomalies");
 	else if (!scope->measured_ns)
 		reading_unknown(ret, "too little of its past is known yet to call anything unusual");
+	else if (is_old(snap, scope))
+		reading_unknown(ret, "its figures are stale");
 	else
 		reading_known(ret, scope->alarms_per_day);
 }

@@ -13,8 +13,6 @@
 #define DAY_NS (24.0 * 3600 * NSEC_PER_SEC)
 /* What has not been seen for so long gives its place to something new. */
 #define FORGET_NS (3600 * NSEC_PER_SEC)
-/* An alarm stands until the evidence has been ordinary for so long. */
-#define CALM_NS (600 * NSEC_PER_SEC)
 /* What is more frequent than this is nobody's alarm. */
 #define MOST_A_DAY 24.0
 enum { PROBES = 64 };
@@ -197,7 +195,7 @@ static void open_or_keep(const struct turn *turn, struct scope *scope, double a_
 	}
 	if (!stands)
 		scope->told.since_ns = now_ns;
-	scope->until_ns = now_ns + CALM_NS;
+	scope->until_ns = now_ns + WATCH_CALM_NS;
 }
 
 /* What a scope's rows gave at this turn. */
@@ -287,7 +285,7 @@ static void tell(struct watch *watch, struct snapshot *snap)
 	section->count = section->watched = 0;
 	for (uint32_t i = 0; i < MAX_ANOMALY_SCOPES; i++) {
 		struct scope *scope = &watch->scopes[i];
-		if (i > 0 && (!scope->key || scope->seen_ns + 3 * lanes[0].period_ns < snap->boot_ns))
+		if (i > 0 && (!scope->key || !scope->told.cgroup_id || scope->seen_ns + 3 * lanes[0].period_ns < snap->boot_ns))
 			continue;
 		if (snap->boot_ns >= scope->until_ns) {
 			scope->told.alarms_per_day = scores_a_day(&lanes[0]);
@@ -302,9 +300,28 @@ static void tell(struct watch *watch, struct snapshot *snap)
 	section->measured_ns = snap->boot_ns;
 }
 
+/* What was restored counts as seen now, and its alarms go on for the time that was left to them. */
+static void resume(struct watch *watch, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < MAX_ANOMALY_SCOPES; i++) {
+		struct scope *scope = &watch->scopes[i];
+		scope->seen_ns = scope->key ? now_ns : 0;
+		if (!scope->until_ns)
+			continue;
+		scope->until_ns += now_ns;
+		scope->told.since_ns = now_ns > scope->told.since_ns ? now_ns - scope->told.since_ns : 1;
+	}
+	for (uint32_t i = 0; i < WATCH_MAX_SERIES; i++)
+		if (watch->each[i].key)
+			watch->each[i].seen_ns = now_ns;
+	watch->restored = false;
+}
+
 void watch_take(struct watch *watch, struct snapshot *snap)
 {
 	bool ran = false;
+	if (watch->restored)
+		resume(watch, snap->boot_ns);
 	for (uint32_t lane = 0; lane < WATCH_LANES; lane++) {
 		if (watch->lane_ran_ns[lane] && snap->boot_ns < watch->lane_ran_ns[lane] + lanes[lane].period_ns)
 			continue;

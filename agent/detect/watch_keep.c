@@ -7,15 +7,24 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WATCH_VERSION = 1 };
+enum { WATCH_VERSION = 2 };
 
 struct head {
 	char magic[8];
 	uint32_t version, scope_size, series_size, scopes, series;
 };
 
+/* An alarm that stands. Without it the peak that was told already would keep it quiet after a restart, and the incident would end. */
+struct saved_alarm {
+	uint64_t left_ns, age_ns;         /* left_ns 0: none stands */
+	double alarms_per_day;
+	uint64_t top_count;
+	struct anomaly_sign top[ANOMALY_TOP];
+};
+
 struct saved_scope {
 	uint64_t key;
+	struct saved_alarm alarm;
 	struct scope_lane lanes[WATCH_LANES];
 };
 
@@ -31,6 +40,18 @@ size_t watch_saved_most(void)
 	return sizeof(struct head) + MAX_ANOMALY_SCOPES * sizeof(struct saved_scope) + WATCH_MAX_SERIES * sizeof(struct saved_series);
 }
 
+static void save_alarm(const struct watch *watch, const struct scope *scope, struct saved_alarm *ret)
+{
+	uint64_t now_ns = watch->restored ? 0 : watch->lane_ran_ns[0];
+	if (scope->until_ns <= now_ns)
+		return;
+	ret->left_ns = scope->until_ns - now_ns;
+	ret->age_ns = watch->restored ? scope->told.since_ns : now_ns - scope->told.since_ns;
+	ret->alarms_per_day = scope->told.alarms_per_day;
+	ret->top_count = scope->told.top_count;
+	memcpy(ret->top, scope->told.top, sizeof(ret->top));
+}
+
 size_t watch_save(const struct watch *watch, void *to)
 {
 	struct head head = expected;
@@ -43,6 +64,7 @@ size_t watch_save(const struct watch *watch, void *to)
 			continue;
 		memset(&saved, 0, sizeof(saved));
 		saved.key = scope->key;
+		save_alarm(watch, scope, &saved.alarm);
 		memcpy(saved.lanes, scope->lanes, sizeof(saved.lanes));
 		memcpy(at, &saved, sizeof(saved));
 		at += sizeof(saved);
@@ -82,6 +104,36 @@ static bool lane_is_sound(const struct scope_lane *lane)
 	return tail_is_sound(&lane->tail) && isfinite(lane->hold.level) && lane->hold.level >= 0;
 }
 
+static bool alarm_is_possible(const struct saved_alarm *alarm)
+{
+	if (alarm->left_ns > WATCH_CALM_NS || alarm->age_ns > INT64_MAX || alarm->top_count > ANOMALY_TOP)
+		return false;
+	for (uint32_t i = 0; i < ANOMALY_TOP; i++)
+		if (!memchr(alarm->top[i].series, '\0', ANOMALY_SERIES_LEN) || !memchr(alarm->top[i].feature, '\0', ANOMALY_FEATURE_LEN))
+			return false;
+	return true;
+}
+
+/* A score of what was beyond all numbers is no alarm that could be shown. */
+static bool alarm_is_finite(const struct saved_alarm *alarm)
+{
+	for (uint32_t i = 0; i < alarm->top_count; i++)
+		if (!isfinite(alarm->top[i].seen) || !isfinite(alarm->top[i].expected) || !isfinite(alarm->top[i].share))
+			return false;
+	return isfinite(alarm->alarms_per_day) && alarm->alarms_per_day >= 0;
+}
+
+static void restore_alarm(const struct saved_alarm *alarm, struct scope *scope)
+{
+	if (!alarm->left_ns || !alarm_is_finite(alarm))
+		return;
+	scope->until_ns = alarm->left_ns;
+	scope->told.since_ns = alarm->age_ns;
+	scope->told.alarms_per_day = alarm->alarms_per_day;
+	scope->told.top_count = (uint32_t)alarm->top_count;
+	memcpy(scope->told.top, alarm->top, sizeof(scope->told.top));
+}
+
 static const char *load_scopes(struct watch *watch, const char *from, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -92,7 +144,10 @@ static const char *load_scopes(struct watch *watch, const char *from, uint32_t c
 		for (int lane = 0; lane < WATCH_LANES; lane++)
 			if (!lane_is_sound(&saved.lanes[lane]))
 				return "a scope holds what no scope can";
+		if (!alarm_is_possible(&saved.alarm))
+			return "an alarm holds what no alarm can";
 		watch->scopes[i].key = saved.key;
+		restore_alarm(&saved.alarm, &watch->scopes[i]);
 		memcpy(watch->scopes[i].lanes, saved.lanes, sizeof(saved.lanes));
 	}
 	return NULL;
@@ -151,7 +206,10 @@ static const char *load(struct watch *watch, const char *from, size_t size)
 
 int watch_load(struct watch *watch, const void *from, size_t size, char *why, size_t why_size)
 {
+	if (watch->restored || watch->lane_ran_ns[0]) /* of a new one no page is touched that is not needed */
+		memset(watch, 0, sizeof(*watch));
 	const char *fault = load(watch, from, size);
+	watch->restored = true;
 	if (!fault)
 		return 0;
 	memset(watch, 0, sizeof(*watch));

@@ -6,6 +6,9 @@
 #include "detect/anomaly.h"
 #include "detect/watch.h"
 
+/* An alarm stands until the evidence has been ordinary for so long. */
+#define WATCH_CALM_NS (600 * NSEC_PER_SEC)
+
 struct watched {
 	uint64_t key;                     /* of name, thing and lane; 0 = free */
 	uint64_t seen_ns;
@@ -28,6 +31,7 @@ struct scope {
 };
 
 struct watch {
+	bool restored;                    /* nothing was taken in since: until_ns and since_ns of its alarms are times from and to the next turn */
 	uint64_t lane_ran_ns[WATCH_LANES];
 	uint32_t folded;
 	struct scope scopes[MAX_ANOMALY_SCOPES];

@@ -260,10 +260,74 @@ static void what_was_learnt_survives(void **state)
 	node_close(&node);
 }
 
+/* Also of a cgroup, after an hour in which nothing was seen of it: it keeps its place and what it has learnt. */
+static void an_alarm_stands_over_a_restart(void **state)
+{
+	struct node node;
+	char why[WHY_LEN];
+	node_open(&node, 4);
+	steps(&node, STEPS_A_DAY);
+	node.disk_factor = 12;
+	for (int i = 0; i < 6; i++) {
+		step(&node);
+		node.snap->cgroups.each[0].cpu_ns += 30ULL * NSEC_PER_SEC;
+		node.snap->cgroups.each[0].written_bytes += 1 << 30;
+	}
+	struct anomaly_scope before = node.snap->anomaly.each[0];
+	assert_true(node.stands && before.since_ns);
+	void *bytes = malloc(watch_saved_most());
+	size_t size = watch_save(node.watch, bytes);
+
+	watch_free(node.watch);
+	node.watch = watch_new();
+	assert_int_equal(watch_load(node.watch, bytes, size, why, sizeof(why)), 0);
+	uint64_t age_ns = node.snap->boot_ns - before.since_ns;
+	node.snap->boot_ns = 7200 * NSEC_PER_SEC; /* of another boot, which was two hours ago */
+	uint64_t restored_ns = node.snap->boot_ns + STEP_NS;
+	struct cgroup *groups = node.snap->cgroups.each; /* one that is new comes first, and must not take its place */
+	groups[1] = groups[0];
+	groups[0] = (struct cgroup){ .id = 50, .path = "/new", .processes = 1, .memory_current = 1 << 30 };
+	node.snap->cgroups.count = 2;
+	steps(&node, 3);
+	const struct anomaly_scope *after = &node.snap->anomaly.each[0];
+	assert_true(after->measured_ns && after->alarms_per_day <= before.alarms_per_day);
+	assert_int_equal(after->since_ns, restored_ns - age_ns);
+	assert_true(after->top_count > 0);
+	assert_string_equal(after->top[0].series, before.top[0].series);
+	struct target target = { .type = TARGET_CGROUP, .cgroup_id = 77 };
+	const struct anomaly_scope *group = anomaly_of(node.snap, &target);
+	assert_true(group && group->measured_ns && group->alarms_per_day < 1);
+
+	node.disk_factor = 1;
+	steps(&node, 720);
+	assert_false(node.stands); /* and it ends */
+	free(bytes);
+	node_close(&node);
+}
+
+static void whoever_has_no_members_is_gone_and_what_is_old_unknown(void **state)
+{
+	struct node node;
+	node_open(&node, 9);
+	steps(&node, 700);
+	struct condition condition = { .kind = CONDITION_ANOMALY, .measure = MEASURE_ALARMS_PER_DAY, .by_group = true, .threshold = { .raise = 1, .clear = 1 } };
+	struct target target = { .type = TARGET_CGROUP, .cgroup_id = 77, .name = "/system.slice/db.service" };
+	struct reading reading;
+	condition_read(&condition, node.snap, &target, &reading);
+	assert_int_equal(reading.state, READING_KNOWN);
+	node.snap->boot_ns += 31 * NSEC_PER_SEC;
+	condition_read(&condition, node.snap, &target, &reading);
+	assert_int_equal(reading.state, READING_UNKNOWN);
+	node.snap->cgroups.each[0].processes = 0;
+	condition_read(&condition, node.snap, &target, &reading);
+	assert_int_equal(reading.state, READING_GONE);
+	node_close(&node);
+}
+
 static void more_than_there_is_room_for_is_counted(void **state)
 {
 	struct node node;
-	node_open(&node, 8);
+	node_open(&node, 4);
 	node.snap->cgroups.count = 200;
 	for (uint32_t i = 1; i < 200; i++) {
 		node.snap->cgroups.each[i] = (struct cgroup){ .id = 100 + i, .processes = 1 };
@@ -281,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quiet_weeks_keep_the_budget), cmocka_unit_test(too_little_is_unknown), cmocka_unit_test(a_fault_is_told_and_ends),
 		cmocka_unit_test(what_stops_answering_is_no_fault), cmocka_unit_test(a_cgroup_has_a_scope_of_its_own),
+		cmocka_unit_test(an_alarm_stands_over_a_restart), cmocka_unit_test(whoever_has_no_members_is_gone_and_what_is_old_unknown),
 		cmocka_unit_test(what_was_learnt_survives), cmocka_unit_test(more_than_there_is_room_for_is_counted),
 	};
 	return cmocka_run_group_tests_name("watch", tests, NULL, NULL);

@@ -10,30 +10,17 @@ static bool is_selected(const struct condition *condition, const struct outlook_
 	return (condition->resources >> row->resource & 1) && glob_matches_path(condition->capacity, row->name);
 }
 
-static struct target target_of(const struct snapshot *snap, const struct outlook_row *row)
+static enum target_type type_of(const struct outlook_row *row)
 {
-	struct target target = { .type = TARGET_NODE };
-	snprintf(target.name, sizeof(target.name), "%s", row->name);
 	switch ((enum capacity_resource)row->resource) {
 	case CAPACITY_FILESYSTEM:
 	case CAPACITY_INODES:
-		target.type = TARGET_FILESYSTEM;
-		target.dev = row->dev;
-		for (uint32_t i = 0; i < snap->filesystems.count; i++)
-			if (strcmp(snap->filesystems.each[i].mountpoint, row->name) == 0)
-				snprintf(target.device, sizeof(target.device), "%s", snap->filesystems.each[i].device);
-		break;
+		return TARGET_FILESYSTEM;
 	case CAPACITY_CGROUP_MEMORY:
 	case CAPACITY_CGROUP_PIDS:
-		target.type = TARGET_CGROUP;
-		target.cgroup_id = row->cgroup_id;
-		break;
+		return TARGET_CGROUP;
 	case CAPACITY_PROCESS_FILES:
-		target.type = TARGET_PROCESS;
-		target.pid = row->pid;
-		target.start_ns = row->start_ns;
-		target.cgroup_id = row->cgroup_id;
-		break;
+		return TARGET_PROCESS;
 	case CAPACITY_MEMORY:
 	case CAPACITY_SWAP:
 	case CAPACITY_PIDS:
@@ -42,19 +29,38 @@ static struct target target_of(const struct snapshot *snap, const struct outlook
 	case CAPACITY_COUNT:
 		break;
 	}
+	return TARGET_NODE;
+}
+
+static struct target target_of(const struct snapshot *snap, const struct outlook_row *row)
+{
+	struct target target = { .type = type_of(row), .cgroup_id = row->cgroup_id, .pid = row->pid, .start_ns = row->start_ns };
+	snprintf(target.name, sizeof(target.name), "%s", row->name);
+	if (target.type != TARGET_FILESYSTEM)
+		return target;
+	target.dev = row->dev;
+	for (uint32_t i = 0; i < snap->filesystems.count; i++)
+		if (strcmp(snap->filesystems.each[i].mountpoint, row->name) == 0)
+			snprintf(target.device, sizeof(target.device), "%s", snap->filesystems.each[i].device);
 	return target;
 }
 
-static bool is_about(const struct snapshot *snap, const struct outlook_row *row, const struct target *target)
+/* By numbers where there are some: each row of hundreds is asked for each target. */
+static bool is_about(const struct outlook_row *row, const struct target *target)
 {
-	struct target other = target_of(snap, row);
-	return other.type == target->type && other.pid == target->pid && other.start_ns == target->start_ns && strcmp(other.name, target->name) == 0;
+	if (type_of(row) != target->type)
+		return false;
+	if (target->type == TARGET_PROCESS)
+		return row->pid == target->pid && row->start_ns == target->start_ns;
+	if (target->type == TARGET_CGROUP && target->cgroup_id)
+		return row->cgroup_id == target->cgroup_id;
+	return strncmp(row->name, target->name, sizeof(target->name) - 1) == 0;
 }
 
 static bool was_visited(const struct condition *condition, const struct snapshot *snap, uint32_t index, const struct target *target)
 {
 	for (uint32_t i = 0; i < index; i++)
-		if (is_selected(condition, &snap->outlook.each[i]) && is_about(snap, &snap->outlook.each[i], target))
+		if (is_selected(condition, &snap->outlook.each[i]) && is_about(&snap->outlook.each[i], target))
 			return true;
 	return false;
 }
@@ -73,31 +79,76 @@ static void targets(const struct condition *condition, const struct snapshot *sn
 static bool selects(const struct condition *condition, const struct snapshot *snap, const struct target *target)
 {
 	for (uint32_t i = 0; i < snap->outlook.count; i++)
-		if (is_selected(condition, &snap->outlook.each[i]) && is_about(snap, &snap->outlook.each[i], target))
+		if (is_selected(condition, &snap->outlook.each[i]) && is_about(&snap->outlook.each[i], target))
 			return true;
 	return false;
 }
 
-/* No row: of what is there, yet far below its capacity, that is an answer; what is gone is gone; what hangs is unknown. */
+/* What can end while the node goes on: swap is taken away, a module is unloaded. */
+static bool has_ended(const struct snapshot *snap, const char *name)
+{
+	if (strcmp(name, capacity_names[CAPACITY_SWAP]) == 0)
+		return snapshot_is_fresh(snap, snap->memory.measured_ns) && !snap->memory.swap_total;
+	if (strcmp(name, capacity_names[CAPACITY_CONNTRACK]) == 0)
+		return snapshot_is_fresh(snap, snap->interfaces.measured_ns) && snap->interfaces.conntrack == UNKNOWN;
+	return false;
+}
+
+static const struct filesystem *mounted_at(const struct snapshot *snap, const char *name)
+{
+	for (uint32_t i = 0; i < snap->filesystems.count; i++)
+		if (strcmp(snap->filesystems.each[i].mountpoint, name) == 0)
+			return &snap->filesystems.each[i];
+	return NULL;
+}
+
+static void read_absent_filesystem(const struct snapshot *snap, const struct target *target, struct reading *ret)
+{
+	const struct filesystem *fs = mounted_at(snap, target->name);
+	if (!snapshot_is_fresh(snap, snap->filesystems.measured_ns))
+		reading_unknown(ret, "the table of mounts is stale");
+	else if (!fs || fs->read_only) /* nobody fills it any more */
+		ret->state = READING_GONE;
+	else if (fs->stuck_ns)
+		reading_unknown(ret, "statvfs hangs");
+	else if (!snapshot_is_fresh(snap, fs->measured_ns))
+		reading_unknown(ret, "statvfs has not answered");
+	else if (snap->outlook.cut)
+		reading_unknown(ret, "more is there than there is room to follow");
+	else
+		ret->state = READING_GONE; /* it has a row as another mount of its device, or counts nothing */
+}
+
+/* No row: of what is there, yet far below its capacity, that is an answer; what is gone is gone; what hangs, or is stale, is unknown. */
 static void read_absent(const struct condition *condition, const struct snapshot *snap, const struct target *target, struct reading *ret)
 {
-	const struct process *process = target->type == TARGET_PROCESS ? snapshot_process(snap, target->pid) : NULL;
-	bool there = target->type == TARGET_CGROUP ? snapshot_cgroup(snap, target->cgroup_id) != NULL : process && process->start_ns == target->start_ns;
+	bool of_process = target->type == TARGET_PROCESS;
+	if (target->type == TARGET_FILESYSTEM) {
+		read_absent_filesystem(snap, target, ret);
+		return;
+	}
+	if (target->type == TARGET_NODE && has_ended(snap, target->name)) {
+		ret->state = READING_GONE;
+		return;
+	}
+	if (target->type == TARGET_NODE || !snapshot_is_fresh(snap, of_process ? snap->processes.measured_ns : snap->cgroups.measured_ns)) {
+		reading_unknown(ret, "the figure is stale");
+		return;
+	}
+
+	const struct process *process = of_process ? snapshot_process(snap, target->pid) : NULL;
+	bool there = of_process ? process && process->start_ns == target->start_ns : snapshot_cgroup(snap, target->cgroup_id) != NULL;
 	if (there)
 		reading_known(ret, condition->measure == MEASURE_FULL_WITHIN ? 1e300 : 0);
 	else
 		ret->state = READING_GONE;
-	for (uint32_t i = 0; i < snap->filesystems.count && target->type == TARGET_FILESYSTEM; i++)
-		if (strcmp(snap->filesystems.each[i].mountpoint, target->name) == 0)
-			reading_unknown(ret, snap->filesystems.each[i].stuck_ns ? "statvfs hangs" : "statvfs has not answered");
-	if (target->type == TARGET_NODE)
-		reading_unknown(ret, "the figure is stale");
 }
 
 static void read_condition(const struct condition *condition, const struct snapshot *snap, const struct target *target, struct reading *ret)
 {
 	const struct outlook_row *worst = NULL;
 	double worst_used = -1;
+	bool unasked = false;
 	if (!snapshot_is_fresh(snap, snap->outlook.measured_ns)) {
 		reading_unknown(ret, "the outlook is stale");
 		return;
@@ -105,8 +156,9 @@ static void read_condition(const struct condition *condition, const struct snaps
 
 	for (uint32_t i = 0; i < snap->outlook.count; i++) {
 		const struct outlook_row *row = &snap->outlook.each[i];
-		if (!is_selected(condition, row) || !is_about(snap, row, target))
+		if (!is_selected(condition, row) || !is_about(row, target))
 			continue;
+		unasked |= row->unasked;
 		double used = 100.0 * (double)row->used / (double)row->capacity;
 		bool worse = condition->measure == MEASURE_FULL_WITHIN ? !worst || row->exhausted_in_ns < worst->exhausted_in_ns : used > worst_used;
 		worst = worse ? row : worst;
@@ -120,6 +172,11 @@ static void read_condition(const struct condition *condition, const struct snaps
 	ret->exhausted_in_ns = worst->exhausted_in_ns;
 	if (condition->measure != MEASURE_FULL_WITHIN) {
 		reading_known(ret, worst_used);
+		return;
+	}
+	/* The end of one is enough to raise; to say "no" all must have been asked. */
+	if (unasked && (double)worst->exhausted_in_ns > condition->threshold.raise) {
+		reading_unknown(ret, "its history has not been asked since the start");
 		return;
 	}
 	/* No forecast is no evidence that it will be full in time: that is "no". */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Processes that grow without giving back: one target a process that leaks. */
 #include "detect/condition_type.h"
+#include "detect/leak.h"
 
 #include <stdio.h>
 
@@ -48,10 +49,12 @@ static void read_condition(const struct condition *condition, const struct snaps
 	if (leak) {
 		reading_known(ret, (double)leak->per_hour);
 		ret->exhausted_in_ns = leak->exhausted_in_ns;
-	} else if (process && process->start_ns == target->start_ns) {
-		reading_known(ret, 0); /* it gave back, or grows no more */
-	} else {
+	} else if (!process || process->start_ns != target->start_ns) {
 		ret->state = READING_GONE;
+	} else if (!snap->outlook.leaks_since_ns || snap->boot_ns < snap->outlook.leaks_since_ns + LEAK_RUN_NS) {
+		reading_unknown(ret, "it has not been followed for long enough yet"); /* since a restart of the agent, or a suspend */
+	} else {
+		reading_known(ret, 0); /* it gave back, or grows no more */
 	}
 }
 

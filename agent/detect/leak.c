@@ -9,6 +9,7 @@ enum {
 	WATCHED = 64,
 	BLOCKS = 36,                 /* of five minutes: three hours */
 	BLOCK_MINUTES = 5,
+	GAP_MINUTES = 2 * BLOCK_MINUTES,
 	RUN_BLOCKS = 13,             /* twelve intervals: an hour without giving back, before anything is said */
 	OLD_MINUTES = 30,            /* who has not grown for so long gives its place to one that does */
 };
@@ -31,8 +32,11 @@ struct watched {
 	float blocks[LEAK_FIGURES][BLOCKS];
 };
 
+_Static_assert(LEAK_RUN_NS == RUN_BLOCKS * BLOCK_MINUTES * 60 * NSEC_PER_SEC, "as long as its blocks take");
+
 struct leak_watch {
-	uint64_t folded;
+	uint64_t folded, since_ns;
+	uint32_t minute;             /* of the last look */
 	struct watched each[WATCHED];
 };
 
@@ -116,7 +120,7 @@ static void add_minute(struct watched *watched, const float now[LEAK_FIGURES], u
 			watched->floor[figure] = now[figure];
 		}
 		/* A gap longer than a block: before it and after it is not one run. */
-		watched->count = minute - watched->minute > 2 * BLOCK_MINUTES ? 0 : watched->count + 1;
+		watched->count = minute - watched->minute > GAP_MINUTES ? 0 : watched->count + 1;
 	}
 	watched->minute = minute;
 	for (enum leak_figure figure = 0; figure < LEAK_FIGURES; figure++) {
@@ -135,6 +139,9 @@ static bool worth_following(const struct process *process, const float now[LEAK_
 
 void leak_look(struct leak_watch *watch, const struct snapshot *snap, uint32_t minute)
 {
+	if (!watch->since_ns || minute - watch->minute > GAP_MINUTES)
+		watch->since_ns = snap->boot_ns;
+	watch->minute = minute;
 	for (uint32_t i = 0; i < WATCHED; i++) {
 		struct watched *watched = &watch->each[i];
 		const struct process *process = watched->pid ? snapshot_process(snap, watched->pid) : NULL;
@@ -218,6 +225,7 @@ void leak_show(const struct leak_watch *watch, const struct snapshot *snap, stru
 {
 	ret->leak_count = 0;
 	ret->processes_folded = watch->folded;
+	ret->leaks_since_ns = watch->since_ns;
 	for (uint32_t i = 0; i < WATCHED; i++)
 		for (enum leak_figure figure = 0; figure < LEAK_FIGURES; figure++) {
 			uint32_t run = run_of(&watch->each[i], figure);

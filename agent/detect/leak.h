@@ -13,7 +13,9 @@ struct leak_watch *leak_watch_new(void); /* NULL when out of memory; all it will
 void leak_watch_free(struct leak_watch *watch);
 /* Once a minute, `minute` on a clock that does not step back. */
 void leak_look(struct leak_watch *watch, const struct snapshot *snap, uint32_t minute);
-/* Fills leaks, leak_count and processes_folded. */
+/* How long one must be followed before anything can be said of it. */
+#define LEAK_RUN_NS (65 * 60 * NSEC_PER_SEC)
+/* Fills leaks, leak_count, leaks_since_ns and processes_folded. */
 void leak_show(const struct leak_watch *watch, const struct snapshot *snap, struct outlook_section *ret);
 
 #endif

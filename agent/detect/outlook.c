@@ -88,6 +88,12 @@ static struct followed *find_followed(struct outlook *outlook, uint64_t key)
 	return NULL;
 }
 
+/* What was restored has its time to come up, too: a mount may be late. */
+static uint64_t last_known(const struct outlook *outlook, const struct followed *followed)
+{
+	return followed->seen_ns ? followed->seen_ns : outlook->restored_ns;
+}
+
 static struct followed *find_place(struct outlook *outlook, uint64_t now_ns)
 {
 	struct followed *oldest = NULL;
@@ -95,7 +101,8 @@ static struct followed *find_place(struct outlook *outlook, uint64_t now_ns)
 		struct followed *followed = &outlook->each[i];
 		if (!followed->kept.key)
 			return followed;
-		if (followed->seen_ns + IDLE_NS < now_ns && (!oldest || followed->seen_ns < oldest->seen_ns))
+		uint64_t known_ns = last_known(outlook, followed);
+		if (known_ns + IDLE_NS < now_ns && (!oldest || known_ns < last_known(outlook, oldest)))
 			oldest = followed;
 	}
 	return oldest;
@@ -216,6 +223,7 @@ static void fill_row(const struct followed *followed, const struct capacity *cap
 	bool estimated = followed->estimated_ns != 0, forecast = estimated && estimate->evidence >= EVIDENCE_ENOUGH;
 	*row = (struct outlook_row){
 		.resource = (uint8_t)capacity->resource, .evidence = (uint8_t)(estimated ? estimate->evidence : EVIDENCE_SHORT), .dev = capacity->dev,
+		.unasked = followed->restored && !estimated,
 		.pid = capacity->pid, .start_ns = capacity->start_ns, .cgroup_id = capacity->cgroup_id, .measured_ns = now_ns,
 		.used = capacity->used, .capacity = capacity->full, .exhausted_in_ns = UNKNOWN, .low_ns = UNKNOWN, .high_ns = UNKNOWN,
 		.per_day = estimated ? amount(estimate->per_day, capacity->full) : INT64_MIN,

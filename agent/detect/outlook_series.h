@@ -34,6 +34,7 @@ struct remembered {
 struct followed {
 	struct remembered kept;
 	uint64_t seen_ns;            /* CLOCK_BOOTTIME; 0: not since the start */
+	bool restored;               /* its history is from before the start */
 	bool stale;                  /* a minute was closed and not asked about yet */
 	uint64_t estimated_ns, fast_ns;
 	struct estimate estimate;
@@ -45,6 +46,7 @@ struct followed {
 struct outlook {
 	int64_t offset_ns;           /* boot time + this is the clock of the rings: wall time at the start, and it does not step */
 	bool begun;
+	uint64_t restored_ns;        /* when what was remembered was taken back; 0: nothing was */
 	uint32_t minute;             /* of the last look at processes and cgroups */
 	uint32_t turn;               /* whose estimate is next */
 	uint64_t folded, state_dropped;

@@ -130,7 +130,7 @@ static void restore_series(struct outlook *outlook, const char *at, uint32_t cou
 			continue;
 		}
 		followed->fast_left_ns = UNKNOWN;
-		followed->stale = true;
+		followed->restored = followed->stale = true;
 		next++;
 	}
 }
@@ -151,6 +151,7 @@ int outlook_restore(struct outlook *outlook, const struct snapshot *snap, const 
 
 	outlook->offset_ns = offset_now(&head, snap, &remark);
 	outlook->begun = true;
+	outlook->restored_ns = snap->boot_ns;
 	snprintf(why, why_size, "%s", remark ? remark : "");
 	int64_t now_ns = (int64_t)snap->boot_ns + outlook->offset_ns;
 	uint32_t now_minute = now_ns > 0 ? (uint32_t)((uint64_t)now_ns / (60 * NSEC_PER_SEC)) + 1 : 1;

@@ -52,6 +52,7 @@ struct outlook_row {
 	uint8_t resource;            /* enum capacity_resource */
 	uint8_t evidence;            /* enum evidence */
 	bool soon;                   /* the time is of the last minute's run, not of the history */
+	bool unasked;                /* its history is from before the start and has not been asked yet: no forecast so far says nothing */
 	uint32_t dev;                /* filesystem, inodes */
 	int32_t pid;                 /* process, with start_ns */
 	uint64_t start_ns, cgroup_id;
@@ -89,6 +90,7 @@ struct sizing_row {
 
 struct outlook_section {
 	uint64_t measured_ns;
+	uint64_t leaks_since_ns;     /* processes have been followed without a gap since then; 0: not yet */
 	uint32_t count, cut;         /* cut: capacities that found no room, now */
 	uint32_t leak_count, sizing_count;
 	uint64_t series_folded, processes_folded, cgroups_folded; /* that found no room, since the agent started */

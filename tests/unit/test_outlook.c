@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 
+#include "detect/condition.h"
 #include "detect/outlook.h"
 #include "detect/sizing.h"
 
@@ -324,6 +325,67 @@ static void what_does_not_answer_is_unknown(void **state)
 	free(config);
 }
 
+/* What was said of one target while the node changed: the verdict now. */
+static enum verdict verdict_after(struct bench *bench, struct detector *detector, const char *yaml)
+{
+	struct config *config = scene_config(yaml);
+	struct findings *findings = calloc(1, sizeof(*findings));
+	assert_non_null(findings);
+	detect(detector, bench->snap, config, findings);
+	assert_int_equal(findings->count, 1);
+	enum verdict verdict = findings->each[0].verdict;
+	free(findings);
+	free(config);
+	return verdict;
+}
+
+static void what_is_taken_away_is_over(void **state)
+{
+	struct bench *bench = *state;
+	const char *swap = "policies: [{name: a, when: {capacity: {resource: swap, used_percent: 90}}}]";
+	struct detector *detector = detector_new();
+	bench->snap->memory.swap_total = MIB(100);
+	bench->snap->memory.swap_free = MIB(5);
+	tick(bench, SECONDS(1));
+	assert_int_equal(verdict_after(bench, detector, swap), VERDICT_TRUE);
+	bench->snap->memory.swap_total = bench->snap->memory.swap_free = UNKNOWN; /* it could not be read */
+	tick(bench, SECONDS(1));
+	assert_int_equal(verdict_after(bench, detector, swap), VERDICT_UNKNOWN);
+	bench->snap->memory.swap_total = bench->snap->memory.swap_free = 0;
+	tick(bench, SECONDS(1));
+	assert_int_equal(verdict_after(bench, detector, swap), VERDICT_FALSE);
+	detector_free(detector);
+
+	const char *filesystem = "policies: [{name: a, when: {capacity: {resource: filesystem, used_percent: 90}}}]";
+	detector = detector_new();
+	struct filesystem *fs = scene_filesystem(bench->snap, "/data", 7, 95);
+	tick(bench, SECONDS(1));
+	assert_int_equal(verdict_after(bench, detector, filesystem), VERDICT_TRUE);
+	fs->read_only = true;
+	tick(bench, SECONDS(1));
+	assert_int_equal(verdict_after(bench, detector, filesystem), VERDICT_FALSE);
+	detector_free(detector);
+}
+
+static void a_table_of_groups_that_is_stale_ends_nothing(void **state)
+{
+	struct bench *bench = *state;
+	const char *yaml = "policies: [{name: a, when: {capacity: {resource: cgroup_pids, used_percent: 90}}}]";
+	struct detector *detector = detector_new();
+	struct cgroup *cgroup = scene_cgroup(bench->snap, 5, "/a", MIB(1));
+	cgroup->pids_current = 95;
+	cgroup->pids_max = 100;
+	tick(bench, SECONDS(1));
+	assert_int_equal(verdict_after(bench, detector, yaml), VERDICT_TRUE);
+	bench->snap->cgroups.count = 0;
+	bench->snap->boot_ns += SECONDS(60);
+	outlook_look(bench->outlook, bench->snap);
+	assert_int_equal(verdict_after(bench, detector, yaml), VERDICT_UNKNOWN);
+	tick(bench, SECONDS(1));
+	assert_int_equal(verdict_after(bench, detector, yaml), VERDICT_FALSE);
+	detector_free(detector);
+}
+
 static void kinds_are_not_mixed(void **state)
 {
 	const char *text = "policies: [{name: a, when: {capacity: {resource: [memory, filesystem], full_within: 4h}}}]";
@@ -373,6 +435,65 @@ static void restart_forgets_nothing(void **state)
 	const struct outlook_row *row = row_of(next, CAPACITY_MEMORY, "memory");
 	assert_true(fabs((double)row->exhausted_in_ns - (double)before) < 0.02 * (double)before);
 	assert_in_range(row->history_ns, 3 * 1439 * MINUTE, 3 * 1441 * MINUTE);
+	free(data);
+	close_bench(&other);
+}
+
+static void add_groups(struct bench *bench, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		char path[32];
+		snprintf(path, sizeof(path), "/many/%u", i);
+		struct cgroup *cgroup = scene_cgroup(bench->snap, i + 1, path, MIB(50));
+		cgroup->memory_current = MIB(50);
+		cgroup->memory_max = MIB(100);
+	}
+}
+
+/* Eight are asked at a tick: until its turn comes, what has a history says neither yes nor no. */
+static void until_it_was_asked_a_restored_history_is_unknown(void **state)
+{
+	struct bench *bench = *state;
+	const char *yaml = "policies: [{name: a, when: {capacity: {resource: cgroup_memory, name: /many/30, full_within: 4h}}}]";
+	char *data, why[160];
+	add_groups(bench, 32);
+	for (int i = 0; i < 30; i++)
+		tick(bench, MINUTE);
+	assert_int_equal(verdict_of(bench, yaml, NULL), VERDICT_FALSE);
+	size_t size = save(bench, &data);
+	void *other = another(bench, "boot-one", bench->snap->boot_ns, bench->snap->wall_ns);
+	struct bench *next = other;
+	add_groups(next, 32);
+	assert_int_equal(outlook_restore(next->outlook, next->snap, data, size, why, sizeof(why)), 0);
+	tick(next, SECONDS(1));
+	assert_int_equal(verdict_of(next, yaml, NULL), VERDICT_UNKNOWN);
+	for (int i = 0; i < 4; i++)
+		tick(next, SECONDS(1));
+	assert_int_equal(verdict_of(next, yaml, NULL), VERDICT_FALSE);
+	free(data);
+	close_bench(&other);
+}
+
+/* On a node that runs for long its mount comes up after others have taken their places. */
+static void a_restored_history_waits_for_its_mount(void **state)
+{
+	struct bench *bench = *state;
+	char *data, why[160];
+	for (int i = 0; i < 120; i++) {
+		use_memory(bench, 300);
+		tick(bench, MINUTE);
+	}
+	size_t size = save(bench, &data);
+	void *other = another(bench, "boot-one", bench->snap->boot_ns, bench->snap->wall_ns);
+	struct bench *next = other;
+	uint64_t total = next->snap->memory.total;
+	next->snap->memory.total = UNKNOWN;
+	add_groups(next, MAX_OUTLOOK);
+	assert_int_equal(outlook_restore(next->outlook, next->snap, data, size, why, sizeof(why)), 0);
+	tick(next, SECONDS(1));
+	next->snap->memory.total = total;
+	tick(next, SECONDS(1));
+	assert_in_range(row_of(next, CAPACITY_MEMORY, "memory")->history_ns, 118 * MINUTE, 121 * MINUTE);
 	free(data);
 	close_bench(&other);
 }
@@ -438,6 +559,33 @@ static const struct leak_row *leak_of(const struct bench *bench, int32_t pid)
 		if (bench->snap->outlook.leaks[i].pid == pid)
 			return &bench->snap->outlook.leaks[i];
 	return NULL;
+}
+
+/* A leak that was told before a restart of the agent: it is not over because nobody has looked for an hour yet. */
+static void a_leak_is_not_over_before_it_was_followed_again(void **state)
+{
+	struct bench *bench = *state;
+	struct config *config = scene_config("policies: [{name: a, when: {leak: {of: memory, per_hour: 10M}}}]");
+	const struct condition *condition = &config->policies[0].when[0].condition;
+	struct process *process = scene_process(bench->snap, 10, "leaker", MIB(100), 0);
+	struct target target = { .type = TARGET_PROCESS, .pid = 10, .start_ns = process->start_ns };
+	struct reading reading;
+	for (int minute = 0; minute < 60; minute++) {
+		tick(bench, MINUTE);
+		condition_read(condition, bench->snap, &target, &reading);
+		assert_int_equal(reading.state, READING_UNKNOWN);
+	}
+	for (int minute = 0; minute < 10; minute++)
+		tick(bench, MINUTE);
+	condition_read(condition, bench->snap, &target, &reading);
+	assert_int_equal(reading.state, READING_KNOWN);
+	tick(bench, 60 * MINUTE); /* the node slept: anew */
+	condition_read(condition, bench->snap, &target, &reading);
+	assert_int_equal(reading.state, READING_UNKNOWN);
+	target.start_ns++;
+	condition_read(condition, bench->snap, &target, &reading);
+	assert_int_equal(reading.state, READING_GONE);
+	free(config);
 }
 
 static void who_grows_without_giving_back_leaks(void **state)
@@ -586,11 +734,16 @@ int main(void)
 		TEST(alarms_go_by_the_outlook),
 		TEST(the_worst_of_a_target_speaks),
 		TEST(what_does_not_answer_is_unknown),
+		TEST(what_is_taken_away_is_over),
+		TEST(a_table_of_groups_that_is_stale_ends_nothing),
 		cmocka_unit_test(kinds_are_not_mixed),
 		TEST(restart_forgets_nothing),
+		TEST(until_it_was_asked_a_restored_history_is_unknown),
+		TEST(a_restored_history_waits_for_its_mount),
 		TEST(reboot_is_a_gap_by_the_wall_clock),
 		TEST(damage_is_said_and_dropped),
 		TEST(who_grows_without_giving_back_leaks),
+		TEST(a_leak_is_not_over_before_it_was_followed_again),
 		TEST(a_day_is_enough_to_size),
 		cmocka_unit_test(sketches_add_up),
 		TEST(old_weeks_weigh_less),

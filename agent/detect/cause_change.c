@@ -268,6 +268,8 @@ static bool rank(struct ranking *ranking, const struct additive *what, bool by_s
 	add_up_members(ranking, what, by_size, &members);
 	place_groups(ranking, what, &whole, &members, by_size);
 	place_processes(ranking, what, &whole, &members, by_size);
+	if (!ranking->count)
+		ranking->total = 0; /* the unnamed rest in this measure is no part of the next one's whole */
 	return ranking->count > 0;
 }
 

@@ -185,6 +185,27 @@ static void the_root_is_nobody(void **state)
 	tear_down(&node);
 }
 
+/* What ended members used of the first measure names nobody, and is no part of the second. */
+static void one_measure_is_no_part_of_anothers_whole(void **state)
+{
+	struct node node = set_up();
+	settle(&node);
+	snprintf(node.snap->cgroups.each[1].path, sizeof(node.snap->cgroups.each[1].path), "/");
+	for (int i = 0; i < 5; i++) {
+		works(node.snap, 0, MS(900), MIB(20));
+		works(node.snap, 1, MS(20), 0);
+		works(node.snap, 2, MS(50), MIB(1));
+		node.snap->cgroups.each[1].cpu_ns += MS(800);
+		node.snap->processes.each[2].used.voluntary_switches += 50000;
+		node.snap->cgroups.each[2].used.voluntary_switches += 50000;
+		second_passes(&node);
+	}
+	rank_kind(&node, KIND_CPU_EXHAUSTION);
+	assert_string_equal(node.causes[0].comm, "other");
+	assert_true(node.causes[0].share_permille > 900);
+	tear_down(&node);
+}
+
 /* A group in which one member took over from another has not changed: its new process is not the cause. */
 static void a_group_that_is_as_ever_has_no_culprit(void **state)
 {
@@ -619,6 +640,7 @@ int main(void)
 		cmocka_unit_test(a_newcomer_has_used_nothing_before),
 		cmocka_unit_test(a_group_of_many_small_ones_is_named_whole),
 		cmocka_unit_test(the_root_is_nobody),
+		cmocka_unit_test(one_measure_is_no_part_of_anothers_whole),
 		cmocka_unit_test(a_group_that_is_as_ever_has_no_culprit),
 		cmocka_unit_test(the_fewest_that_make_two_thirds_explain_it),
 		cmocka_unit_test(what_rose_after_it_began_is_an_answer_to_it),

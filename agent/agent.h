@@ -62,7 +62,7 @@ struct agent {
 	struct triggers *triggers;
 	struct dependencies *dependencies;
 	struct outlook *outlook;
-	uint64_t remembered_ns[REMEMBERED_COUNT]; /* when what was learned was last handed to the scribe */
+	uint64_t remember_ns[REMEMBERED_COUNT]; /* when what was learned is handed to the scribe next */
 	struct watch *watch;           /* for anomalies */
 	struct recorder *recorder;
 	struct life_watch *life;       /* who moves, of those that hung conditions speak of */

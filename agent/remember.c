@@ -13,6 +13,9 @@
 #include "keep/scribe.h"
 #include "keep/shelf.h"
 
+/* Where the scribe is busy: what is saved takes milliseconds to make, which no tick should spend in vain. */
+#define AGAIN_NS (30 * NSEC_PER_SEC)
+
 static size_t save_outlook(const struct agent *agent, void *data, size_t room)
 {
 	return outlook_save(agent->outlook, agent->snap, data, room);
@@ -64,7 +67,7 @@ static void take_back(struct agent *agent, enum remembered id, int dir_fd)
 	else if (why[0])
 		log_warning("state directory %s: %s: %s", agent->state_dir, memories[id].file, why);
 	free(data);
-	agent->remembered_ns[id] = clock_boot_ns();
+	agent->remember_ns[id] = clock_boot_ns() + memories[id].every_ns;
 }
 
 void remember_open(struct agent *agent)
@@ -91,10 +94,10 @@ static int remember(struct agent *agent, enum remembered id)
 void remember_turn(struct agent *agent)
 {
 	for (enum remembered id = 0; agent->scribe && id < REMEMBERED_COUNT; id++) {
-		if (agent->snap->boot_ns < agent->remembered_ns[id] + memories[id].every_ns)
+		if (agent->snap->boot_ns < agent->remember_ns[id])
 			continue;
-		if (remember(agent, id) == 0)
-			agent->remembered_ns[id] = agent->snap->boot_ns; /* else at the next tick */
+		int error = remember(agent, id);
+		agent->remember_ns[id] = agent->snap->boot_ns + (error ? AGAIN_NS : memories[id].every_ns);
 	}
 }
 

@@ -46,6 +46,13 @@ struct crash_filter *crash_filter_new(const struct config *config)
 	return NULL;
 }
 
+bool crash_filter_same(const struct crash_filter *one, const struct crash_filter *other)
+{
+	if (!one || !other)
+		return one == other;
+	return one->count == other->count && memcmp(one->each, other->each, one->count * sizeof(one->each[0])) == 0;
+}
+
 void crash_filter_free(struct crash_filter *filter)
 {
 	free(filter);

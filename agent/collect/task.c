@@ -78,9 +78,12 @@ static void look_for_crashes(struct task_state *state)
 {
 	if (state->asked == state->env->config)
 		return;
-	crash_filter_free(state->crashes);
+	struct crash_filter *before = state->crashes;
 	state->asked = state->env->config;
 	state->crashes = crash_filter_new(state->asked);
+	if (!crash_filter_same(before, state->crashes))
+		state->since_ns = 0; /* what nobody asked for until now was not counted */
+	crash_filter_free(before);
 	uint64_t signals, codes[4];
 	crash_filter_wants(state->crashes, &signals, codes);
 	state->skel->data->wake_signals = signals;

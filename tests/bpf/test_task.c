@@ -120,6 +120,32 @@ static void a_signal_and_an_exec_are_told(void **state)
 }
 
 /* No tick in between: the ring fills up, the totals go on, and what has no record is counted. */
+/* What nobody asked for was not counted: a reload that asks for something else counts from now, one that asks for the same goes on. */
+static void a_new_question_about_crashes_counts_from_now(void **state)
+{
+	struct harness *harness = *state;
+	struct config *asks = calloc(1, sizeof(*asks)), *again = calloc(1, sizeof(*again));
+
+	assert_non_null(asks);
+	assert_non_null(again);
+	harness_tick(harness, &collector_task);
+	uint64_t first = harness->snap.crashes.since_ns;
+	asks->policy_count = asks->policies[0].when_count = 1;
+	asks->policies[0].when[0].op = PREDICATE_LEAF;
+	asks->policies[0].when[0].condition = (struct condition){ .kind = CONDITION_CRASH, .signals = 1 << SIGSEGV };
+	memcpy(again, asks, sizeof(*again));
+	harness->env.config = asks;
+	harness_tick(harness, &collector_task);
+	uint64_t second = harness->snap.crashes.since_ns;
+	assert_true(second > first && second == harness->snap.boot_ns);
+	harness->env.config = again;
+	harness_tick(harness, &collector_task);
+	assert_int_equal(harness->snap.crashes.since_ns, second);
+	harness->env.config = &harness->config;
+	free(asks);
+	free(again);
+}
+
 static void totals_hold_when_the_ring_is_full(void **state)
 {
 	struct harness *harness = *state;
@@ -148,6 +174,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(an_end_is_recorded_with_its_cost, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_signal_and_an_exec_are_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_new_question_about_crashes_counts_from_now, setup, teardown),
 		cmocka_unit_test_setup_teardown(totals_hold_when_the_ring_is_full, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 /* Hung told from slow, crashes counted, units that flap, lines and probes as conditions: on hand-made nodes. */
 #include "tests/unit/scene.h"
 
+#include "collect/crash.h"
 #include "detect/life.h"
 
 struct world {
@@ -267,6 +268,31 @@ static void test_so_many_crashes_in_a_time(void **state)
 	end(&world);
 }
 
+/* A reload that asks for the same goes on with what was counted; one that asks for something else does not. */
+static void test_filters_are_compared_by_what_they_ask(void **state)
+{
+	static const char *const texts[] = {
+		"policies: [{name: p, when: {crash: {comm: 'ap*', times: 2, within: 60s}}}]",
+		"policies: [{name: q, when: {crash: {comm: 'ap*', times: 3, within: 90s}}}]",
+		"policies: [{name: p, when: {crash: {comm: 'bp*', times: 2, within: 60s}}}]",
+		"policies: [{name: p, when: {crash: {comm: 'ap*', signals: [SIGSEGV], times: 2, within: 60s}}}]",
+		"policies: [{name: p, when: {memory: {used_percent: 90}}}]",
+	};
+	struct crash_filter *filters[5];
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		struct config *config = scene_config(texts[i]);
+		filters[i] = crash_filter_new(config);
+		free(config);
+	}
+	assert_true(crash_filter_same(filters[0], filters[1]));
+	assert_true(crash_filter_same(NULL, filters[4]));
+	for (int i = 2; i < 5; i++)
+		assert_false(crash_filter_same(filters[0], filters[i]));
+	for (int i = 0; i < 5; i++)
+		crash_filter_free(filters[i]);
+}
+
 /* Fewer than asked for, and none before the start was seen: not "no". */
 static void test_a_restarted_agent_does_not_know_yet(void **state)
 {
@@ -345,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_one_without_a_row_is_unknown),
 		cmocka_unit_test(test_its_probe_fails),
 		cmocka_unit_test(test_so_many_crashes_in_a_time),
+		cmocka_unit_test(test_filters_are_compared_by_what_they_ask),
 		cmocka_unit_test(test_a_restarted_agent_does_not_know_yet),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_a_unit_that_flaps),

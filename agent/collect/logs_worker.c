@@ -126,12 +126,14 @@ static int open_stream(struct reader *reader, struct stream *stream)
 	bool same_boot = strcmp(saved->boot_id, reader->first.boot_id) == 0;
 
 	switch (stream->kind) {
-	case STREAM_KERNEL: /* of a new boot all is new, of one that was never read only what comes */
-		return kmsg_open(&stream->kmsg, reader->first.kmsg, before < 0 || !saved->boot_id[0], same_boot ? saved->kernel_next : 0);
+	case STREAM_KERNEL: /* of a new boot all is new; of one that was never read, or had nothing new since it was first watched, only what comes */
+		return kmsg_open(&stream->kmsg, reader->first.kmsg, before < 0 || !saved->boot_id[0] || (same_boot && !saved->kernel_next),
+				 same_boot ? saved->kernel_next : 0);
 	case STREAM_JOURNAL:
 		return journald_open(&stream->journal, reader->first.journal_dir, before < 0 ? "" : saved->streams[before].cursor, stream->continues);
 	default:
-		return files_open(&stream->files, stream->row.name, stream->id, stream->continues, saved->places, saved->place_count, before >= 0);
+		return files_open(&stream->files, stream->row.name, stream->id, stream->continues, saved->places, saved->place_count, before >= 0,
+				  same_boot);
 	}
 }
 
@@ -360,9 +362,13 @@ static int turn(struct reader *reader)
 	open_streams(reader, now_ns);
 	bool more = step_streams(reader, now_ns);
 	log_matcher_pass(&reader->matcher, clock_boot_ns());
-	/* What is told is kept first: who is ended in between must not tell it twice. */
-	if (log_matcher_has_news(&reader->matcher) || (reader->unsaved && now_ns >= reader->saved_ns + BEAT_NS))
-		save(reader, now_ns);
+	/*
+	 * What is told is kept first: who is ended in between must not tell it twice. By the clock of after the reading: who is ended because that
+	 * took long must not be followed by one that begins at the same place.
+	 */
+	uint64_t read_ns = clock_boot_ns();
+	if (log_matcher_has_news(&reader->matcher) || (reader->unsaved && read_ns >= reader->saved_ns + BEAT_NS))
+		save(reader, read_ns);
 	int error = tell_all(reader, now_ns);
 	if (error == -EPIPE)
 		return error;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "collect/logs_match.h"
 #include "collect/logs_source.h"
 #include "collect/logs_state.h"
+#include "core/clock.h"
 #include "core/pages.h"
 
 #define S(n) ((uint64_t)(n) * NSEC_PER_SEC)
@@ -93,7 +95,7 @@ static void append(const char *path, const char *text)
 
 static void start(struct bench *bench, uint32_t places, bool known)
 {
-	assert_int_equal(files_open(&bench->files, bench->path, 7, NULL, bench->places, places, known), 0);
+	assert_int_equal(files_open(&bench->files, bench->path, 7, NULL, bench->places, places, known, true), 0);
 }
 
 static void look(struct bench *bench)
@@ -195,6 +197,28 @@ static void test_goes_on_after_a_restart(void **state)
 	assert_non_null(strstr(bench->heard.text, "new|"));
 }
 
+/* The devices' numbers are given out anew at each boot; what began as it did, under that number, is the file. */
+static void test_goes_on_after_a_boot_with_another_device_number(void **state)
+{
+	struct bench *bench = *state;
+	append(bench->path, "");
+	start(bench, 0, false);
+	look(bench);
+	append(bench->path, "1\n");
+	look(bench);
+	uint32_t count = files_places(&bench->files, bench->places, LOG_PLACES_MAX);
+	files_close(&bench->files);
+	bench->places[0].dev ^= 1;
+	append(bench->path, "2\n");
+	assert_int_equal(files_open(&bench->files, bench->path, 7, NULL, bench->places, count, true, false), 0);
+	look(bench);
+	assert_string_equal(bench->heard.text, "1|2|");
+	append(bench->path, "3\n"); /* and it is still known by what it is now */
+	look(bench);
+	assert_string_equal(bench->heard.text, "1|2|3|");
+	assert_int_equal(bench->files.count, 1);
+}
+
 /* An inode's number comes back at once on ext4: another file of the same number is not the one that was read. */
 static void test_another_file_of_the_same_number_is_read_from_its_beginning(void **state)
 {
@@ -255,6 +279,144 @@ static void test_what_is_no_file_is_not_opened(void **state)
 	assert_int_equal(bench->files.count, 0);
 }
 
+/* Who may write into a log's folder must not make the reader, which may read everything, read for him; nor open what acts when opened. */
+static void test_links_are_followed_where_root_made_them(void **state)
+{
+	struct bench *bench = *state;
+	char target[128], fifo[128], link[128], events[512];
+	snprintf(target, sizeof(target), "%s/real", bench->dir);
+	snprintf(fifo, sizeof(fifo), "%s/fifo", bench->dir);
+	snprintf(link, sizeof(link), "%s/link", bench->dir);
+	append(target, "secret\n");
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	assert_true(inotify_add_watch(watch, fifo, IN_OPEN) >= 0);
+	static const struct {
+		const char *to;
+		uid_t owner;
+		uint32_t files;
+	} cases[] = { { "real", 0, 1 }, { "link", 0, 1 }, { "real", 65534, 0 }, { "fifo", 0, 0 }, { "/proc/version", 0, 0 }, { "app.log", 0, 0 }, { "./../none", 0, 0 } };
+	assert_int_equal(symlink("./real", link), 0);
+	if (geteuid() != 0)
+		skip();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(symlink(cases[i].to, bench->path), 0);
+		assert_int_equal(lchown(bench->path, cases[i].owner, (gid_t)-1), 0);
+		start(bench, 0, true);
+		look(bench);
+		assert_int_equal(bench->files.count, cases[i].files);
+		files_close(&bench->files);
+		assert_int_equal(unlink(bench->path), 0);
+	}
+	assert_string_equal(bench->heard.text, "secret|secret|");
+	char through[192];
+	snprintf(through, sizeof(through), "/proc/self/root%s", target); /* as a container's log is named from outside */
+	assert_int_equal(files_open(&bench->files, through, 7, NULL, NULL, 0, true, true), 0);
+	look(bench);
+	assert_int_equal(bench->files.count, 1);
+	files_close(&bench->files);
+	assert_int_equal(lchown(link, 65534, (gid_t)-1), 0); /* a link of root to one of somebody */
+	assert_int_equal(symlink(link, bench->path), 0);
+	start(bench, 0, true);
+	look(bench);
+	assert_int_equal(bench->files.count, 0);
+	assert_true(read(watch, events, sizeof(events)) < 0);
+	close(watch);
+}
+
+/* What found no room was there before there was some: told from its end, said, and counted. */
+static void test_files_beyond_the_bound_are_no_news(void **state)
+{
+	struct bench *bench = *state;
+	char path[128], glob[96];
+	for (int i = 0; i < LOG_FILES_MAX + 2; i++) {
+		snprintf(path, sizeof(path), "%s/%02d.log", bench->dir, i);
+		append(path, "old\n");
+	}
+	snprintf(glob, sizeof(glob), "%s/*.log", bench->dir);
+	assert_int_equal(files_open(&bench->files, glob, 7, NULL, NULL, 0, false, true), 0);
+	look(bench);
+	assert_int_equal(bench->files.count, LOG_FILES_MAX);
+	assert_string_equal(bench->row.why, "2 names more than the 32 files that are followed");
+	uint32_t kept = files_places(&bench->files, bench->places, LOG_PLACES_MAX);
+	assert_int_equal(kept, LOG_FILES_MAX);
+
+	assert_int_equal(unlink(bench->files.each[0].place.path), 0); /* one makes room while we look, one while we are away */
+	look(bench);
+	look(bench);
+	assert_int_equal(bench->files.count, LOG_FILES_MAX);
+	assert_int_equal(bench->row.skipped_bytes, 4);
+	assert_string_equal(bench->row.why, "1 names more than the 32 files that are followed");
+	kept = files_places(&bench->files, bench->places, LOG_PLACES_MAX);
+	files_close(&bench->files);
+	assert_int_equal(unlink(bench->places[0].path), 0);
+	assert_int_equal(files_open(&bench->files, glob, 7, NULL, bench->places, kept, true, true), 0);
+	look(bench);
+	look(bench);
+	assert_string_equal(bench->heard.text, "");
+	assert_int_equal(bench->row.skipped_bytes, 8);
+	assert_string_equal(bench->row.why, "");
+
+	assert_int_equal(unlink(bench->files.each[0].place.path), 0); /* now there is room: what comes is new */
+	look(bench);
+	snprintf(path, sizeof(path), "%s/new.log", bench->dir);
+	append(path, "new\n");
+	look(bench);
+	assert_string_equal(bench->heard.text, "new|");
+}
+
+/* Each line may cost as much as its pattern is allowed: the time is asked between two, and what was read so far is not read again. */
+static void hear_slowly(void *context, const struct log_record *record)
+{
+	uint64_t until = clock_thread_ns() + NSEC_PER_MSEC;
+	hear(context, record);
+	while (clock_thread_ns() < until)
+		continue;
+}
+
+static void test_time_is_over_between_two_lines(void **state)
+{
+	struct bench *bench = *state;
+	const struct log_sink sink = { hear_slowly, &bench->heard };
+	append(bench->path, "");
+	start(bench, 0, false);
+	look(bench);
+	for (int i = 0; i < 20; i++)
+		append(bench->path, "a line that is slow\n");
+	bench->now += S(1);
+	struct log_budget little = { .bytes = 1 << 20, .cpu_until_ns = clock_thread_ns() + NSEC_PER_MSEC };
+	assert_true(files_step(&bench->files, &little, bench->now, &sink, &bench->row));
+	assert_in_range(bench->heard.count, 0, 2);
+	assert_int_equal(files_places(&bench->files, bench->places, LOG_PLACES_MAX), 1);
+	assert_int_equal(bench->places[0].offset, 20 * bench->heard.count);
+	look(bench);
+	assert_int_equal(bench->heard.count, 20);
+}
+
+/* Two that flood take turns, so that neither waits for ever. */
+static void test_files_take_turns(void **state)
+{
+	struct bench *bench = *state;
+	const struct log_sink sink = { hear_slowly, &bench->heard };
+	char glob[96];
+	append(bench->path, "");
+	append(bench->other, "");
+	snprintf(glob, sizeof(glob), "%s/*", bench->dir);
+	assert_int_equal(files_open(&bench->files, glob, 7, NULL, NULL, 0, false, true), 0);
+	look(bench);
+	for (int i = 0; i < 100; i++) {
+		append(bench->path, "one\n");
+		append(bench->other, "two\n");
+	}
+	for (int i = 0; i < 4; i++) {
+		bench->now += S(1);
+		struct log_budget little = { .bytes = 1 << 20, .cpu_until_ns = clock_thread_ns() + 4 * NSEC_PER_MSEC };
+		assert_true(files_step(&bench->files, &little, bench->now, &sink, &bench->row));
+	}
+	assert_non_null(strstr(bench->heard.text, "one|"));
+	assert_non_null(strstr(bench->heard.text, "two|"));
+}
+
 static void test_too_much_is_passed_over_and_counted(void **state)
 {
 	struct bench *bench = *state;
@@ -290,7 +452,7 @@ static void test_lines_that_go_on(void **state)
 	char why[64];
 	struct regex *continues = regex_new("^\\s|^Caused by", why, sizeof(why));
 	append(bench->path, "");
-	assert_int_equal(files_open(&bench->files, bench->path, 7, continues, NULL, 0, false), 0);
+	assert_int_equal(files_open(&bench->files, bench->path, 7, continues, NULL, 0, false, true), 0);
 	look(bench);
 	append(bench->path, "Exception\n\tat a\nCaused by b\nnext\n");
 	look(bench);
@@ -299,7 +461,7 @@ static void test_lines_that_go_on(void **state)
 	assert_int_equal(files_places(&bench->files, bench->places, LOG_PLACES_MAX), 1);
 	assert_int_equal(bench->places[0].offset, strlen("Exception\n\tat a\nCaused by b\n"));
 	files_close(&bench->files);
-	assert_int_equal(files_open(&bench->files, bench->path, 7, continues, bench->places, 1, true), 0);
+	assert_int_equal(files_open(&bench->files, bench->path, 7, continues, bench->places, 1, true, true), 0);
 	append(bench->path, " more\n");
 	look(bench);
 	look(bench);
@@ -485,6 +647,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_line_without_end_is_cut_and_its_rest_is_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_removed_file_is_let_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_no_file_is_not_opened, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_links_are_followed_where_root_made_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_goes_on_after_a_boot_with_another_device_number, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_files_beyond_the_bound_are_no_news, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_time_is_over_between_two_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_files_take_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_much_is_passed_over_and_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lines_that_go_on, setup, teardown),
 		cmocka_unit_test(test_records_of_the_kernel),

@@ -9,8 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,6 +23,7 @@
 #include "collect/logs_state.h"
 #include "core/clock.h"
 #include "core/pages.h"
+#include "core/privilege.h"
 
 #define S(n) ((uint64_t)(n) * NSEC_PER_SEC)
 
@@ -635,6 +639,30 @@ static void test_state_comes_back_as_it_was_or_not_at_all(void **state)
 	pages_free(again);
 }
 
+/* --- rights -------------------------------------------------------------------------------------------------------------- */
+
+/* In a child, since nothing of it comes back. */
+static void test_what_is_given_up_is_not_to_be_had_back(void **state)
+{
+	static const int needed[] = { CAP_SYSLOG, CAP_DAC_READ_SEARCH };
+	int status;
+	(void)state;
+	if (geteuid() != 0 || prctl(PR_CAPBSET_READ, CAP_SETPCAP, 0, 0, 0) != 1)
+		skip();
+	pid_t child = fork();
+	if (child == 0) {
+		int wrong = privilege_keep(needed, 2) != 0;
+		wrong |= (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) << 1;
+		wrong |= (prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) != 0) << 2;
+		wrong |= (prctl(PR_CAPBSET_READ, CAP_SETPCAP, 0, 0, 0) != 0) << 3;
+		wrong |= (prctl(PR_CAPBSET_READ, CAP_DAC_READ_SEARCH, 0, 0, 0) != 1) << 4;
+		_exit(wrong);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -658,6 +686,7 @@ int main(void)
 		cmocka_unit_test(test_rules_name_what_a_line_is_about),
 		cmocka_unit_test(test_shipped_patterns_take_the_kernels_own_words_only),
 		cmocka_unit_test(test_rows_are_bounded),
+		cmocka_unit_test(test_what_is_given_up_is_not_to_be_had_back),
 		cmocka_unit_test_setup_teardown(test_state_comes_back_as_it_was_or_not_at_all, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

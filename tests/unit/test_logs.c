@@ -600,6 +600,41 @@ static void test_rows_are_bounded(void **state)
 	pages_free(matcher);
 }
 
+/* A log that fills its rows leaves others theirs, and the source of each rule has one whatever comes. */
+static void test_one_log_does_not_take_the_rows_of_others(void **state)
+{
+	struct log_matcher *matcher = pages_new(1, sizeof(*matcher));
+	char line[64];
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		struct log_order order = order_of(i == 0 ? "one (?<device>\\w+)" : i == 1 ? "two (?<device>\\w+)" : "three (?<device>\\w+)", "", 1);
+		order.rule = i + 1;
+		assert_int_equal(log_matcher_add(matcher, &order, 0), 0);
+	}
+	for (int i = 0; i < 2 * MAX_LOG_ROWS; i++) {
+		snprintf(line, sizeof(line), "one sd%d", i);
+		take(matcher, "a.service", line, S(1000));
+	}
+	take(matcher, "b.service", "two sdx", S(1000));
+	assert_int_equal(row_named(matcher, "sdx")->row.rule, 2);
+	assert_int_equal(row_named(matcher, "journal")->row.rule, 1);
+	assert_string_equal(row_named(matcher, "journal")->row.log, "journal");
+	for (int i = 0; i < 2 * MAX_LOG_ROWS; i++) {
+		snprintf(line, sizeof(line), "two sd%d", i);
+		take(matcher, "b.service", line, S(1000));
+	}
+	take(matcher, "c.service", "three sdy", S(1000)); /* the last that is everybody's */
+	assert_int_equal(row_named(matcher, "sdy")->row.rule, 3);
+	take(matcher, "c.service", "three sdz", S(1000)); /* no room for what it is about, but for the source */
+	assert_null(row_named(matcher, "sdz"));
+	uint32_t raised = 0;
+	for (uint32_t i = 0; i < MAX_LOG_ROWS; i++)
+		raised += matcher->tracks[i].used && matcher->tracks[i].row.rule == 3 && matcher->tracks[i].row.raised;
+	assert_int_equal(raised, 2);
+	log_matcher_free_rules(matcher);
+	pages_free(matcher);
+}
+
 /* --- what is kept -------------------------------------------------------------------------------------------------------- */
 
 static void test_state_comes_back_as_it_was_or_not_at_all(void **state)
@@ -686,6 +721,7 @@ int main(void)
 		cmocka_unit_test(test_rules_name_what_a_line_is_about),
 		cmocka_unit_test(test_shipped_patterns_take_the_kernels_own_words_only),
 		cmocka_unit_test(test_rows_are_bounded),
+		cmocka_unit_test(test_one_log_does_not_take_the_rows_of_others),
 		cmocka_unit_test(test_what_is_given_up_is_not_to_be_had_back),
 		cmocka_unit_test_setup_teardown(test_state_comes_back_as_it_was_or_not_at_all, setup, teardown),
 	};

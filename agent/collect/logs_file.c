@@ -398,10 +398,12 @@ struct reading {
 	struct log_source_row *row;
 };
 
-/* Lines that a syslog daemon was given by us tell what matched: they would match once more. */
+/* Lines that a syslog daemon was given by us tell what matched: they would match once more. By the tag, which ends at the first ": ". */
 static bool is_ours(const char *text, size_t length)
 {
-	return memmem(text, length < 128 ? length : 128, " nodemend[", 10) != NULL;
+	size_t most = length < 128 ? length : 128;
+	const char *end = memmem(text, most, ": ", 2);
+	return end && memmem(text, (size_t)(end - text), " nodemend[", 10) != NULL;
 }
 
 /* One line, without its end; `next` is where the one behind it begins. */

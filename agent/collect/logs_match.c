@@ -145,6 +145,9 @@ static void find_subject(const struct log_regex *regex, const char *source, cons
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
 		if (!regex_group(regex->regex, groups[i].group, record->text, found, sizeof(found)))
 			continue;
+		/* Anybody may write any number; the kernel knows whom it speaks of, and the journal who spoke: of himself. */
+		if (groups[i].type == TARGET_PROCESS && !record->by_kernel && (!record->pid || strtol(found, NULL, 10) != record->pid))
+			continue;
 		make_plain(found);
 		row->about = groups[i].type;
 		snprintf(row->name, sizeof(row->name), "%s", found);

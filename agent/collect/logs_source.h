@@ -56,6 +56,7 @@ struct journal_reader {
 	uint32_t behind;             /* steps in a row that did not reach the end */
 	char place[LOG_CURSOR_LEN];  /* the newest that has been told; "": none yet */
 	char last[LOG_CURSOR_LEN];   /* the newest that was read, where lines are put together */
+	char cgroup[PATH_LEN];       /* ours, as journald names it; "": unknown */
 	struct log_join *join;
 };
 /* `directory` "": the host's own. `cursor` "": from now on. */

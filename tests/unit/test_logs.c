@@ -126,6 +126,19 @@ static void test_only_what_is_new_and_whole(void **state)
 	assert_int_equal(bench->row.lines, 2);
 }
 
+/* Only where the syslog daemon puts who wrote: what a client calls himself stands behind it, and must not hide the line. */
+static void test_our_own_lines_are_known_by_their_tag(void **state)
+{
+	struct bench *bench = *state;
+	append(bench->path, "");
+	start(bench, 0, false);
+	look(bench);
+	append(bench->path, "Nov  1 10:00:00 host nodemend[12]: app-errors: job failed\n"
+			    "Nov  1 10:00:00 host sshd[13]: Invalid user x nodemend[12]: from 192.0.2.1\nno tag at all nodemend[\n");
+	look(bench);
+	assert_string_equal(bench->heard.text, "Nov  1 10:00:00 host sshd[13]: Invalid user x nodemend[12]: from 192.0.2.1|no tag at all nodemend[|");
+}
+
 static void test_a_file_that_comes_later_is_read_from_its_beginning(void **state)
 {
 	struct bench *bench = *state;
@@ -600,6 +613,33 @@ static void test_rows_are_bounded(void **state)
 	pages_free(matcher);
 }
 
+/* A line may name any process; it is believed of the one who wrote it, and of the kernel. */
+static void test_a_line_speaks_of_its_own_writer_only(void **state)
+{
+	struct log_matcher *matcher = pages_new(1, sizeof(*matcher));
+	struct log_order order = order_of("(?<comm>\\w+) (?<pid>\\d+) failed", "", 1);
+	static const struct {
+		bool by_kernel;
+		int32_t pid;
+		uint32_t about;
+		const char *text, *name;
+	} cases[] = {
+		{ false, 0, TARGET_LOG, "a 42 failed", "journal" }, { false, 41, TARGET_LOG, "a 42 failed", "journal" },
+		{ false, 42, TARGET_PROCESS, "b 42 failed", "b" }, { true, 0, TARGET_PROCESS, "c 42 failed", "c" },
+	};
+	(void)state;
+	assert_int_equal(log_matcher_add(matcher, &order, 0), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct log_record record = { .text = cases[i].text, .length = strlen(cases[i].text), .at_ns = S(1000), .by_kernel = cases[i].by_kernel };
+		record.pid = cases[i].pid;
+		log_matcher_take(matcher, 0, "journal", &record);
+		assert_non_null(row_named(matcher, cases[i].name));
+		assert_int_equal(row_named(matcher, cases[i].name)->row.about, cases[i].about);
+	}
+	log_matcher_free_rules(matcher);
+	pages_free(matcher);
+}
+
 /* A log that fills its rows leaves others theirs, and the source of each rule has one whatever comes. */
 static void test_one_log_does_not_take_the_rows_of_others(void **state)
 {
@@ -702,6 +742,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_only_what_is_new_and_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_our_own_lines_are_known_by_their_tag, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_file_that_comes_later_is_read_from_its_beginning, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_renamed_read_to_its_end_and_then_the_new_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated_begins_again, setup, teardown),
@@ -721,6 +762,7 @@ int main(void)
 		cmocka_unit_test(test_rules_name_what_a_line_is_about),
 		cmocka_unit_test(test_shipped_patterns_take_the_kernels_own_words_only),
 		cmocka_unit_test(test_rows_are_bounded),
+		cmocka_unit_test(test_a_line_speaks_of_its_own_writer_only),
 		cmocka_unit_test(test_one_log_does_not_take_the_rows_of_others),
 		cmocka_unit_test(test_what_is_given_up_is_not_to_be_had_back),
 		cmocka_unit_test_setup_teardown(test_state_comes_back_as_it_was_or_not_at_all, setup, teardown),

@@ -22,6 +22,7 @@
 #include "collect/logs_source.h"
 #include "collect/logs_state.h"
 #include "core/clock.h"
+#include "core/log_pattern.h"
 #include "core/pages.h"
 #include "core/privilege.h"
 
@@ -581,6 +582,7 @@ static void test_shipped_patterns_take_the_kernels_own_words_only(void **state)
 	static const char line[] = "EXT4-fs (sda1): Remounting filesystem read-only";
 	struct log_record record = { .text = line, .length = strlen(line), .at_ns = S(1000) };
 	(void)state;
+	assert_true(log_pattern_count <= LOG_REGEXES_MAX); /* each name at most once: so all that may be asked finds room */
 	strcpy(order.query.patterns[0], "io-error");
 	strcpy(order.query.patterns[1], "filesystem-readonly");
 	assert_int_equal(log_matcher_add(matcher, &order, 0), 0);

@@ -488,6 +488,33 @@ static void test_lines_that_go_on(void **state)
 	regex_free(continues);
 }
 
+/* --- expressions --------------------------------------------------------------------------------------------------------- */
+
+/* Below the limit of steps at every place where it may begin, and above any time in all. */
+static void test_a_match_ends_wherever_it_may_begin(void **state)
+{
+	char text[LOG_TEXT_MAX], why[64], group[16];
+	struct regex *dear = regex_new("(?:a|aa){1,13}b.*z", why, sizeof(why)), *found = regex_new("(?:a|a){9}(?<end>[xy])", why, sizeof(why)),
+		     *first = regex_new("^(?:a|a){9}y", why, sizeof(why));
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	text[sizeof(text) - 1] = 'z';
+	assert_int_equal(regex_match(dear, text, sizeof(text)), REGEX_GAVE_UP);
+	memset(text, '-', sizeof(text));
+	for (size_t at = 9; at < 1000; at += 127) { /* more than the few steps, wherever it begins: found, and what it holds is where it is */
+		memset(text, '-', sizeof(text));
+		memcpy(text, "aaaaaaaaa-", 9);
+		memcpy(text + at, "aaaaaaaaay", 10);
+		assert_int_equal(regex_match(found, text, 1500), REGEX_YES);
+		assert_true(regex_group(found, "end", text, group, sizeof(group)));
+		assert_string_equal(group, "y");
+		assert_int_equal(regex_match(first, text, 1500), REGEX_NO);
+	}
+	regex_free(dear);
+	regex_free(found);
+	regex_free(first);
+}
+
 /* --- the kernel's records ------------------------------------------------------------------------------------------------ */
 
 static void test_records_of_the_kernel(void **state)
@@ -760,6 +787,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_files_take_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_much_is_passed_over_and_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lines_that_go_on, setup, teardown),
+		cmocka_unit_test(test_a_match_ends_wherever_it_may_begin),
 		cmocka_unit_test(test_records_of_the_kernel),
 		cmocka_unit_test(test_rules_name_what_a_line_is_about),
 		cmocka_unit_test(test_shipped_patterns_take_the_kernels_own_words_only),

@@ -488,6 +488,29 @@ static void test_lines_that_go_on(void **state)
 	regex_free(continues);
 }
 
+/* One that goes on for ever is told whenever it is full, and the place goes on with it. */
+static void test_what_goes_on_for_ever_is_told(void **state)
+{
+	struct bench *bench = *state;
+	char why[64];
+	struct regex *continues = regex_new("^\\s", why, sizeof(why));
+	append(bench->path, "");
+	assert_int_equal(files_open(&bench->files, bench->path, 7, continues, NULL, 0, false, true), 0);
+	look(bench);
+	append(bench->path, "Exception\n");
+	for (int i = 0; i < 3; i++) {
+		for (int j = 0; j < 50; j++)
+			append(bench->path, "\tat one hundred bytes of a stack that has no end, since whoever wrote it was called by himself again\n");
+		const struct log_sink sink = { hear, &bench->heard };
+		bench->now += NSEC_PER_MSEC; /* never quiet for long enough */
+		(void)files_step(&bench->files, &plenty, bench->now, &sink, &bench->row);
+	}
+	assert_true(bench->heard.count >= 3);
+	assert_int_equal(files_places(&bench->files, bench->places, LOG_PLACES_MAX), 1);
+	assert_true(bench->places[0].offset > 3 * LOG_TEXT_MAX);
+	regex_free(continues);
+}
+
 /* --- expressions --------------------------------------------------------------------------------------------------------- */
 
 /* Below the limit of steps at every place where it may begin, and above any time in all. */
@@ -788,6 +811,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_too_much_is_passed_over_and_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lines_that_go_on, setup, teardown),
 		cmocka_unit_test(test_a_match_ends_wherever_it_may_begin),
+		cmocka_unit_test_setup_teardown(test_what_goes_on_for_ever_is_told, setup, teardown),
 		cmocka_unit_test(test_records_of_the_kernel),
 		cmocka_unit_test(test_rules_name_what_a_line_is_about),
 		cmocka_unit_test(test_shipped_patterns_take_the_kernels_own_words_only),

@@ -12,6 +12,7 @@
 #include <sys/capability.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "collect/logs_match.h"
 #include "collect/logs_source.h"
 #include "collect/logs_state.h"
+#include "collect/logs_wire.h"
 #include "core/clock.h"
 #include "core/log_pattern.h"
 #include "core/pages.h"
@@ -766,6 +768,65 @@ static void test_state_comes_back_as_it_was_or_not_at_all(void **state)
 	pages_free(again);
 }
 
+/* --- the worker as a whole ----------------------------------------------------------------------------------------------- */
+
+/* A life of it, until it has said its first beat; returns what it said of its source then. What it keeps it has kept when this returns. */
+static struct log_source_row live(const struct bench *bench, const char *source, const char *journal_dir)
+{
+	struct log_order order = order_of("x", "", 1);
+	struct log_source_row said = { .lines = 0 };
+	struct log_report report;
+	int pair[2], status;
+	order.count = 1;
+	snprintf(order.query.source, sizeof(order.query.source), "%s", source);
+	snprintf(order.state_dir, sizeof(order.state_dir), "%s", bench->dir);
+	snprintf(order.kmsg, sizeof(order.kmsg), "%s", bench->path);
+	snprintf(order.journal_dir, sizeof(order.journal_dir), "%s", journal_dir);
+	strcpy(order.boot_id, "this");
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		close(pair[0]);
+		_exit(logs_serve(pair[1]));
+	}
+	close(pair[1]);
+	assert_int_equal(send(pair[0], &order, sizeof(order), 0), sizeof(order));
+	do {
+		assert_int_equal(recv(pair[0], &report, sizeof(report), 0), sizeof(report));
+		if (report.word == LOG_WORD_SOURCE)
+			said = report.source;
+	} while (report.word != LOG_WORD_BEAT);
+	close(pair[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	return said;
+}
+
+/* Where nothing has come since it was first watched there is no number to go on behind: what was there is as old as it was. */
+static void test_a_kernel_log_without_news_is_none_after_a_restart(void **state)
+{
+	struct bench *bench = *state;
+	append(bench->path, "6,1,1,-;x of long ago\n");
+	assert_int_equal(live(bench, "kernel", "").lines, 0);
+	assert_int_equal(live(bench, "kernel", "").lines, 0);
+}
+
+static void test_what_cannot_be_read_keeps_its_place(void **state)
+{
+	struct bench *bench = *state;
+	struct log_saved *saved = pages_new(1, sizeof(*saved));
+	assert_string_equal(live(bench, "journal", bench->dir).why, ""); /* an empty one */
+	assert_int_equal(log_state_read(bench->dir, saved), 0);
+	assert_int_not_equal(saved->streams[0].stream, 0);
+	strcpy(saved->streams[0].cursor, "s=1;i=2");
+	assert_int_equal(log_state_write(bench->dir, saved), 0);
+	assert_string_not_equal(live(bench, "journal", bench->other).why, ""); /* there is none */
+	assert_int_equal(log_state_read(bench->dir, saved), 0);
+	assert_string_equal(saved->streams[0].cursor, "s=1;i=2");
+	pages_free(saved);
+}
+
 /* --- rights -------------------------------------------------------------------------------------------------------------- */
 
 /* In a child, since nothing of it comes back. */
@@ -818,6 +879,8 @@ int main(void)
 		cmocka_unit_test(test_rows_are_bounded),
 		cmocka_unit_test(test_a_line_speaks_of_its_own_writer_only),
 		cmocka_unit_test(test_one_log_does_not_take_the_rows_of_others),
+		cmocka_unit_test_setup_teardown(test_a_kernel_log_without_news_is_none_after_a_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_cannot_be_read_keeps_its_place, setup, teardown),
 		cmocka_unit_test(test_what_is_given_up_is_not_to_be_had_back),
 		cmocka_unit_test_setup_teardown(test_state_comes_back_as_it_was_or_not_at_all, setup, teardown),
 	};

@@ -27,6 +27,7 @@ enum {
 	NAMES_MOST = 65536,                  /* of all folders that a glob takes in, in one look */
 	SIBLINGS_MOST = 4096,                /* names that are looked at for a file that was renamed */
 	LINKS_MOST = 40,                     /* as the kernel */
+	WALK_LEN = 4096,                     /* and its PATH_MAX: what a link stands for may be longer than what we are asked for */
 };
 
 static uint64_t hash_head(const char *bytes, size_t size)
@@ -56,14 +57,14 @@ static bool is_made_up(int fd)
 }
 
 /* Of a link that stands for `next`: its text before what is left of the path. */
-static int follow_link(int link, char path[PATH_LEN], const char *left)
+static int follow_link(int link, char path[WALK_LEN], const char *left)
 {
-	char whole[PATH_LEN];
+	char whole[WALK_LEN];
 	ssize_t length = readlinkat(link, "", whole, sizeof(whole));
 	if (length < 0)
 		return -errno;
 	size_t behind = strlen(left);
-	if ((size_t)length + 1 + behind >= PATH_LEN)
+	if ((size_t)length + 1 + behind >= WALK_LEN)
 		return -ENAMETOOLONG;
 	memmove(path + length + 1, left, behind + 1);
 	memcpy(path, whole, (size_t)length);
@@ -77,11 +78,11 @@ static int follow_link(int link, char path[PATH_LEN], const char *left)
  */
 static int walk(int folder, const char *wanted)
 {
-	char path[PATH_LEN];
+	char path[WALK_LEN];
 	int at = openat(folder, wanted[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC), links = 0;
-	if (strlen(wanted) >= PATH_LEN)
+	if (strlen(wanted) >= WALK_LEN)
 		links = LINKS_MOST;
-	snprintf(path, sizeof(path), "%.*s", PATH_LEN - 1, wanted);
+	snprintf(path, sizeof(path), "%.*s", WALK_LEN - 1, wanted);
 	while (at >= 0 && links < LINKS_MOST) {
 		struct stat status;
 		char *name = path + strspn(path, "/");

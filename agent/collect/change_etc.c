@@ -29,6 +29,14 @@ struct change_etc {
 	_Alignas(struct inotify_event) char buffer[4096];
 };
 
+static struct watch *find(struct change_etc *etc, int number)
+{
+	for (uint32_t i = 0; i < etc->count; i++)
+		if (etc->each[i].number == number)
+			return &etc->each[i];
+	return NULL;
+}
+
 static void watch_folder(struct change_etc *etc, const char *folder, uint32_t depth)
 {
 	char path[64];
@@ -43,7 +51,8 @@ static void watch_folder(struct change_etc *etc, const char *folder, uint32_t de
 		close(fd);
 		return;
 	}
-	struct watch *watch = &etc->each[etc->count++];
+	/* The same number again is the same folder, moved: it and what is below it go on under the new name. */
+	struct watch *known = find(etc, number), *watch = known ? known : &etc->each[etc->count++];
 	watch->number = number;
 	watch->depth = depth;
 	snprintf(watch->folder, sizeof(watch->folder), "%s", folder);
@@ -112,14 +121,6 @@ static bool is_passing(const char *name)
 		if (length >= strlen(ends[i]) && strcmp(name + length - strlen(ends[i]), ends[i]) == 0)
 			return true;
 	return false;
-}
-
-static struct watch *find(struct change_etc *etc, int number)
-{
-	for (uint32_t i = 0; i < etc->count; i++)
-		if (etc->each[i].number == number)
-			return &etc->each[i];
-	return NULL;
 }
 
 static void take(struct change_etc *etc, const struct inotify_event *event, struct change_sink *sink)

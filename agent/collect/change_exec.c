@@ -97,10 +97,14 @@ void change_exec_look(struct change_exec *exec, int proc_fd, uint64_t since_ns, 
 	uint32_t left = since_ns ? LOOKS_A_TICK : FIRST_LOOKS;
 	/* One that was born right before the last look may not have had its program yet. */
 	uint64_t from = since_ns > sink->snap->interval_ns ? since_ns - sink->snap->interval_ns : 0;
-	for (uint32_t i = 0; i < processes->count && left; i++) {
+	for (uint32_t i = 0; i < processes->count; i++) {
 		const struct process *process = &processes->each[i];
 		if (process->kernel_thread || process->state == 'Z' || process->start_ns < from)
 			continue;
+		if (!left) { /* it may have been of another file; twice where two looks see it */
+			sink->snap->changes.lost += since_ns != 0;
+			continue;
+		}
 		left--;
 		look(exec, proc_fd, process, sink);
 	}

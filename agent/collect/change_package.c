@@ -14,7 +14,7 @@
 
 #include "collect/change.h"
 
-enum { TAIL = 4096, EVERY = 5 };
+enum { PIECE = 4096, PIECES_A_LOOK = 16, EVERY = 5 };
 
 static const struct {
 	const char *path, *words;
@@ -31,7 +31,7 @@ enum { SOURCES = sizeof(sources) / sizeof(sources[0]) };
 struct change_package {
 	int root_fd;
 	uint32_t turns;
-	struct { bool seen; int64_t changed_ns; uint64_t size; } was[SOURCES];
+	struct { bool seen; int64_t changed_ns; uint64_t size, read; } was[SOURCES]; /* read: up to there, of what is read */
 };
 
 struct change_package *change_package_new(const char *root)
@@ -67,31 +67,39 @@ bool change_package_parse(const char *line, char *ret, size_t size)
 	return true;
 }
 
-/* The lines behind `from`. False: they cannot be had without waiting, or say nothing of packages. */
-static bool read_lines(const struct change_package *package, const char *path, uint64_t from, struct change_sink *sink)
+/* The whole lines from there on, as far as they fit; returns their bytes. 0: none can be had without waiting. */
+static size_t read_piece(int fd, uint64_t from, struct change_sink *sink)
 {
-	char buffer[TAIL + 1];
-	int fd = openat(package->root_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return false;
-	struct iovec into = { buffer, TAIL };
+	char buffer[PIECE + 1], text[CHANGE_TEXT_LEN], *rest = NULL;
+	struct iovec into = { buffer, PIECE };
 	ssize_t length = preadv2(fd, &into, 1, (off_t)from, RWF_NOWAIT);
 	if (length < 0 && errno == EOPNOTSUPP)
 		length = preadv2(fd, &into, 1, (off_t)from, 0); /* tmpfs and such, which have no disk to wait for */
-	close(fd);
 	if (length <= 0)
-		return false;
+		return 0;
+	char *last = memrchr(buffer, '\n', (size_t)length);
+	if (!last)
+		return length == PIECE ? PIECE : 0; /* no line of dpkg's is so long; half of one is read when it is whole */
+	*last = '\0';
+	for (char *line = strtok_r(buffer, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		if (change_package_parse(line, text, sizeof(text))) /* half of its lines are of triggers and configuring: they say nothing new */
+			change_add(sink, CHANGE_PACKAGE, 0, "%s", text);
+	return (size_t)(last + 1 - buffer);
+}
 
-	bool any = false;
-	buffer[length] = '\0';
-	char *rest = NULL, text[CHANGE_TEXT_LEN];
-	for (char *line = strtok_r(buffer, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		if (!change_package_parse(line, text, sizeof(text)))
-			continue;
-		any = true;
-		change_add(sink, CHANGE_PACKAGE, 0, "%s", text);
+/* Returns up to where was read: what is more waits for the next look. */
+static uint64_t read_lines(const struct change_package *package, const char *path, uint64_t from, struct change_sink *sink)
+{
+	size_t got = 1;
+	int fd = openat(package->root_fd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return from;
+	for (int i = 0; i < PIECES_A_LOOK && got; i++) {
+		got = read_piece(fd, from, sink);
+		from += got;
 	}
-	return any;
+	close(fd);
+	return from;
 }
 
 static void look(struct change_package *package, uint32_t at, struct change_sink *sink)
@@ -100,17 +108,18 @@ static void look(struct change_package *package, uint32_t at, struct change_sink
 	if (statx(package->root_fd, sources[at].path, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW, STATX_SIZE | STATX_MTIME, &status) < 0)
 		return;
 	int64_t changed = status.stx_mtime.tv_sec * (int64_t)NSEC_PER_SEC + status.stx_mtime.tv_nsec;
-	uint64_t from = status.stx_size < package->was[at].size ? 0 : package->was[at].size; /* rotated: from its beginning */
 	bool seen = package->was[at].seen, same = package->was[at].changed_ns == changed;
+	if (!seen)
+		package->was[at].read = status.stx_size;
+	else if (status.stx_size < package->was[at].size)
+		package->was[at].read = 0; /* rotated: from its beginning */
 	package->was[at].seen = true;
 	package->was[at].changed_ns = changed;
 	package->was[at].size = status.stx_size;
-	if (!seen || same)
-		return;
-	if (!sources[at].lines)
+	if (sources[at].lines && status.stx_size > package->was[at].read)
+		package->was[at].read = read_lines(package, sources[at].path, package->was[at].read, sink);
+	else if (!sources[at].lines && seen && !same)
 		change_add(sink, CHANGE_PACKAGE, 0, "%s", sources[at].words);
-	else if (status.stx_size > from)
-		(void)read_lines(package, sources[at].path, from, sink); /* half of its lines are of triggers and configuring: they say nothing new */
 }
 
 void change_package_look(struct change_package *package, struct change_sink *sink)

@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define LOOK_NS NSEC_PER_SEC                 /* for new names; known ones are looked at at every step */
@@ -22,7 +24,10 @@ enum {
 	BUFFER = 64 << 10,
 	BACKLOG_MOST = 8 << 20,              /* beyond it the oldest is passed over */
 	BACKLOG_KEPT = 256 << 10,
+	NAMES_MOST = 65536,                  /* of all folders that a glob takes in, in one look */
 	SIBLINGS_MOST = 4096,                /* names that are looked at for a file that was renamed */
+	LINKS_MOST = 40,                     /* as the kernel */
+	WALK_LEN = 4096,                     /* and its PATH_MAX: what a link stands for may be longer than what we are asked for */
 };
 
 static uint64_t hash_head(const char *bytes, size_t size)
@@ -35,22 +40,109 @@ static uint64_t hash_head(const char *bytes, size_t size)
 
 /* --- what a file is ----------------------------------------------------------------------------------------------------- */
 
-/* Never a FIFO or a device: opening one may wait, and reading one takes away what others want. */
+/* Their files are asked, not read: reading kmsg or trace_pipe takes away what others wait for, and others make up gigabytes. */
+static bool is_made_up(int fd)
+{
+	static const unsigned long magics[] = {
+		PROC_SUPER_MAGIC, SYSFS_MAGIC, TRACEFS_MAGIC, DEBUGFS_MAGIC, SECURITYFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC,
+		SELINUX_MAGIC, EFIVARFS_MAGIC,
+	};
+	struct statfs status;
+	if (fstatfs(fd, &status) < 0)
+		return true;
+	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++)
+		if ((unsigned long)status.f_type == magics[i])
+			return true;
+	return false;
+}
+
+/* Of a link that stands for `next`: its text before what is left of the path. */
+static int follow_link(int link, char path[WALK_LEN], const char *left)
+{
+	char whole[WALK_LEN];
+	ssize_t length = readlinkat(link, "", whole, sizeof(whole));
+	if (length < 0)
+		return -errno;
+	size_t behind = strlen(left);
+	if ((size_t)length + 1 + behind >= WALK_LEN)
+		return -ENAMETOOLONG;
+	memmove(path + length + 1, left, behind + 1);
+	memcpy(path, whole, (size_t)length);
+	path[length] = '/';
+	return 0;
+}
+
+/*
+ * Name by name, since each may be a link that somebody else has put there, and we may read what he may not: one is followed where root made it,
+ * as kubelet does in /var/log/containers, or who runs us. Nothing is opened on the way, so no device is rung either.
+ */
+static int walk(int folder, const char *wanted)
+{
+	char path[WALK_LEN];
+	int at = openat(folder, wanted[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC), links = 0;
+	if (strlen(wanted) >= WALK_LEN)
+		links = LINKS_MOST;
+	snprintf(path, sizeof(path), "%.*s", WALK_LEN - 1, wanted);
+	while (at >= 0 && links < LINKS_MOST) {
+		struct stat status;
+		char *name = path + strspn(path, "/");
+		if (!*name)
+			return at;
+		char *left = name + strcspn(name, "/");
+		bool last = !*left;
+		*left = '\0';
+		int next = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0 || fstat(next, &status) < 0)
+			links = LINKS_MOST;
+		else if (S_ISLNK(status.st_mode) && !is_made_up(next)) {
+			bool trusted = status.st_uid == 0 || status.st_uid == geteuid();
+			links = trusted && follow_link(next, path, last ? "" : left + 1) == 0 ? links + 1 : LINKS_MOST;
+			close(next);
+			if (path[0] != '/' || links == LINKS_MOST)
+				continue;
+			next = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		} else {
+			if (S_ISLNK(status.st_mode)) { /* /proc/1/root and its like: where it leads its text does not say */
+				close(next);
+				next = status.st_uid == 0 ? openat(at, name, O_PATH | O_CLOEXEC) : -1;
+			}
+			memmove(path, last ? left : left + 1, strlen(last ? left : left + 1) + 1);
+		}
+		close(at);
+		at = next;
+	}
+	if (at >= 0)
+		close(at);
+	return -ELOOP;
+}
+
+/* Never a FIFO or a device: opening one may wait, or start something, and reading one takes away what others want. So first what it is. */
 static int open_regular(int folder, const char *path, struct stat *ret)
 {
-	int fd = openat(folder, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	char reopened[32];
 	*ret = (struct stat){ .st_ino = 0 };
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, ret) == 0 && S_ISREG(ret->st_mode))
-		return fd;
-	close(fd);
-	return -EINVAL;
+	int found = walk(folder, path);
+	if (found < 0)
+		return found;
+	int fd = -EINVAL;
+	if (fstat(found, ret) == 0 && S_ISREG(ret->st_mode) && !is_made_up(found)) {
+		snprintf(reopened, sizeof(reopened), "/proc/self/fd/%d", found);
+		fd = open(reopened, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
+	}
+	close(found);
+	return fd;
 }
 
 static bool is_place(const struct log_place *place, const struct stat *status)
 {
 	return place->dev == status->st_dev && place->inode == status->st_ino;
+}
+
+/* Of a run before: a device's number is another after another boot, where disks are found in another order. */
+static bool was_place(const struct log_files *files, const struct log_place *place, const struct stat *status)
+{
+	return place->inode == status->st_ino && (!files->same_boot || place->dev == status->st_dev);
 }
 
 /* Whether it still begins as it did. */
@@ -122,7 +214,10 @@ static struct log_file *find_open(struct log_files *files, const struct stat *st
 
 /* --- new names ---------------------------------------------------------------------------------------------------------- */
 
-/* From its end where nobody has read it and it was there before us; from its beginning where it is new. */
+/*
+ * From its end where nobody has read it and it was there before us, or may have waited for another to make room; from its beginning where it
+ * is new.
+ */
 static void open_new(struct log_files *files, const char *path, uint64_t now_ns)
 {
 	struct stat status;
@@ -138,7 +233,7 @@ static void open_new(struct log_files *files, const char *path, uint64_t now_ns)
 		close(fd);
 		return;
 	}
-	uint64_t from = files->known ? 0 : (uint64_t)status.st_size;
+	uint64_t from = files->known && !files->beyond ? 0 : (uint64_t)status.st_size;
 	/* Its last line may be half written: it is told when it is whole. */
 	while (from) {
 		char byte;
@@ -146,22 +241,62 @@ static void open_new(struct log_files *files, const char *path, uint64_t now_ns)
 			break;
 		from--;
 	}
-	(void)add_file(files, fd, &status, path, from, now_ns);
+	if (add_file(files, fd, &status, path, from, now_ns) && files->known)
+		files->passed += from;
+}
+
+/* glob() has no bound of its own, and a folder may hold millions of names. It hands its callbacks no context; the reader is one thread. */
+static uint32_t names_left;
+
+static struct dirent *next_name(void *dir)
+{
+	return names_left && names_left-- ? readdir(dir) : NULL;
+}
+
+static void *open_names(const char *path)
+{
+	return opendir(path);
+}
+
+static void close_names(void *dir)
+{
+	closedir(dir);
+}
+
+/* How many names found no room; of those nothing is opened. */
+static uint32_t take_names(struct log_files *files, const glob_t *found, uint64_t now_ns)
+{
+	uint32_t beyond = 0;
+	for (size_t i = 0; i < found->gl_pathc; i++) {
+		if (strlen(found->gl_pathv[i]) >= PATH_LEN || find_current(files, found->gl_pathv[i]))
+			continue;
+		if (files->count < LOG_FILES_MAX)
+			open_new(files, found->gl_pathv[i], now_ns);
+		else
+			beyond++;
+	}
+	return beyond;
 }
 
 static void look_for_names(struct log_files *files, uint64_t now_ns)
 {
-	glob_t found;
+	glob_t found = { .gl_opendir = open_names, .gl_readdir = next_name, .gl_closedir = close_names, .gl_stat = stat, .gl_lstat = lstat };
+	uint32_t beyond = 0;
 	if (now_ns < files->look_ns)
 		return;
 	files->look_ns = now_ns + LOOK_NS;
-	if (glob(files->glob, GLOB_NOSORT, NULL, &found) == 0) {
-		for (size_t i = 0; i < found.gl_pathc; i++)
-			if (strlen(found.gl_pathv[i]) < PATH_LEN && !find_current(files, found.gl_pathv[i]))
-				open_new(files, found.gl_pathv[i], now_ns);
-		globfree(&found);
-	}
+	names_left = NAMES_MOST;
+	if (glob(files->glob, GLOB_NOSORT | GLOB_ALTDIRFUNC, NULL, &found) == 0)
+		beyond = take_names(files, &found, now_ns);
+	globfree(&found);
+	files->beyond = beyond || !names_left;
 	files->known = true;
+	if (!names_left)
+		snprintf(files->why, sizeof(files->why), "its folders have more than the %d names that are looked at", NAMES_MOST);
+	else if (beyond)
+		snprintf(files->why, sizeof(files->why), "%u names more than the %d files that are followed", beyond, LOG_FILES_MAX);
+	else
+		files->why[0] = '\0';
 }
 
 /* --- a run before ------------------------------------------------------------------------------------------------------- */
@@ -172,6 +307,7 @@ static struct log_file *resume(struct log_files *files, int fd, const struct sta
 	if (!file)
 		return NULL;
 	file->place = *place;
+	file->place.dev = status->st_dev;
 	return file;
 }
 
@@ -195,7 +331,7 @@ static void resume_renamed(struct log_files *files, const struct log_place *plac
 		int fd = open_regular(dirfd(dir), entry->d_name, &status);
 		if (fd < 0)
 			continue;
-		if (is_place(place, &status) && (uint64_t)status.st_size >= place->offset && has_head(fd, place)) {
+		if (was_place(files, place, &status) && (uint64_t)status.st_size >= place->offset && has_head(fd, place)) {
 			struct log_file *file = resume(files, fd, &status, place);
 			if (file)
 				file->place.left = true;
@@ -210,11 +346,11 @@ static void resume_place(struct log_files *files, const struct log_place *place)
 {
 	struct stat status;
 	int fd = open_regular(AT_FDCWD, place->left ? "" : place->path, &status);
-	if (fd >= 0 && is_place(place, &status) && (uint64_t)status.st_size >= place->offset && has_head(fd, place)) {
+	if (fd >= 0 && was_place(files, place, &status) && (uint64_t)status.st_size >= place->offset && has_head(fd, place)) {
 		(void)resume(files, fd, &status, place);
 		return;
 	}
-	bool same = fd >= 0 && is_place(place, &status); /* truncated, or the number is another file's by now: from its beginning, as a new one */
+	bool same = fd >= 0 && was_place(files, place, &status); /* truncated, or the number is another file's by now: from its beginning, as a new one */
 	if (fd >= 0)
 		close(fd);
 	if (!same)
@@ -222,15 +358,19 @@ static void resume_place(struct log_files *files, const struct log_place *place)
 }
 
 int files_open(struct log_files *files, const char *pattern, uint64_t stream, struct regex *continues, const struct log_place *places, uint32_t count,
-	       bool known)
+	       bool known, bool same_boot)
 {
-	*files = (struct log_files){ .stream = stream, .continues = continues, .known = known, .buffer = malloc(BUFFER) };
+	*files = (struct log_files){ .stream = stream, .continues = continues, .known = known, .same_boot = same_boot, .buffer = malloc(BUFFER) };
 	snprintf(files->glob, sizeof(files->glob), "%s", pattern);
 	if (!files->buffer)
 		return -ENOMEM;
+	uint32_t kept = 0;
 	for (uint32_t i = 0; i < count; i++)
-		if (places[i].stream == stream)
+		if (places[i].stream == stream) {
+			kept++;
 			resume_place(files, &places[i]);
+		}
+	files->beyond = kept >= LOG_FILES_MAX; /* then there may have been more, whose places nobody knows */
 	return 0;
 }
 
@@ -259,10 +399,12 @@ struct reading {
 	struct log_source_row *row;
 };
 
-/* Lines that a syslog daemon was given by us tell what matched: they would match once more. */
+/* Lines that a syslog daemon was given by us tell what matched: they would match once more. By the tag, which ends at the first ": ". */
 static bool is_ours(const char *text, size_t length)
 {
-	return memmem(text, length < 128 ? length : 128, " nodemend[", 10) != NULL;
+	size_t most = length < 128 ? length : 128;
+	const char *end = memmem(text, most, ": ", 2);
+	return end && memmem(text, (size_t)(end - text), " nodemend[", 10) != NULL;
 }
 
 /* One line, without its end; `next` is where the one behind it begins. */
@@ -300,13 +442,13 @@ static void flush_held(struct reading *reading)
 	file->place.offset = file->at;
 }
 
-/* The whole lines of what was read; returns how much of it that was. */
-static size_t take_lines(struct reading *reading, const char *buffer, size_t size)
+/* The whole lines of what was read, one at least, and more while there is time; returns how much of it that was. 0: there is no whole line. */
+static size_t take_lines(struct reading *reading, const struct log_budget *budget, const char *buffer, size_t size)
 {
 	size_t from = 0;
 	const char *end;
 
-	while (from < size && (end = memchr(buffer + from, '\n', size - from))) {
+	while (from < size && (!from || !log_budget_is_spent(budget)) && (end = memchr(buffer + from, '\n', size - from))) {
 		size_t length = (size_t)(end - buffer) - from;
 		uint64_t next = reading->file->at + length + 1;
 		if (reading->file->place.inside) { /* what is left of one that was told already */
@@ -368,7 +510,7 @@ static bool read_file(struct log_files *files, struct reading *reading, const st
 		ssize_t got = pread(file->fd, files->buffer, BUFFER, (off_t)file->at);
 		if (got <= 0)
 			return false;
-		size_t used = take_lines(reading, files->buffer, (size_t)got);
+		size_t used = take_lines(reading, budget, files->buffer, (size_t)got);
 		if (used == 0 && got == BUFFER) {
 			take_endless(reading, files->buffer, BUFFER);
 			used = BUFFER;
@@ -421,17 +563,28 @@ bool files_step(struct log_files *files, const struct log_budget *budget, uint64
 	for (uint32_t i = 0; i < files->count; i++)
 		follow_name(files, &files->each[i]);
 	look_for_names(files, now_ns);
+	/* The first is the one behind the one that was read when the time was over: each has its turn, whoever floods. */
+	for (uint32_t i = 0, first = files->turn; i < files->count; i++) {
+		struct log_file *file = &files->each[(first + i) % files->count];
+		struct reading reading = { file, now_ns, sink, row };
+		bool spent = log_budget_is_spent(budget);
+		file->rest = read_file(files, &reading, budget);
+		more |= file->rest;
+		if (!spent && file->rest)
+			files->turn = (first + i + 1) % files->count;
+		if (file->join && log_join_is_due(file->join, now_ns))
+			flush_held(&reading);
+	}
 	for (uint32_t i = files->count; i-- > 0;) {
 		struct reading reading = { &files->each[i], now_ns, sink, row };
-		bool rest = read_file(files, &reading, budget);
-		more |= rest;
-		if (files->each[i].join && log_join_is_due(files->each[i].join, now_ns))
-			flush_held(&reading);
-		if (rest || !is_finished(&files->each[i], now_ns))
+		if (files->each[i].rest || !is_finished(&files->each[i], now_ns))
 			continue;
 		take_last_line(files, &reading);
 		drop_file(files, i);
 	}
 	row->files = files->count;
+	row->skipped_bytes += files->passed;
+	files->passed = 0;
+	snprintf(row->why, sizeof(row->why), "%s", files->why);
 	return more;
 }

@@ -50,7 +50,10 @@ bool log_join_take(struct log_join *join, const struct log_record *record, uint6
 		append(join, "\n", 1);
 		append(join, record->text, record->length);
 		join->record.cut |= record->cut;
-		return false;
+		if (!join->record.cut)
+			return false;
+		log_join_flush(join, sink); /* full: held on to, one that never ends would never be told */
+		return true;
 	}
 	log_join_flush(join, sink);
 	begin(join, record);

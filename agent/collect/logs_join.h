@@ -17,6 +17,7 @@ struct log_record {
 	uint64_t at_ns;              /* CLOCK_BOOTTIME */
 	bool by_kernel;              /* the kernel's own words */
 	bool cut;                    /* it was longer */
+	int32_t pid;                 /* who wrote it, where the source knows; 0 */
 	char unit[NAME_LEN];         /* who wrote it, where the source knows; "" */
 };
 struct log_sink {

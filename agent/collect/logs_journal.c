@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
+#include <systemd/sd-login.h>
 
 /* Behind for ten seconds of steps a tenth of a second apart: it will not catch up by reading. */
-enum { STEPS_BEHIND = 100, SKIP_AT_ONCE = 1000 };
+enum { STEPS_BEHIND = 100, SKIP_AT_ONCE = 1000, SKIPS_MOST = 20 };
 
 void journald_close(struct journal_reader *reader)
 {
@@ -46,6 +47,14 @@ static int seek(struct journal_reader *reader, const char *cursor)
 	return 0;
 }
 
+static void learn_cgroup(struct journal_reader *reader)
+{
+	char *cgroup = NULL;
+	if (sd_pid_get_cgroup(0, &cgroup) >= 0 && strlen(cgroup) < sizeof(reader->cgroup))
+		memcpy(reader->cgroup, cgroup, strlen(cgroup) + 1);
+	free(cgroup);
+}
+
 int journald_open(struct journal_reader *reader, const char *directory, const char *cursor, struct regex *continues)
 {
 	*reader = (struct journal_reader){ .join = calloc(1, sizeof(struct log_join)) };
@@ -61,6 +70,8 @@ int journald_open(struct journal_reader *reader, const char *directory, const ch
 		error = seek(reader, cursor);
 	if (error < 0)
 		journald_close(reader);
+	else
+		learn_cgroup(reader);
 	return error < 0 ? error : 0;
 }
 
@@ -89,9 +100,34 @@ static bool field_is(sd_journal *journal, const char *name, const char *text, bo
 	return field(journal, name, &value, &length) && (prefix ? length >= wanted : length == wanted) && memcmp(value, text, wanted) == 0;
 }
 
-static bool is_wanted(sd_journal *journal)
+/*
+ * By what journald itself knows of the writer, not by a name that everybody may give himself (NetworkManager has an nm-dispatcher): our
+ * service, or who bears our names in our own cgroup where somebody started us by hand.
+ */
+static bool is_ours(const struct journal_reader *reader)
 {
-	return !field_is(journal, "_TRANSPORT", "kernel", false) && !field_is(journal, "_COMM", "nodemend", false) && !field_is(journal, "_COMM", "nm-", true);
+	sd_journal *journal = reader->journal;
+	if (field_is(journal, "_SYSTEMD_UNIT", "nodemend.service", false))
+		return true;
+	return reader->cgroup[0] && field_is(journal, "_SYSTEMD_CGROUP", reader->cgroup, false) &&
+	       (field_is(journal, "_COMM", "nodemend", false) || field_is(journal, "_COMM", "nm-", true));
+}
+
+static bool is_wanted(const struct journal_reader *reader)
+{
+	return !field_is(reader->journal, "_TRANSPORT", "kernel", false) && !is_ours(reader);
+}
+
+static int32_t pid_of(sd_journal *journal)
+{
+	const char *value;
+	char number[12];
+	size_t length;
+	if (!field(journal, "_PID", &value, &length) || length >= sizeof(number))
+		return 0;
+	memcpy(number, value, length);
+	number[length] = '\0';
+	return (int32_t)strtol(number, NULL, 10);
 }
 
 static uint64_t boot_time_of(sd_journal *journal)
@@ -120,7 +156,7 @@ static size_t take(struct journal_reader *reader, uint64_t now_ns, const struct 
 	size_t length;
 	bool begins;
 
-	if (!is_wanted(journal) || !field(journal, "MESSAGE", &record.text, &record.length))
+	if (!is_wanted(reader) || !field(journal, "MESSAGE", &record.text, &record.length))
 		return 1;
 	row->lines++;
 	row->bytes += record.length;
@@ -130,6 +166,7 @@ static size_t take(struct journal_reader *reader, uint64_t now_ns, const struct 
 	/* It lies in a window that the next question may move. */
 	memcpy(text, record.text, record.length);
 	record.text = text;
+	record.pid = pid_of(journal);
 	/* systemd's own lines about a unit name it in UNIT. */
 	if (field(journal, field_is(journal, "_PID", "1", false) ? "UNIT" : "_SYSTEMD_UNIT", &unit, &length))
 		snprintf(record.unit, sizeof(record.unit), "%.*s", (int)(length < NAME_LEN ? length : NAME_LEN - 1), unit);
@@ -139,14 +176,16 @@ static size_t take(struct journal_reader *reader, uint64_t now_ns, const struct 
 	return record.length + 1;
 }
 
-/* To the end, counting what is passed over. */
+/* To the end, counting what is passed over: so many at most, since each costs a look. Beyond them the count is of what was seen only. */
 static void skip_to_end(struct journal_reader *reader, struct log_source_row *row)
 {
-	int got;
-	do {
+	int got = SKIP_AT_ONCE;
+	for (int i = 0; i < SKIPS_MOST && got == SKIP_AT_ONCE; i++) {
 		got = sd_journal_next_skip(reader->journal, SKIP_AT_ONCE);
 		row->skipped_lines += got > 0 ? (uint64_t)got : 0;
-	} while (got == SKIP_AT_ONCE);
+	}
+	if (got == SKIP_AT_ONCE && sd_journal_seek_tail(reader->journal) >= 0)
+		(void)sd_journal_previous(reader->journal);
 	reader->behind = 0;
 }
 

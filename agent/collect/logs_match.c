@@ -145,6 +145,9 @@ static void find_subject(const struct log_regex *regex, const char *source, cons
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
 		if (!regex_group(regex->regex, groups[i].group, record->text, found, sizeof(found)))
 			continue;
+		/* Anybody may write any number; the kernel knows whom it speaks of, and the journal who spoke: of himself. */
+		if (groups[i].type == TARGET_PROCESS && !record->by_kernel && (!record->pid || strtol(found, NULL, 10) != record->pid))
+			continue;
 		make_plain(found);
 		row->about = groups[i].type;
 		snprintf(row->name, sizeof(row->name), "%s", found);
@@ -181,8 +184,33 @@ static struct log_track *find_track(struct log_matcher *matcher, const struct lo
 	return NULL;
 }
 
-static struct log_track *new_track(struct log_matcher *matcher, const struct log_row *row)
+/* Of a rule's source as a whole: each rule has the room for one, so that whatever others fill its matches are told. */
+static bool is_whole(const struct log_rule *rule, const struct log_row *row)
 {
+	return row->about == TARGET_LOG && strcmp(row->name, rule->source) == 0;
+}
+
+/* What is not kept for those is everybody's, half of it one rule's at most: who writes one log must not fill the rows of all. */
+static bool has_room(const struct log_matcher *matcher, const struct log_rule *rule, const struct log_row *row)
+{
+	uint32_t shared = MAX_LOG_ROWS - matcher->rule_count, used = 0, own = 0;
+	if (is_whole(rule, row))
+		return true;
+	for (uint32_t i = 0; i < MAX_LOG_ROWS; i++) {
+		const struct log_track *track = &matcher->tracks[i];
+		const struct log_rule *of = track->used ? rule_of(matcher, track->row.rule) : NULL;
+		if (!(track->used || track->gone) || (of && is_whole(of, &track->row)))
+			continue;
+		used++;
+		own += of == rule;
+	}
+	return used < shared && own < (matcher->rule_count > 1 ? shared / 2 : shared);
+}
+
+static struct log_track *new_track(struct log_matcher *matcher, const struct log_rule *rule, const struct log_row *row)
+{
+	if (!has_room(matcher, rule, row))
+		return NULL;
 	for (uint32_t i = 0; i < MAX_LOG_ROWS; i++) {
 		struct log_track *track = &matcher->tracks[i];
 		if (track->used || track->gone)
@@ -193,19 +221,25 @@ static struct log_track *new_track(struct log_matcher *matcher, const struct log
 	return NULL;
 }
 
-/* Its own row; where there is no room, the one of the log as a whole. */
-static struct log_track *track_of(struct log_matcher *matcher, struct log_row *row)
+/* Its own row; where there is no room, that of the unit that wrote it, and at last the one of the source as a whole. */
+static struct log_track *track_of(struct log_matcher *matcher, const struct log_rule *rule, struct log_row *row)
 {
 	struct log_track *track = find_track(matcher, row);
 	if (!track)
-		track = new_track(matcher, row);
+		track = new_track(matcher, rule, row);
 	if (track)
 		return track;
 	matcher->cut++;
 	row->about = TARGET_LOG;
 	row->pid = 0;
 	memcpy(row->name, row->log, sizeof(row->name));
-	return find_track(matcher, row);
+	track = find_track(matcher, row);
+	if (track)
+		return track;
+	snprintf(row->log, sizeof(row->log), "%s", rule->source);
+	memcpy(row->name, row->log, sizeof(row->name));
+	track = find_track(matcher, row);
+	return track ? track : new_track(matcher, rule, row);
 }
 
 static void note_match(struct log_matcher *matcher, const struct log_rule *rule, const struct log_regex *regex, const char *source,
@@ -218,7 +252,7 @@ static void note_match(struct log_matcher *matcher, const struct log_rule *rule,
 		matcher->count_changed[regex->count] = true;
 	}
 	find_subject(regex, source, record, &row);
-	struct log_track *track = track_of(matcher, &row);
+	struct log_track *track = track_of(matcher, rule, &row);
 	if (!track)
 		return;
 	log_window_match(&track->window, &rule->window, record->at_ns);

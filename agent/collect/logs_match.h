@@ -10,7 +10,7 @@
 #include "collect/logs_wire.h"
 #include "measure/log_window.h"
 
-enum { LOG_REGEXES_MAX = 32 };       /* of one rule: a name may have several rows */
+enum { LOG_REGEXES_MAX = 64 };       /* of one rule: a name may have several rows; there are not so many rows in all */
 
 struct log_regex {
 	struct regex *regex;

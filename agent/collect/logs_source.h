@@ -12,8 +12,8 @@
 #include <sys/types.h>
 
 enum {
-	LOG_PLACES_MAX = 64,         /* files, of all sources */
 	LOG_FILES_MAX = 32,          /* of one source */
+	LOG_PLACES_MAX = MAX_LOG_SOURCES * LOG_FILES_MAX, /* of all: a place that is not kept would be read anew */
 	LOG_HEAD_LEN = 64,           /* the first bytes of a file, by which it is known again */
 	LOG_CURSOR_LEN = 256,
 };
@@ -56,6 +56,7 @@ struct journal_reader {
 	uint32_t behind;             /* steps in a row that did not reach the end */
 	char place[LOG_CURSOR_LEN];  /* the newest that has been told; "": none yet */
 	char last[LOG_CURSOR_LEN];   /* the newest that was read, where lines are put together */
+	char cgroup[PATH_LEN];       /* ours, as journald names it; "": unknown */
 	struct log_join *join;
 };
 /* `directory` "": the host's own. `cursor` "": from now on. */
@@ -81,6 +82,7 @@ struct log_file {
 	int fd;
 	uint64_t at;                 /* read up to here; place.offset is where what is held begins */
 	uint64_t grew_ns;            /* when it last had something new */
+	bool rest;                   /* it had more than there was time for */
 	struct log_place place;
 	struct log_join *join;
 };
@@ -89,14 +91,18 @@ struct log_files {
 	char glob[PATH_LEN];
 	uint64_t stream, look_ns;
 	bool known;                  /* it has looked before: what is new now is new, and read from its beginning */
-	uint32_t count;
+	bool same_boot;              /* as the run before */
+	bool beyond;                 /* there were more names than there is room: what is met for the first time now need not be new */
+	uint64_t passed;             /* bytes of such that were not read, not yet counted */
+	char why[96];                /* what is not followed */
+	uint32_t count, turn;
 	struct log_file each[LOG_FILES_MAX];
 	struct regex *continues;
 	char *buffer;
 };
-/* `places` are those of a run before, of any stream; `known` whether this stream was followed then. 0 or -ENOMEM. */
+/* `places` are those of a run before, of any stream; `known` whether this stream was followed then, `same_boot` whether in this boot. 0 or -ENOMEM. */
 int files_open(struct log_files *files, const char *glob, uint64_t stream, struct regex *continues, const struct log_place *places, uint32_t count,
-	       bool known);
+	       bool known, bool same_boot);
 void files_close(struct log_files *files);
 bool files_step(struct log_files *files, const struct log_budget *budget, uint64_t now_ns, const struct log_sink *sink, struct log_source_row *row);
 /* Appends where it stands; returns how many. */

@@ -53,7 +53,7 @@ struct reader {
 	struct log_order first;              /* what all have in common */
 	struct stream streams[MAX_LOG_SOURCES];
 	struct log_matcher matcher;
-	struct log_saved saved;
+	struct log_saved saved, before;      /* what is kept; the one before, while a new one is made */
 };
 
 /* --- opening ------------------------------------------------------------------------------------------------------------ */
@@ -126,12 +126,14 @@ static int open_stream(struct reader *reader, struct stream *stream)
 	bool same_boot = strcmp(saved->boot_id, reader->first.boot_id) == 0;
 
 	switch (stream->kind) {
-	case STREAM_KERNEL: /* of a new boot all is new, of one that was never read only what comes */
-		return kmsg_open(&stream->kmsg, reader->first.kmsg, before < 0 || !saved->boot_id[0], same_boot ? saved->kernel_next : 0);
+	case STREAM_KERNEL: /* of a new boot all is new; of one that was never read, or had nothing new since it was first watched, only what comes */
+		return kmsg_open(&stream->kmsg, reader->first.kmsg, before < 0 || !saved->boot_id[0] || (same_boot && !saved->kernel_next),
+				 same_boot ? saved->kernel_next : 0);
 	case STREAM_JOURNAL:
 		return journald_open(&stream->journal, reader->first.journal_dir, before < 0 ? "" : saved->streams[before].cursor, stream->continues);
 	default:
-		return files_open(&stream->files, stream->row.name, stream->id, stream->continues, saved->places, saved->place_count, before >= 0);
+		return files_open(&stream->files, stream->row.name, stream->id, stream->continues, saved->places, saved->place_count, before >= 0,
+				  same_boot);
 	}
 }
 
@@ -177,6 +179,31 @@ static void recall(struct reader *reader, uint64_t now_ns)
 
 /* --- keeping ------------------------------------------------------------------------------------------------------------ */
 
+static bool all_are_up(const struct reader *reader)
+{
+	bool up = true;
+	for (uint32_t i = 0; i < reader->stream_count; i++)
+		up &= reader->streams[i].up;
+	return up;
+}
+
+/* How far one was read that cannot be read now: it goes on there when it can. */
+static void carry_over(struct reader *reader, uint32_t index)
+{
+	const struct log_saved *before = &reader->before;
+	struct log_saved *saved = &reader->saved;
+	uint64_t id = reader->streams[index].id;
+	int place = find_saved(before, id);
+
+	if (place >= 0)
+		memcpy(saved->streams[index].cursor, before->streams[place].cursor, LOG_CURSOR_LEN);
+	else
+		saved->streams[index].stream = 0; /* never watched: its first line will be the first that comes from then on */
+	for (uint32_t i = 0; i < before->place_count && saved->place_count < LOG_PLACES_MAX; i++)
+		if (before->places[i].stream == id)
+			saved->places[saved->place_count++] = before->places[i];
+}
+
 static void save(struct reader *reader, uint64_t now_ns)
 {
 	struct log_saved *saved = &reader->saved;
@@ -186,6 +213,10 @@ static void save(struct reader *reader, uint64_t now_ns)
 	reader->saved_ns = now_ns;
 	if (!reader->first.state_dir[0])
 		return;
+	if (!all_are_up(reader))
+		reader->before = *saved;
+	if (strcmp(saved->boot_id, reader->first.boot_id) != 0)
+		saved->kernel_next = 0; /* another boot's */
 	memcpy(saved->boot_id, reader->first.boot_id, sizeof(saved->boot_id));
 	saved->place_count = saved->track_count = 0;
 	memset(saved->streams, 0, sizeof(saved->streams));
@@ -194,8 +225,8 @@ static void save(struct reader *reader, uint64_t now_ns)
 		saved->streams[i].stream = stream->id;
 		saved->streams[i].row = stream->row;
 		if (!stream->up)
-			continue;
-		if (stream->kind == STREAM_KERNEL)
+			carry_over(reader, i);
+		else if (stream->kind == STREAM_KERNEL)
 			saved->kernel_next = stream->kmsg.next;
 		else if (stream->kind == STREAM_JOURNAL)
 			memcpy(saved->streams[i].cursor, stream->journal.place, LOG_CURSOR_LEN);
@@ -360,9 +391,13 @@ static int turn(struct reader *reader)
 	open_streams(reader, now_ns);
 	bool more = step_streams(reader, now_ns);
 	log_matcher_pass(&reader->matcher, clock_boot_ns());
-	/* What is told is kept first: who is ended in between must not tell it twice. */
-	if (log_matcher_has_news(&reader->matcher) || (reader->unsaved && now_ns >= reader->saved_ns + BEAT_NS))
-		save(reader, now_ns);
+	/*
+	 * What is told is kept first: who is ended in between must not tell it twice. By the clock of after the reading: who is ended because that
+	 * took long must not be followed by one that begins at the same place.
+	 */
+	uint64_t read_ns = clock_boot_ns();
+	if (log_matcher_has_news(&reader->matcher) || (reader->unsaved && read_ns >= reader->saved_ns + BEAT_NS))
+		save(reader, read_ns);
 	int error = tell_all(reader, now_ns);
 	if (error == -EPIPE)
 		return error;

@@ -335,6 +335,7 @@ void policies_read(struct reader *reader, const struct yaml_item *list, struct c
 		if (item->kind == ITEM_MAPPING) {
 			check_name(reader, item, config, policy);
 			policy_check(reader, item, policy);
+			policy_check_logs(reader, item, config, policy);
 		}
 		config->policy_count++;
 	}

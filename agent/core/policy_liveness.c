@@ -40,6 +40,14 @@ static const struct yaml_item *next_of(const struct yaml_item *item, const struc
 	return item->kind == ITEM_LIST ? word->next : NULL;
 }
 
+static bool has_pattern(const struct log_query *log, const char *name)
+{
+	for (uint32_t i = 0; i < log->pattern_count; i++)
+		if (strcmp(log->patterns[i], name) == 0)
+			return true;
+	return false;
+}
+
 void policy_read_log_patterns(struct reader *reader, const struct yaml_item *item, void *base)
 {
 	struct condition *condition = base;
@@ -53,6 +61,8 @@ void policy_read_log_patterns(struct reader *reader, const struct yaml_item *ite
 		if (strlen(word->text) >= LOG_PATTERN_LEN || !log_pattern_find(word->text))
 			reader_fault(reader, word, "pattern: %s is none of the shipped patterns; docs/logs.md lists them, and match: takes one of your own",
 				     config_shown(shown, word->text));
+		else if (has_pattern(&condition->log, word->text))
+			reader_fault(reader, word, "pattern: %s is there already", word->text);
 		else
 			snprintf(condition->log.patterns[condition->log.pattern_count++], LOG_PATTERN_LEN, "%s", word->text);
 	}
@@ -144,6 +154,36 @@ static void finish_log(struct reader *reader, const struct yaml_item *item, stru
 		log->clear_after_ns = 0;
 	if (!log->clear[0] && !log->clear_after_ns)
 		reader_fault(reader, yaml_member(item, "clear_after"), "clear_after: 0s and no clear: it would never be over");
+}
+
+/* One of the streams of lines that the reader follows: what differs in how lines are put together is another one. False: there is no room. */
+static bool note_source(const struct log_query *seen[MAX_LOG_SOURCES], uint32_t *count, const struct log_query *log)
+{
+	for (uint32_t i = 0; i < *count; i++)
+		if (strcmp(seen[i]->source, log->source) == 0 && strcmp(seen[i]->multiline, log->multiline) == 0)
+			return true;
+	if (*count == MAX_LOG_SOURCES)
+		return false;
+	seen[(*count)++] = log;
+	return true;
+}
+
+void policy_check_logs(struct reader *reader, const struct yaml_item *item, const struct config *config, const struct policy *policy)
+{
+	const struct log_query *seen[MAX_LOG_SOURCES];
+	uint32_t count = 0;
+	for (const struct policy *each = config->policies; each <= policy; each++)
+		for (uint32_t i = 0; i < each->when_count; i++) {
+			const struct predicate *predicate = &each->when[i];
+			if (predicate->op != PREDICATE_LEAF || predicate->condition.kind != CONDITION_LOG ||
+			    note_source(seen, &count, &predicate->condition.log) || each != policy)
+				continue;
+			char shown[CONFIG_SHOWN_LEN];
+			reader_fault(reader, yaml_member(item, "when"),
+				     "log: %s, with its multiline, is one source more than the %d that are read in all; name several files by one glob",
+				     config_shown(shown, predicate->condition.log.source), MAX_LOG_SOURCES);
+			return;
+		}
 }
 
 static void finish_crash(struct reader *reader, const struct yaml_item *item, struct condition *condition)

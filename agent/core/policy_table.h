@@ -35,6 +35,8 @@ void policy_finish_liveness(struct reader *reader, const struct yaml_item *item,
 
 /* policy_check.c: what no single value shows. `item` is the mapping that the value was read from. */
 void policy_check(struct reader *reader, const struct yaml_item *item, const struct policy *policy);
+/* Over all policies up to this one, which is the last. */
+void policy_check_logs(struct reader *reader, const struct yaml_item *item, const struct config *config, const struct policy *policy);
 void policy_check_condition(struct reader *reader, const struct yaml_item *item, const struct condition *condition);
 void policy_check_step(struct reader *reader, const struct yaml_item *item, const struct remedy_step *step, uint64_t given);
 

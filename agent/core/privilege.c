@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
@@ -18,7 +19,7 @@ static const cap_value_t kept[] = {
 	CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_SETPCAP, /* becoming those owners; the publisher's user, who then has nothing */
 	CAP_NET_BIND_SERVICE,                           /* http.listen below 1024 */
 	CAP_NET_ADMIN,                                  /* socket buffers beyond the default */
-	CAP_SYSLOG,                                     /* the kernel's log, which the log reader alone keeps */
+	CAP_SYSLOG,                                     /* the kernel's log, for the log reader */
 	CAP_IPC_LOCK, CAP_SYS_NICE, CAP_SYS_RESOURCE,   /* locked memory, first at the processor, last for the OOM killer */
 };
 
@@ -52,8 +53,24 @@ int privilege_bound(void)
 	return error;
 }
 
+/* By an exec or by a file with capabilities root would have back what it gave up. Not allowed without CAP_SETPCAP: then it is not ours. */
+static void bound_to(const int *needed, unsigned int count)
+{
+	for (cap_value_t capability = 0; capability < cap_max_bits(); capability++) {
+		bool drop = true;
+		for (unsigned int i = 0; i < count; i++)
+			drop &= needed[i] != capability;
+		if (drop)
+			(void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+	}
+}
+
 int privilege_keep(const int *needed, unsigned int count)
 {
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	bound_to(needed, count);
+
 	cap_t have = cap_get_proc(), kept_caps = cap_init();
 	int error = have && kept_caps ? 0 : -errno;
 

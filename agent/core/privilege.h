@@ -7,7 +7,8 @@
  * nothing to give up. */
 int privilege_bound(void);
 
-/* All but these, for a worker that needs few; without root there is nothing to give up. 0 or -errno. */
+/* All but these, for a worker that needs few, and no way back to the others (no_new_privs, the bounding set); without root there is nothing to
+ * give up. Who is root remains so: what root owns stays his to write. 0 or -errno. */
 int privilege_keep(const int *needed, unsigned int count);
 
 /* The agent is spared by the OOM killer and served first; those of its children that only tell have no claim to either. Giving both back is

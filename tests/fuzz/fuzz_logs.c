@@ -125,7 +125,7 @@ static void fuzz_file(const uint8_t *data, size_t size)
 	memset(seen, 0, sizeof(seen));
 	told = 0;
 	int fd = open(path, O_RDWR | O_CREAT | O_APPEND, 0600);
-	require(fd >= 0 && files_open(&files, path, 1, NULL, NULL, 0, true) == 0);
+	require(fd >= 0 && files_open(&files, path, 1, NULL, NULL, 0, true, true) == 0);
 	for (size_t i = 0; i < size && i < 200; i++) {
 		switch (data[i] % 6) {
 		case 0:
@@ -152,7 +152,7 @@ static void fuzz_file(const uint8_t *data, size_t size)
 		case 4: { /* a restart */
 			uint32_t kept = files_places(&files, places, LOG_PLACES_MAX);
 			files_close(&files);
-			require(files_open(&files, path, 1, NULL, places, kept, true) == 0);
+			require(files_open(&files, path, 1, NULL, places, kept, true, true) == 0);
 			break;
 		}
 		default:

@@ -79,6 +79,19 @@ static void a_deployed_binary_is_told_when_it_is_started(void **given)
 	assert_int_equal(said(bench), 1);
 }
 
+static void starts_beyond_what_is_looked_at_are_counted(void **given)
+{
+	struct bench *bench = opened(given);
+	bench_say(bench, "bin/app", "one");
+	tick(bench);
+	tick(bench);
+	assert_int_equal(bench->snap->changes.lost, 0);
+	for (int i = 0; i < 20; i++)
+		say_program(bench, 100 + i, "bin/app");
+	tick(bench);
+	assert_int_equal(bench->snap->changes.lost, 4);
+}
+
 static void packages_by_the_lines_of_the_log(void **given)
 {
 	struct bench *bench = opened(given);
@@ -94,6 +107,23 @@ static void packages_by_the_lines_of_the_log(void **given)
 	assert_int_equal(said(bench), 2);
 	assert_string_equal(bench->snap->changes.each[0].what, "nginx:amd64 was upgraded from 1.22 to 1.24");
 	assert_string_equal(bench->snap->changes.each[1].what, "telnet:amd64 0.17 was removed");
+
+	/* More at once than one read takes, and the last line only half: nothing is passed over. */
+	char much[16384] = "";
+	size_t used = 0;
+	for (int i = 0; i < 200; i++)
+		used += (size_t)snprintf(much + used, sizeof(much) - used, "2026-11-26 10:00:04 status half-configured nginx:amd64 1.24 %d\n", i);
+	used += (size_t)snprintf(much + used, sizeof(much) - used, "2026-11-26 10:00:05 upgrade curl:amd64 8.1 8.2\n2026-11-26 10:00:06 upgr");
+	bench_say(bench, "var/log/dpkg.log", much);
+	for (int i = 0; i < 6; i++)
+		tick(bench);
+	assert_string_equal(newest(bench)->what, "curl:amd64 was upgraded from 8.1 to 8.2");
+	(void)snprintf(much + used, sizeof(much) - used, "ade bash:amd64 5.1 5.2\n");
+	bench_say(bench, "var/log/dpkg.log", much);
+	for (int i = 0; i < 6; i++)
+		tick(bench);
+	assert_int_equal(said(bench), 4);
+	assert_string_equal(newest(bench)->what, "bash:amd64 was upgraded from 5.1 to 5.2");
 
 	char text[CHANGE_TEXT_LEN];
 	assert_false(change_package_parse("2026-11-26 10:00:02 startup packages configure", text, sizeof(text)));
@@ -120,7 +150,15 @@ static void configuration_written_below_etc(void **given)
 	bench_say(bench, "etc/new/second.conf", "a\n");
 	tick(bench);
 	assert_string_equal(newest(bench)->what, "/etc/new/second.conf was written");
-	char path[128];
+	/* One that is renamed goes on under its new name, and has one watch. */
+	char path[128], to[128];
+	snprintf(path, sizeof(path), "%s/etc/new", bench->root);
+	snprintf(to, sizeof(to), "%s/etc/moved", bench->root);
+	assert_int_equal(rename(path, to), 0);
+	tick(bench);
+	bench_say(bench, "etc/moved/second.conf", "b\n");
+	tick(bench);
+	assert_string_equal(newest(bench)->what, "/etc/moved/second.conf was written");
 	snprintf(path, sizeof(path), "%s/etc/app.conf", bench->root);
 	assert_int_equal(unlink(path), 0);
 	tick(bench);
@@ -205,7 +243,8 @@ static void without_etc_the_rest_goes_on(void **given)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		BENCH_TEST(a_deployed_binary_is_told_when_it_is_started), BENCH_TEST(packages_by_the_lines_of_the_log),
+		BENCH_TEST(a_deployed_binary_is_told_when_it_is_started), BENCH_TEST(starts_beyond_what_is_looked_at_are_counted),
+		BENCH_TEST(packages_by_the_lines_of_the_log),
 		BENCH_TEST(configuration_written_below_etc), BENCH_TEST(services_by_their_cgroups), BENCH_TEST(a_clock_that_is_set_and_a_boot),
 		BENCH_TEST(a_flood_is_cut_and_counted), BENCH_TEST(without_etc_the_rest_goes_on),
 	};

@@ -9,7 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -17,7 +22,11 @@
 #include "collect/logs_match.h"
 #include "collect/logs_source.h"
 #include "collect/logs_state.h"
+#include "collect/logs_wire.h"
+#include "core/clock.h"
+#include "core/log_pattern.h"
 #include "core/pages.h"
+#include "core/privilege.h"
 
 #define S(n) ((uint64_t)(n) * NSEC_PER_SEC)
 
@@ -93,7 +102,7 @@ static void append(const char *path, const char *text)
 
 static void start(struct bench *bench, uint32_t places, bool known)
 {
-	assert_int_equal(files_open(&bench->files, bench->path, 7, NULL, bench->places, places, known), 0);
+	assert_int_equal(files_open(&bench->files, bench->path, 7, NULL, bench->places, places, known, true), 0);
 }
 
 static void look(struct bench *bench)
@@ -118,6 +127,19 @@ static void test_only_what_is_new_and_whole(void **state)
 	look(bench);
 	assert_string_equal(bench->heard.text, "half a line|next|");
 	assert_int_equal(bench->row.lines, 2);
+}
+
+/* Only where the syslog daemon puts who wrote: what a client calls himself stands behind it, and must not hide the line. */
+static void test_our_own_lines_are_known_by_their_tag(void **state)
+{
+	struct bench *bench = *state;
+	append(bench->path, "");
+	start(bench, 0, false);
+	look(bench);
+	append(bench->path, "Nov  1 10:00:00 host nodemend[12]: app-errors: job failed\n"
+			    "Nov  1 10:00:00 host sshd[13]: Invalid user x nodemend[12]: from 192.0.2.1\nno tag at all nodemend[\n");
+	look(bench);
+	assert_string_equal(bench->heard.text, "Nov  1 10:00:00 host sshd[13]: Invalid user x nodemend[12]: from 192.0.2.1|no tag at all nodemend[|");
 }
 
 static void test_a_file_that_comes_later_is_read_from_its_beginning(void **state)
@@ -195,6 +217,28 @@ static void test_goes_on_after_a_restart(void **state)
 	assert_non_null(strstr(bench->heard.text, "new|"));
 }
 
+/* The devices' numbers are given out anew at each boot; what began as it did, under that number, is the file. */
+static void test_goes_on_after_a_boot_with_another_device_number(void **state)
+{
+	struct bench *bench = *state;
+	append(bench->path, "");
+	start(bench, 0, false);
+	look(bench);
+	append(bench->path, "1\n");
+	look(bench);
+	uint32_t count = files_places(&bench->files, bench->places, LOG_PLACES_MAX);
+	files_close(&bench->files);
+	bench->places[0].dev ^= 1;
+	append(bench->path, "2\n");
+	assert_int_equal(files_open(&bench->files, bench->path, 7, NULL, bench->places, count, true, false), 0);
+	look(bench);
+	assert_string_equal(bench->heard.text, "1|2|");
+	append(bench->path, "3\n"); /* and it is still known by what it is now */
+	look(bench);
+	assert_string_equal(bench->heard.text, "1|2|3|");
+	assert_int_equal(bench->files.count, 1);
+}
+
 /* An inode's number comes back at once on ext4: another file of the same number is not the one that was read. */
 static void test_another_file_of_the_same_number_is_read_from_its_beginning(void **state)
 {
@@ -255,6 +299,144 @@ static void test_what_is_no_file_is_not_opened(void **state)
 	assert_int_equal(bench->files.count, 0);
 }
 
+/* Who may write into a log's folder must not make the reader, which may read everything, read for him; nor open what acts when opened. */
+static void test_links_are_followed_where_root_made_them(void **state)
+{
+	struct bench *bench = *state;
+	char target[128], fifo[128], link[128], events[512];
+	snprintf(target, sizeof(target), "%s/real", bench->dir);
+	snprintf(fifo, sizeof(fifo), "%s/fifo", bench->dir);
+	snprintf(link, sizeof(link), "%s/link", bench->dir);
+	append(target, "secret\n");
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	assert_true(inotify_add_watch(watch, fifo, IN_OPEN) >= 0);
+	static const struct {
+		const char *to;
+		uid_t owner;
+		uint32_t files;
+	} cases[] = { { "real", 0, 1 }, { "link", 0, 1 }, { "real", 65534, 0 }, { "fifo", 0, 0 }, { "/proc/version", 0, 0 }, { "app.log", 0, 0 }, { "./../none", 0, 0 } };
+	assert_int_equal(symlink("./real", link), 0);
+	if (geteuid() != 0)
+		skip();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(symlink(cases[i].to, bench->path), 0);
+		assert_int_equal(lchown(bench->path, cases[i].owner, (gid_t)-1), 0);
+		start(bench, 0, true);
+		look(bench);
+		assert_int_equal(bench->files.count, cases[i].files);
+		files_close(&bench->files);
+		assert_int_equal(unlink(bench->path), 0);
+	}
+	assert_string_equal(bench->heard.text, "secret|secret|");
+	char through[192];
+	snprintf(through, sizeof(through), "/proc/self/root%s", target); /* as a container's log is named from outside */
+	assert_int_equal(files_open(&bench->files, through, 7, NULL, NULL, 0, true, true), 0);
+	look(bench);
+	assert_int_equal(bench->files.count, 1);
+	files_close(&bench->files);
+	assert_int_equal(lchown(link, 65534, (gid_t)-1), 0); /* a link of root to one of somebody */
+	assert_int_equal(symlink(link, bench->path), 0);
+	start(bench, 0, true);
+	look(bench);
+	assert_int_equal(bench->files.count, 0);
+	assert_true(read(watch, events, sizeof(events)) < 0);
+	close(watch);
+}
+
+/* What found no room was there before there was some: told from its end, said, and counted. */
+static void test_files_beyond_the_bound_are_no_news(void **state)
+{
+	struct bench *bench = *state;
+	char path[128], glob[96];
+	for (int i = 0; i < LOG_FILES_MAX + 2; i++) {
+		snprintf(path, sizeof(path), "%s/%02d.log", bench->dir, i);
+		append(path, "old\n");
+	}
+	snprintf(glob, sizeof(glob), "%s/*.log", bench->dir);
+	assert_int_equal(files_open(&bench->files, glob, 7, NULL, NULL, 0, false, true), 0);
+	look(bench);
+	assert_int_equal(bench->files.count, LOG_FILES_MAX);
+	assert_string_equal(bench->row.why, "2 names more than the 32 files that are followed");
+	uint32_t kept = files_places(&bench->files, bench->places, LOG_PLACES_MAX);
+	assert_int_equal(kept, LOG_FILES_MAX);
+
+	assert_int_equal(unlink(bench->files.each[0].place.path), 0); /* one makes room while we look, one while we are away */
+	look(bench);
+	look(bench);
+	assert_int_equal(bench->files.count, LOG_FILES_MAX);
+	assert_int_equal(bench->row.skipped_bytes, 4);
+	assert_string_equal(bench->row.why, "1 names more than the 32 files that are followed");
+	kept = files_places(&bench->files, bench->places, LOG_PLACES_MAX);
+	files_close(&bench->files);
+	assert_int_equal(unlink(bench->places[0].path), 0);
+	assert_int_equal(files_open(&bench->files, glob, 7, NULL, bench->places, kept, true, true), 0);
+	look(bench);
+	look(bench);
+	assert_string_equal(bench->heard.text, "");
+	assert_int_equal(bench->row.skipped_bytes, 8);
+	assert_string_equal(bench->row.why, "");
+
+	assert_int_equal(unlink(bench->files.each[0].place.path), 0); /* now there is room: what comes is new */
+	look(bench);
+	snprintf(path, sizeof(path), "%s/new.log", bench->dir);
+	append(path, "new\n");
+	look(bench);
+	assert_string_equal(bench->heard.text, "new|");
+}
+
+/* Each line may cost as much as its pattern is allowed: the time is asked between two, and what was read so far is not read again. */
+static void hear_slowly(void *context, const struct log_record *record)
+{
+	uint64_t until = clock_thread_ns() + NSEC_PER_MSEC;
+	hear(context, record);
+	while (clock_thread_ns() < until)
+		continue;
+}
+
+static void test_time_is_over_between_two_lines(void **state)
+{
+	struct bench *bench = *state;
+	const struct log_sink sink = { hear_slowly, &bench->heard };
+	append(bench->path, "");
+	start(bench, 0, false);
+	look(bench);
+	for (int i = 0; i < 20; i++)
+		append(bench->path, "a line that is slow\n");
+	bench->now += S(1);
+	struct log_budget little = { .bytes = 1 << 20, .cpu_until_ns = clock_thread_ns() + NSEC_PER_MSEC };
+	assert_true(files_step(&bench->files, &little, bench->now, &sink, &bench->row));
+	assert_in_range(bench->heard.count, 0, 2);
+	assert_int_equal(files_places(&bench->files, bench->places, LOG_PLACES_MAX), 1);
+	assert_int_equal(bench->places[0].offset, 20 * bench->heard.count);
+	look(bench);
+	assert_int_equal(bench->heard.count, 20);
+}
+
+/* Two that flood take turns, so that neither waits for ever. */
+static void test_files_take_turns(void **state)
+{
+	struct bench *bench = *state;
+	const struct log_sink sink = { hear_slowly, &bench->heard };
+	char glob[96];
+	append(bench->path, "");
+	append(bench->other, "");
+	snprintf(glob, sizeof(glob), "%s/*", bench->dir);
+	assert_int_equal(files_open(&bench->files, glob, 7, NULL, NULL, 0, false, true), 0);
+	look(bench);
+	for (int i = 0; i < 100; i++) {
+		append(bench->path, "one\n");
+		append(bench->other, "two\n");
+	}
+	for (int i = 0; i < 4; i++) {
+		bench->now += S(1);
+		struct log_budget little = { .bytes = 1 << 20, .cpu_until_ns = clock_thread_ns() + 4 * NSEC_PER_MSEC };
+		assert_true(files_step(&bench->files, &little, bench->now, &sink, &bench->row));
+	}
+	assert_non_null(strstr(bench->heard.text, "one|"));
+	assert_non_null(strstr(bench->heard.text, "two|"));
+}
+
 static void test_too_much_is_passed_over_and_counted(void **state)
 {
 	struct bench *bench = *state;
@@ -290,7 +472,7 @@ static void test_lines_that_go_on(void **state)
 	char why[64];
 	struct regex *continues = regex_new("^\\s|^Caused by", why, sizeof(why));
 	append(bench->path, "");
-	assert_int_equal(files_open(&bench->files, bench->path, 7, continues, NULL, 0, false), 0);
+	assert_int_equal(files_open(&bench->files, bench->path, 7, continues, NULL, 0, false, true), 0);
 	look(bench);
 	append(bench->path, "Exception\n\tat a\nCaused by b\nnext\n");
 	look(bench);
@@ -299,13 +481,63 @@ static void test_lines_that_go_on(void **state)
 	assert_int_equal(files_places(&bench->files, bench->places, LOG_PLACES_MAX), 1);
 	assert_int_equal(bench->places[0].offset, strlen("Exception\n\tat a\nCaused by b\n"));
 	files_close(&bench->files);
-	assert_int_equal(files_open(&bench->files, bench->path, 7, continues, bench->places, 1, true), 0);
+	assert_int_equal(files_open(&bench->files, bench->path, 7, continues, bench->places, 1, true, true), 0);
 	append(bench->path, " more\n");
 	look(bench);
 	look(bench);
 	look(bench); /* nothing for a second: it is whole */
 	assert_string_equal(bench->heard.text, "Exception\n\tat a\nCaused by b|next\n more|");
 	regex_free(continues);
+}
+
+/* One that goes on for ever is told whenever it is full, and the place goes on with it. */
+static void test_what_goes_on_for_ever_is_told(void **state)
+{
+	struct bench *bench = *state;
+	char why[64];
+	struct regex *continues = regex_new("^\\s", why, sizeof(why));
+	append(bench->path, "");
+	assert_int_equal(files_open(&bench->files, bench->path, 7, continues, NULL, 0, false, true), 0);
+	look(bench);
+	append(bench->path, "Exception\n");
+	for (int i = 0; i < 3; i++) {
+		for (int j = 0; j < 50; j++)
+			append(bench->path, "\tat one hundred bytes of a stack that has no end, since whoever wrote it was called by himself again\n");
+		const struct log_sink sink = { hear, &bench->heard };
+		bench->now += NSEC_PER_MSEC; /* never quiet for long enough */
+		(void)files_step(&bench->files, &plenty, bench->now, &sink, &bench->row);
+	}
+	assert_true(bench->heard.count >= 3);
+	assert_int_equal(files_places(&bench->files, bench->places, LOG_PLACES_MAX), 1);
+	assert_true(bench->places[0].offset > 3 * LOG_TEXT_MAX);
+	regex_free(continues);
+}
+
+/* --- expressions --------------------------------------------------------------------------------------------------------- */
+
+/* Below the limit of steps at every place where it may begin, and above any time in all. */
+static void test_a_match_ends_wherever_it_may_begin(void **state)
+{
+	char text[LOG_TEXT_MAX], why[64], group[16];
+	struct regex *dear = regex_new("(?:a|aa){1,13}b.*z", why, sizeof(why)), *found = regex_new("(?:a|a){9}(?<end>[xy])", why, sizeof(why)),
+		     *first = regex_new("^(?:a|a){9}y", why, sizeof(why));
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	text[sizeof(text) - 1] = 'z';
+	assert_int_equal(regex_match(dear, text, sizeof(text)), REGEX_GAVE_UP);
+	memset(text, '-', sizeof(text));
+	for (size_t at = 9; at < 1000; at += 127) { /* more than the few steps, wherever it begins: found, and what it holds is where it is */
+		memset(text, '-', sizeof(text));
+		memcpy(text, "aaaaaaaaa-", 9);
+		memcpy(text + at, "aaaaaaaaay", 10);
+		assert_int_equal(regex_match(found, text, 1500), REGEX_YES);
+		assert_true(regex_group(found, "end", text, group, sizeof(group)));
+		assert_string_equal(group, "y");
+		assert_int_equal(regex_match(first, text, 1500), REGEX_NO);
+	}
+	regex_free(dear);
+	regex_free(found);
+	regex_free(first);
 }
 
 /* --- the kernel's records ------------------------------------------------------------------------------------------------ */
@@ -402,6 +634,7 @@ static void test_shipped_patterns_take_the_kernels_own_words_only(void **state)
 	static const char line[] = "EXT4-fs (sda1): Remounting filesystem read-only";
 	struct log_record record = { .text = line, .length = strlen(line), .at_ns = S(1000) };
 	(void)state;
+	assert_true(log_pattern_count <= LOG_REGEXES_MAX); /* each name at most once: so all that may be asked finds room */
 	strcpy(order.query.patterns[0], "io-error");
 	strcpy(order.query.patterns[1], "filesystem-readonly");
 	assert_int_equal(log_matcher_add(matcher, &order, 0), 0);
@@ -430,6 +663,68 @@ static void test_rows_are_bounded(void **state)
 	}
 	assert_int_equal(matcher->cut, 2 * MAX_LOG_ROWS + 1);
 	assert_int_equal(row_named(matcher, "journal")->row.matches, 2 * MAX_LOG_ROWS + 2);
+	log_matcher_free_rules(matcher);
+	pages_free(matcher);
+}
+
+/* A line may name any process; it is believed of the one who wrote it, and of the kernel. */
+static void test_a_line_speaks_of_its_own_writer_only(void **state)
+{
+	struct log_matcher *matcher = pages_new(1, sizeof(*matcher));
+	struct log_order order = order_of("(?<comm>\\w+) (?<pid>\\d+) failed", "", 1);
+	static const struct {
+		bool by_kernel;
+		int32_t pid;
+		uint32_t about;
+		const char *text, *name;
+	} cases[] = {
+		{ false, 0, TARGET_LOG, "a 42 failed", "journal" }, { false, 41, TARGET_LOG, "a 42 failed", "journal" },
+		{ false, 42, TARGET_PROCESS, "b 42 failed", "b" }, { true, 0, TARGET_PROCESS, "c 42 failed", "c" },
+	};
+	(void)state;
+	assert_int_equal(log_matcher_add(matcher, &order, 0), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct log_record record = { .text = cases[i].text, .length = strlen(cases[i].text), .at_ns = S(1000), .by_kernel = cases[i].by_kernel };
+		record.pid = cases[i].pid;
+		log_matcher_take(matcher, 0, "journal", &record);
+		assert_non_null(row_named(matcher, cases[i].name));
+		assert_int_equal(row_named(matcher, cases[i].name)->row.about, cases[i].about);
+	}
+	log_matcher_free_rules(matcher);
+	pages_free(matcher);
+}
+
+/* A log that fills its rows leaves others theirs, and the source of each rule has one whatever comes. */
+static void test_one_log_does_not_take_the_rows_of_others(void **state)
+{
+	struct log_matcher *matcher = pages_new(1, sizeof(*matcher));
+	char line[64];
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		struct log_order order = order_of(i == 0 ? "one (?<device>\\w+)" : i == 1 ? "two (?<device>\\w+)" : "three (?<device>\\w+)", "", 1);
+		order.rule = i + 1;
+		assert_int_equal(log_matcher_add(matcher, &order, 0), 0);
+	}
+	for (int i = 0; i < 2 * MAX_LOG_ROWS; i++) {
+		snprintf(line, sizeof(line), "one sd%d", i);
+		take(matcher, "a.service", line, S(1000));
+	}
+	take(matcher, "b.service", "two sdx", S(1000));
+	assert_int_equal(row_named(matcher, "sdx")->row.rule, 2);
+	assert_int_equal(row_named(matcher, "journal")->row.rule, 1);
+	assert_string_equal(row_named(matcher, "journal")->row.log, "journal");
+	for (int i = 0; i < 2 * MAX_LOG_ROWS; i++) {
+		snprintf(line, sizeof(line), "two sd%d", i);
+		take(matcher, "b.service", line, S(1000));
+	}
+	take(matcher, "c.service", "three sdy", S(1000)); /* the last that is everybody's */
+	assert_int_equal(row_named(matcher, "sdy")->row.rule, 3);
+	take(matcher, "c.service", "three sdz", S(1000)); /* no room for what it is about, but for the source */
+	assert_null(row_named(matcher, "sdz"));
+	uint32_t raised = 0;
+	for (uint32_t i = 0; i < MAX_LOG_ROWS; i++)
+		raised += matcher->tracks[i].used && matcher->tracks[i].row.rule == 3 && matcher->tracks[i].row.raised;
+	assert_int_equal(raised, 2);
 	log_matcher_free_rules(matcher);
 	pages_free(matcher);
 }
@@ -473,10 +768,94 @@ static void test_state_comes_back_as_it_was_or_not_at_all(void **state)
 	pages_free(again);
 }
 
+/* --- the worker as a whole ----------------------------------------------------------------------------------------------- */
+
+/* A life of it, until it has said its first beat; returns what it said of its source then. What it keeps it has kept when this returns. */
+static struct log_source_row live(const struct bench *bench, const char *source, const char *journal_dir)
+{
+	struct log_order order = order_of("x", "", 1);
+	struct log_source_row said = { .lines = 0 };
+	struct log_report report;
+	int pair[2], status;
+	order.count = 1;
+	snprintf(order.query.source, sizeof(order.query.source), "%s", source);
+	snprintf(order.state_dir, sizeof(order.state_dir), "%s", bench->dir);
+	snprintf(order.kmsg, sizeof(order.kmsg), "%s", bench->path);
+	snprintf(order.journal_dir, sizeof(order.journal_dir), "%s", journal_dir);
+	strcpy(order.boot_id, "this");
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		close(pair[0]);
+		_exit(logs_serve(pair[1]));
+	}
+	close(pair[1]);
+	assert_int_equal(send(pair[0], &order, sizeof(order), 0), sizeof(order));
+	do {
+		assert_int_equal(recv(pair[0], &report, sizeof(report), 0), sizeof(report));
+		if (report.word == LOG_WORD_SOURCE)
+			said = report.source;
+	} while (report.word != LOG_WORD_BEAT);
+	close(pair[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	return said;
+}
+
+/* Where nothing has come since it was first watched there is no number to go on behind: what was there is as old as it was. */
+static void test_a_kernel_log_without_news_is_none_after_a_restart(void **state)
+{
+	struct bench *bench = *state;
+	append(bench->path, "6,1,1,-;x of long ago\n");
+	assert_int_equal(live(bench, "kernel", "").lines, 0);
+	assert_int_equal(live(bench, "kernel", "").lines, 0);
+}
+
+static void test_what_cannot_be_read_keeps_its_place(void **state)
+{
+	struct bench *bench = *state;
+	struct log_saved *saved = pages_new(1, sizeof(*saved));
+	assert_string_equal(live(bench, "journal", bench->dir).why, ""); /* an empty one */
+	assert_int_equal(log_state_read(bench->dir, saved), 0);
+	assert_int_not_equal(saved->streams[0].stream, 0);
+	strcpy(saved->streams[0].cursor, "s=1;i=2");
+	assert_int_equal(log_state_write(bench->dir, saved), 0);
+	assert_string_not_equal(live(bench, "journal", bench->other).why, ""); /* there is none */
+	assert_int_equal(log_state_read(bench->dir, saved), 0);
+	assert_string_equal(saved->streams[0].cursor, "s=1;i=2");
+	pages_free(saved);
+}
+
+/* --- rights -------------------------------------------------------------------------------------------------------------- */
+
+/* In a child, since nothing of it comes back. */
+static void test_what_is_given_up_is_not_to_be_had_back(void **state)
+{
+	static const int needed[] = { CAP_SYSLOG, CAP_DAC_READ_SEARCH };
+	int status;
+	(void)state;
+	if (geteuid() != 0 || prctl(PR_CAPBSET_READ, CAP_SETPCAP, 0, 0, 0) != 1)
+		skip();
+	pid_t child = fork();
+	if (child == 0) {
+		int wrong = privilege_keep(needed, 2) != 0;
+		wrong |= (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1) << 1;
+		wrong |= (prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) != 0) << 2;
+		wrong |= (prctl(PR_CAPBSET_READ, CAP_SETPCAP, 0, 0, 0) != 0) << 3;
+		wrong |= (prctl(PR_CAPBSET_READ, CAP_DAC_READ_SEARCH, 0, 0, 0) != 1) << 4;
+		_exit(wrong);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_only_what_is_new_and_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_our_own_lines_are_known_by_their_tag, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_file_that_comes_later_is_read_from_its_beginning, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_renamed_read_to_its_end_and_then_the_new_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated_begins_again, setup, teardown),
@@ -485,12 +864,24 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_line_without_end_is_cut_and_its_rest_is_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_removed_file_is_let_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_no_file_is_not_opened, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_links_are_followed_where_root_made_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_goes_on_after_a_boot_with_another_device_number, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_files_beyond_the_bound_are_no_news, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_time_is_over_between_two_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_files_take_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_much_is_passed_over_and_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lines_that_go_on, setup, teardown),
+		cmocka_unit_test(test_a_match_ends_wherever_it_may_begin),
+		cmocka_unit_test_setup_teardown(test_what_goes_on_for_ever_is_told, setup, teardown),
 		cmocka_unit_test(test_records_of_the_kernel),
 		cmocka_unit_test(test_rules_name_what_a_line_is_about),
 		cmocka_unit_test(test_shipped_patterns_take_the_kernels_own_words_only),
 		cmocka_unit_test(test_rows_are_bounded),
+		cmocka_unit_test(test_a_line_speaks_of_its_own_writer_only),
+		cmocka_unit_test(test_one_log_does_not_take_the_rows_of_others),
+		cmocka_unit_test_setup_teardown(test_a_kernel_log_without_news_is_none_after_a_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_cannot_be_read_keeps_its_place, setup, teardown),
+		cmocka_unit_test(test_what_is_given_up_is_not_to_be_had_back),
 		cmocka_unit_test_setup_teardown(test_state_comes_back_as_it_was_or_not_at_all, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,6 +186,22 @@ static void the_room_of_a_policy_is_bounded(void **state)
 	assert_refused(text, "more than 8 steps");
 }
 
+static void the_sources_of_lines_are_bounded(void **state)
+{
+	char text[4096] = "policies:\n", one[160];
+	for (int i = 0; i <= MAX_LOG_SOURCES; i++) {
+		snprintf(one, sizeof(one), "  - {name: p%d, when: {log: {source: /var/log/%d.log, match: x}}}\n", i, i);
+		strcat(text, one);
+		if (i == MAX_LOG_SOURCES - 1) {
+			strcat(text, "  - {name: again, when: {log: {source: /var/log/3.log, match: y}}}\n");
+			assert_int_equal(config_parse("t.yaml", text, strlen(text), config, &faults), 0);
+		}
+	}
+	assert_refused(text, "/var/log/16.log\", with its multiline, is one source more than the 16");
+	assert_int_equal(faults.count, 1);
+	assert_refused("policies: [{name: p, when: {log: {source: kernel, pattern: [oom-kill, lockup, oom-kill]}}}]\n", "pattern: oom-kill is there already");
+}
+
 /* --- conditions -------------------------------------------------------------------------------------------------------- */
 
 static void every_measure_has_its_name_and_direction(void **state)
@@ -523,6 +539,7 @@ int main(void)
 		cmocka_unit_test(a_whole_policy_arrives_as_written),
 		cmocka_unit_test(what_is_not_said_is_cautious),
 		cmocka_unit_test(lists_nest_in_document_order),
+		cmocka_unit_test(the_sources_of_lines_are_bounded),
 		cmocka_unit_test(the_room_of_a_policy_is_bounded),
 		cmocka_unit_test(every_measure_has_its_name_and_direction),
 		cmocka_unit_test(selectors_and_windows_arrive),

@@ -50,7 +50,12 @@ static int used(const struct group *group, uint64_t *ret)
 	if (got <= 0)
 		return -EIO;
 	text[got] = '\0';
-	return sscanf(text, "usage_usec %" SCNu64, ret) == 1 ? 0 : -EINVAL;
+	static const char word[] = "usage_usec ";
+	if (strncmp(text, word, sizeof(word) - 1) != 0)
+		return -EINVAL;
+	char *end;
+	*ret = strtoull(text + sizeof(word) - 1, &end, 10);
+	return *end == '\n' ? 0 : -EINVAL;
 }
 
 static const struct throttle throttle = {

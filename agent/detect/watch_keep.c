@@ -85,9 +85,18 @@ size_t watch_save(const struct watch *watch, void *to)
 	return (size_t)(at - (char *)to);
 }
 
+/*
+ * Of a file that nobody damaged: bytes and nanoseconds a second, and their squares. Without a bound a number that is finite here is none after the next
+ * sample.
+ */
+static bool is_amount(double value)
+{
+	return isfinite(value) && fabs(value) <= 1e16;
+}
+
 static bool drift_is_sound(const struct drift *drift)
 {
-	return isfinite(drift->mean) && isfinite(drift->variance) && drift->variance >= 0;
+	return is_amount(drift->mean) && isfinite(drift->variance) && drift->variance >= 0 && drift->variance <= 1e32;
 }
 
 static bool series_is_sound(const struct anomaly_series *series)
@@ -95,13 +104,13 @@ static bool series_is_sound(const struct anomaly_series *series)
 	for (int i = 0; i < ANOMALY_FEATURE_COUNT; i++)
 		if (!tail_is_sound(&series->tails[i]))
 			return false;
-	return isfinite(series->previous) && isfinite(series->fast) && isfinite(series->slow) && isfinite(series->slower_fast) &&
-	       isfinite(series->slower) && drift_is_sound(&series->recent) && drift_is_sound(&series->usual);
+	return is_amount(series->previous) && is_amount(series->fast) && is_amount(series->slow) && is_amount(series->slower_fast) &&
+	       is_amount(series->slower) && drift_is_sound(&series->recent) && drift_is_sound(&series->usual);
 }
 
 static bool lane_is_sound(const struct scope_lane *lane)
 {
-	return tail_is_sound(&lane->tail) && isfinite(lane->hold.level) && lane->hold.level >= 0;
+	return tail_is_sound(&lane->tail) && is_amount(lane->hold.level) && lane->hold.level >= 0;
 }
 
 static bool alarm_is_possible(const struct saved_alarm *alarm)

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+/* A member of a section is named by two words, and neither can stand in parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define NODE(name_, kind_, section_, member_) \
 	{ .name = (name_), .kind = (kind_), .offset = offsetof(struct snapshot, section_.member_), \
 	  .narrow = sizeof(((struct snapshot *)NULL)->section_.member_) == sizeof(uint32_t), .measured = offsetof(struct snapshot, section_.measured_ns) }
@@ -13,6 +14,7 @@
 #define RATIO(name_, struct_, member_, over_, section_) \
 	{ .name = (name_), .kind = WATCH_RATIO, .offset = offsetof(struct struct_, member_), .over = offsetof(struct struct_, over_), \
 	  .measured = offsetof(struct snapshot, section_.measured_ns) }
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define FAMILY(name_, rows_) { .name = (name_), .rows = (rows_), .row_count = sizeof(rows_) / sizeof((rows_)[0]) }
 
 static const struct watch_row node_rows[] = {

@@ -29,6 +29,11 @@ static int restore_outlook(struct agent *agent, const void *data, size_t size, c
 	return outlook_restore(agent->outlook, snap, data, size, why, why_size);
 }
 
+static void count_damaged_outlook(struct agent *agent)
+{
+	outlook_count_damaged(agent->outlook);
+}
+
 static size_t save_watch(const struct agent *agent, void *data, size_t room)
 {
 	return watch_saved_most() <= room ? watch_save(agent->watch, data) : 0;
@@ -47,9 +52,10 @@ static const struct {
 	size_t (*save)(const struct agent *agent, void *data, size_t room);
 	/* 0, also with something to say in `why`; -errno: all of it is dropped, `why` says why. */
 	int (*restore)(struct agent *agent, const void *data, size_t size, char *why, size_t why_size);
+	void (*damaged)(struct agent *agent); /* the shelf says so already; NULL: nobody counts */
 } memories[REMEMBERED_COUNT] = {
-	[REMEMBERED_OUTLOOK] = { "outlook.bin", "forecasts begin anew", 600 * NSEC_PER_SEC, outlook_state_size, save_outlook, restore_outlook },
-	[REMEMBERED_WATCH] = { "anomaly.state", "what is usual on this node is learned again", 1800 * NSEC_PER_SEC, watch_saved_most, save_watch, restore_watch },
+	[REMEMBERED_OUTLOOK] = { "outlook.bin", "forecasts begin anew", 600 * NSEC_PER_SEC, outlook_state_size, save_outlook, restore_outlook, count_damaged_outlook },
+	[REMEMBERED_WATCH] = { "anomaly.state", "what is usual on this node is learned again", 1800 * NSEC_PER_SEC, watch_saved_most, save_watch, restore_watch, NULL },
 };
 
 static void take_back(struct agent *agent, enum remembered id, int dir_fd)
@@ -59,6 +65,8 @@ static void take_back(struct agent *agent, enum remembered id, int dir_fd)
 	void *data = malloc(room);
 	ssize_t size = dir_fd < 0 || !data ? -ENOMEM : shelf_read(dir_fd, memories[id].file, data, room);
 	int error = size < 0 ? (int)size : memories[id].restore(agent, data, (size_t)size, why, sizeof(why));
+	if ((size == -EBADMSG || size == -EFBIG) && memories[id].damaged)
+		memories[id].damaged(agent);
 	if (error < 0 && error != -ENOENT)
 		log_warning("state directory %s: %s is dropped, %s: %s", agent->state_dir, memories[id].file, memories[id].lost,
 			    why[0]		 ? why :

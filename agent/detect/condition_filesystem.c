@@ -26,6 +26,17 @@ static bool selects(const struct condition *condition, const struct snapshot *sn
 	return target->type == TARGET_FILESYSTEM && glob_matches(condition->mountpoint, target->name, FNM_PATHNAME);
 }
 
+/* Its history is from before the start, and its turn to be asked has not come. */
+static bool is_unasked(const struct snapshot *snap, const struct filesystem *fs)
+{
+	for (uint32_t i = 0; i < snap->outlook.count; i++) {
+		const struct outlook_row *row = &snap->outlook.each[i];
+		if (row->resource == CAPACITY_FILESYSTEM && row->dev == fs->dev)
+			return row->unasked;
+	}
+	return false;
+}
+
 static void read_condition(const struct condition *condition, const struct snapshot *snap, const struct target *target, struct reading *ret)
 {
 	if (!snapshot_is_fresh(snap, snap->filesystems.measured_ns)) {
@@ -62,6 +73,10 @@ static void read_condition(const struct condition *condition, const struct snaps
 		reading_percent(ret, fs->files - fs->files_free, fs->files, "the filesystem does not count inodes");
 		break;
 	case MEASURE_FULL_WITHIN:
+		if (fs->exhausted_in_ns == UNKNOWN && is_unasked(snap, fs)) {
+			reading_unknown(ret, "its history has not been asked since the start");
+			break;
+		}
 		/* No forecast means no evidence that it will be full in time: that is "no", and only a stale mount is "unknown". */
 		reading_known(ret, fs->exhausted_in_ns == UNKNOWN ? 1e300 : (double)fs->exhausted_in_ns);
 		ret->confidence_permille = fs->exhausted_confidence_permille;

@@ -27,6 +27,9 @@ size_t outlook_save(const struct outlook *outlook, const struct snapshot *snap, 
  */
 int outlook_restore(struct outlook *outlook, const struct snapshot *snap, const void *data, size_t size, char *why, size_t why_size);
 
+/* It was damaged before it could come here: counted, too. */
+void outlook_count_damaged(struct outlook *outlook);
+
 /* Names a series over restarts; never 0. */
 uint64_t outlook_key(const char *kind, const char *name);
 

@@ -135,6 +135,11 @@ static void restore_series(struct outlook *outlook, const char *at, uint32_t cou
 	}
 }
 
+void outlook_count_damaged(struct outlook *outlook)
+{
+	outlook->state_dropped++;
+}
+
 int outlook_restore(struct outlook *outlook, const struct snapshot *snap, const void *data, size_t size, char *why, size_t why_size)
 {
 	struct state_head head;
@@ -145,7 +150,7 @@ int outlook_restore(struct outlook *outlook, const struct snapshot *snap, const 
 		problem = "its times are impossible";
 	if (problem) {
 		snprintf(why, why_size, "%s", problem);
-		outlook->state_dropped++;
+		outlook_count_damaged(outlook);
 		return -EBADMSG;
 	}
 

@@ -450,26 +450,42 @@ static void add_groups(struct bench *bench, uint32_t count)
 	}
 }
 
+static void add_mounts(struct bench *bench, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		char path[32];
+		snprintf(path, sizeof(path), "/f%u", i);
+		struct filesystem *fs = scene_filesystem(bench->snap, path, i + 1, 50);
+		fs->files = fs->files_free = 0;
+	}
+}
+
 /* Eight are asked at a tick: until its turn comes, what has a history says neither yes nor no. */
 static void until_it_was_asked_a_restored_history_is_unknown(void **state)
 {
 	struct bench *bench = *state;
 	const char *yaml = "policies: [{name: a, when: {capacity: {resource: cgroup_memory, name: /many/30, full_within: 4h}}}]";
 	char *data, why[160];
+	const char *mounts = "policies: [{name: a, when: {filesystem: {mountpoint: /f20, full_within: 4h}}}]";
 	add_groups(bench, 32);
+	add_mounts(bench, 30);
 	for (int i = 0; i < 30; i++)
 		tick(bench, MINUTE);
 	assert_int_equal(verdict_of(bench, yaml, NULL), VERDICT_FALSE);
+	assert_int_equal(verdict_of(bench, mounts, NULL), VERDICT_FALSE);
 	size_t size = save(bench, &data);
 	void *other = another(bench, "boot-one", bench->snap->boot_ns, bench->snap->wall_ns);
 	struct bench *next = other;
 	add_groups(next, 32);
+	add_mounts(next, 30);
 	assert_int_equal(outlook_restore(next->outlook, next->snap, data, size, why, sizeof(why)), 0);
 	tick(next, SECONDS(1));
 	assert_int_equal(verdict_of(next, yaml, NULL), VERDICT_UNKNOWN);
-	for (int i = 0; i < 4; i++)
+	assert_int_equal(verdict_of(next, mounts, NULL), VERDICT_UNKNOWN);
+	for (int i = 0; i < 20; i++)
 		tick(next, SECONDS(1));
 	assert_int_equal(verdict_of(next, yaml, NULL), VERDICT_FALSE);
+	assert_int_equal(verdict_of(next, mounts, NULL), VERDICT_FALSE);
 	free(data);
 	close_bench(&other);
 }

@@ -68,6 +68,10 @@ bool journald_step(struct journal_reader *reader, const struct log_budget *budge
 
 /* --- files ---------------------------------------------------------------------------------------------------------------- */
 
+struct stat;
+/* A regular file that no kernel makes up, for reading; symbolic links are followed where root made them. A descriptor or -errno. */
+int log_open_regular(int folder, const char *path, struct stat *ret);
+
 struct log_place {                   /* plain, as it is kept */
 	uint64_t stream;             /* whose */
 	uint64_t dev, inode, offset; /* at the beginning of a line */

@@ -120,6 +120,6 @@ bool tail_is_sound(const struct tail *tail)
 	for (int i = 0; i < TAIL_BINS; i++)
 		sum += tail->counts[i];
 	/* Bins saturate, so the sum may lie below the total; the last bin's upper edge must still be a number. */
-	return sum <= tail->total && tail->base >= 0 && tail->base + TAIL_BINS < bits_of(LARGEST) && tail->threshold >= 0 && tail->threshold <= LARGEST &&
-	       tail->mean_excess >= 0 && tail->mean_excess <= LARGEST;
+	return sum <= tail->total && tail->base >= 0 && tail->base + TAIL_BINS < bits_of(INFINITY) && isfinite(tail->threshold) && tail->threshold >= 0 &&
+	       isfinite(tail->mean_excess) && tail->mean_excess >= 0;
 }

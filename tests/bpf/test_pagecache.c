@@ -162,6 +162,10 @@ static void a_file_misses_once_and_hits_then(void **state)
 
 	struct pagecache_use written = use_of(scene, write_whole, fd);
 	assert_int_equal(written.filled_bytes, 0); /* pages made by a write were not missed */
+	/* Once for nothing: our own program comes from a file, and its pages count when they are first touched. */
+	(void)use_of(scene, read_whole, fd);
+	(void)use_of(scene, read_pieces, fd);
+	(void)use_of(scene, map_whole, fd);
 	forget(fd);
 	struct pagecache_use cold = use_of(scene, read_whole, fd), warm = use_of(scene, read_whole, fd);
 	assert_int_equal(cold.filled_bytes, FILE_MIB * MIB);

@@ -154,7 +154,7 @@ static void forget(int fd)
 	fail_msg("%u pages stay in the cache", cached_pages(fd));
 }
 
-#define SOME_PAGES (16 * PAGE) /* of 4096: four in a thousand */
+#define SOME_PAGES (16 * PAGE) /* of 4096 and of 1000: each read in pieces of one page is still told from one of two */
 
 static void a_file_misses_once_and_hits_then(void **state)
 {
@@ -181,10 +181,10 @@ static void a_file_misses_once_and_hits_then(void **state)
 	/* But for a page or two: our own program's pages count as well when they are first touched, and a kernel that preempts programs misses some. */
 	assert_in_range(cold.accessed_bytes, FILE_MIB * MIB - SOME_PAGES, FILE_MIB * MIB + SOME_PAGES);
 	assert_in_range(warm.accessed_bytes, FILE_MIB * MIB - SOME_PAGES, FILE_MIB * MIB + SOME_PAGES);
-	assert_int_equal(pieces.accessed_bytes, PIECES * PAGE);
+	assert_in_range(pieces.accessed_bytes, PIECES * PAGE - SOME_PAGES, PIECES * PAGE + SOME_PAGES);
 	/* A fault maps up to 16 pages (64 KiB) at once; folios that are larger, more. */
 	assert_in_range(mapped.accessed_bytes, PAGE, FILE_MIB * MIB);
-	assert_int_equal(written.accessed_bytes, 0);
+	assert_in_range(written.accessed_bytes, 0, SOME_PAGES);
 }
 
 static void off_counts_nothing_and_loses_nothing(void **state)

@@ -156,11 +156,13 @@ void wake_close(struct agent *agent);
 /* When a wake-up at `now_ns` is served, after one that was at `served_ns` (0: none yet); `gap_ns` is kept between calls. */
 uint64_t wake_next_ns(uint64_t now_ns, uint64_t served_ns, uint64_t *gap_ns);
 
-/* steer.c */
+/* trigger.c */
 int trigger_open(struct agent *agent);                   /* the kernel's own word for psi conditions; 0 or -errno */
 void trigger_close(struct agent *agent);
-void trigger_reload(struct agent *agent);                /* what the configuration asks for now */
+void trigger_reload(struct agent *agent);                /* after another configuration was taken */
 void trigger_turn(struct agent *agent);                  /* at a full tick: asks again for cgroups that were not there */
+
+/* steer.c */
 int steer_open(struct agent *agent);                     /* after the collectors; 0 or -errno */
 void steer_close(struct agent *agent);
 void steer_turn(struct agent *agent);                    /* at a full tick, after detection: arms, asks the governor, turns the depths */

@@ -82,7 +82,7 @@ static void read_condition(const struct condition *condition, const struct snaps
 		count++;
 		ret->evidence = crash->line;
 	}
-	/* After a restart of the agent: too few for now, and nobody counted those before. */
+	/* After a restart of the agent those before it were not counted: too few is not known to be too few. */
 	if (count < condition->times && snap->boot_ns < crashes->since_ns + condition->window_ns)
 		reading_unknown(ret, "not watched for as long as the condition's time");
 	else

@@ -35,7 +35,7 @@ static void cgroups_have_exactly_what_they_did(void **state)
 		struct syscall_cgroup_row row = find_row(&harness->snap, cgroups[i].id, RARE, SYSCALL_WORKING);
 		uint64_t truth = (uint64_t)(calls[i] + calls[i] / 2), rest = find_row(&harness->snap, 0, RARE, SYSCALL_WORKING).count;
 
-		/* Two cgroups that begin at one moment on two processors may each have a first call among the others': there it is, or it was lost. */
+		/* One was seen one short, once in nine runs, and why is not known. A call that stands among the others' was counted; it is lost if it is nowhere. */
 		assert_all_but(row.count, truth, harness_lost(harness, &collector_syscall) + (rest < 2 ? rest : 2));
 		expect_calls(harness, row.errors, (uint64_t)(calls[i] / 2));
 		assert_true(row.sum_ns > 0);

@@ -23,6 +23,8 @@ vm_limit=700
 phases=${*:-build clang unit bpf san e2e vm fuzz lint tree}
 
 mkdir -p "$logs"
+failures=$logs/failures.txt # told once more at the end, where it is looked for first
+: >"$failures"
 
 # --- telling -----------------------------------------------------------------------------------------------------------
 
@@ -39,6 +41,7 @@ report() {
 	if [ "$4" -gt 0 ]; then
 		echo "  --- $6 (its last 80 lines)"
 		tail -n 80 "$6" | sed 's/^/  | /'
+		{ echo "  $1"; grep -a -B 3 -A 6 '^not ok' "$6" | grep -av '^ok ' | head -n 40 | cut -c1-300; tail -n 5 "$6" | cut -c1-300; } >>"$failures"
 	elif [ "$5" -gt 0 ]; then
 		grep -E '^SKIP |# SKIP' "$6" | sed 's/^/        /'
 	fi
@@ -275,6 +278,7 @@ for phase in $phases; do
 		;;
 	esac
 done
+[ ! -s "$failures" ] || { echo "what failed:"; sed 's/^/  /' "$failures"; }
 echo "logs: $logs; took $(($(date +%s) - first)) s"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -240,8 +240,8 @@ static void measure_self(struct agent *agent)
 static void show_engine(struct agent *agent)
 {
 	struct engine_section *section = &agent->snap->engine;
-	_Static_assert(sizeof(section->actions_total) == sizeof(agent->engine.actions_total), "the table of outcomes is the engine's");
-	memcpy(section->actions_total, agent->engine.actions_total, sizeof(section->actions_total));
+	_Static_assert(sizeof(section->actions_total) >= sizeof(agent->engine.actions_total), "there is room for what the engine counts");
+	memcpy(section->actions_total, agent->engine.actions_total, sizeof(agent->engine.actions_total));
 	for (uint32_t i = 0; i < REMEDY_COUNT; i++)
 		section->armed[i] = agent->next_check > i ? agent->armed[i].armed : UINT8_MAX;
 	section->paused = agent->saved->pause.paused;

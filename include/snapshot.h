@@ -64,7 +64,7 @@ enum {
 	PATH_LEN = 256,
 	WHY_LEN = 160,
 	COMM_LEN = 16,
-	SNAPSHOT_REMEDIES = 4,
+	SNAPSHOT_REMEDIES = 40, /* room for enum remedy_id; families show the first REMEDY_COUNT */
 	SNAPSHOT_MODES = 3,
 	SNAPSHOT_OUTCOMES = 7,
 	NO_INDEX = 0xffffffff,

@@ -8,9 +8,9 @@
 
 #define LABEL_COUNT(labels) ((uint32_t)(sizeof(labels) / sizeof((labels)[0])))
 
-_Static_assert((int)SNAPSHOT_REMEDIES == (int)REMEDY_COUNT && (int)SNAPSHOT_MODES == (int)MODE_COUNT &&
+_Static_assert((int)SNAPSHOT_REMEDIES >= (int)REMEDY_COUNT && (int)SNAPSHOT_MODES == (int)MODE_COUNT &&
 		       (int)SNAPSHOT_OUTCOMES >= (int)OUTCOME_COUNT,
-	       "the snapshot's tables follow the enums");
+	       "the snapshot's tables have room for the enums");
 
 static const struct snapshot *fresh_snapshot(const struct metric_context *context)
 {
@@ -138,7 +138,7 @@ static void emit_actions(const struct metric *metric, const struct metric_contex
 	if (!snap)
 		return;
 
-	for (int remedy = 0; remedy < SNAPSHOT_REMEDIES; remedy++) {
+	for (int remedy = 0; remedy < REMEDY_COUNT; remedy++) {
 		for (int mode = MODE_SHADOW; mode < SNAPSHOT_MODES; mode++) {
 			for (int outcome = OUTCOME_NONE + 1; outcome < OUTCOME_COUNT; outcome++) {
 				struct label labels[] = {
@@ -154,7 +154,7 @@ static void emit_actions(const struct metric *metric, const struct metric_contex
 static void emit_remedy_armed(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
 {
 	const struct snapshot *snap = fresh_snapshot(context);
-	for (int remedy = 0; snap && remedy < SNAPSHOT_REMEDIES; remedy++) {
+	for (int remedy = 0; snap && remedy < REMEDY_COUNT; remedy++) {
 		struct label label = { "remedy", remedy_names[remedy] };
 		if (snap->engine.armed[remedy] <= 1)
 			sink_sample(sink, &label, 1, snap->engine.armed[remedy], 0);

@@ -217,6 +217,12 @@ static __always_inline __u64 runqueue_clock(const struct task_struct *task)
 	return task->se.cfs_rq->rq->clock;
 }
 
+/* The run queue of the CPU that the task runs on, or ran on last; NULL where fair scheduling knows no groups. */
+static __always_inline const struct rq *runqueue_of(const struct task_struct *task)
+{
+	return bpf_core_field_exists(task->se.cfs_rq) ? task->se.cfs_rq->rq : NULL;
+}
+
 /* Of the system call that a thread is in: bpf_task_pt_regs came with v5.15 (dd6e10fbd9fb). */
 static __always_inline bool knows_registers(void)
 {

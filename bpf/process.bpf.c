@@ -17,6 +17,15 @@ volatile bool count_files_now SEC(".data") = true;
 volatile __u64 slices_lost SEC(".data") = 0;
 
 /*
+ * Most processes sleep, and reading one whole is twenty cache lines that nobody has touched since the last walk. Of those that have not run since, a
+ * short record is enough, and the five lines that show that they have not. The scheduler's own mark of when a task ran last, exec_start, is in the
+ * clock of its run queue, which no two share (it leaves interrupts out); so each walk notes all of them, and the agent sets what the next is
+ * compared with: the clocks of a walk that was over before the last one began. Zero: read all.
+ */
+volatile __u64 seen_clock[WALK_CPUS] SEC(".data") = {}, still_since[WALK_CPUS] SEC(".data") = {};
+volatile __u32 walk_number SEC(".data") = 0;
+
+/*
  * The way on through trusted pointers, taken once for each task and before anything branches: for every load of a pointer through one, on
  * every path, the verifier searches all types of the kernel by name (verifier.c, type_is_trusted): 0.4 ms each, and 100 of them were 35 ms.
  * A number through a pointer that is kept here is a plain load; by BPF_CORE_READ it is a call for each step, 15 to 50 ns, and the id of the parent
@@ -29,6 +38,7 @@ struct about {
 	const struct kernfs_node *cgroup;
 	const struct task_struct *parent;
 	const struct cred *cred;
+	const struct rq *queue;
 };
 
 #define KEEP(pointer) barrier_var(pointer) /* here, and not where it is used */
@@ -37,7 +47,7 @@ static __always_inline struct about about_of(const struct task_struct *task)
 {
 	struct about about = {
 		.leader = task->group_leader, .mm = task->mm, .signal = task->signal, .cgroup = task->cgroups->dfl_cgrp->kn,
-		.parent = task->real_parent, .cred = task->real_cred,
+		.parent = task->real_parent, .cred = task->real_cred, .queue = runqueue_of(task),
 	};
 
 	KEEP(about.leader);
@@ -46,6 +56,7 @@ static __always_inline struct about about_of(const struct task_struct *task)
 	KEEP(about.cgroup);
 	KEEP(about.parent);
 	KEEP(about.cred);
+	KEEP(about.queue);
 	return about;
 }
 
@@ -185,6 +196,34 @@ static __always_inline void tell_slice(const struct task_struct *task, const str
 	bump(slices_lost, 1);
 }
 
+/* Whether it has slept since `still_since`, alone: of its list of threads, the one node beside the head is its own. */
+static __always_inline bool is_still(const struct task_struct *task, const struct about *about)
+{
+	__u32 state = task_state_of(task), cpu;
+
+	if (!about->queue)
+		return false;
+	cpu = (__u32)about->queue->cpu & (WALK_CPUS - 1);
+	if (!seen_clock[cpu])
+		seen_clock[cpu] = about->queue->clock_task;
+	if (task != about->leader || (state != TASK_INTERRUPTIBLE_BIT && state != (TASK_UNINTERRUPTIBLE_BIT | TASK_NOLOAD_BIT)) || task->exit_state)
+		return false;
+	if (task->se.exec_start > still_since[cpu] || task->thread_node.next != task->thread_node.prev)
+		return false;
+	return (task->pid + walk_number) % STILL_WALKS;
+}
+
+static __always_inline void tell_still(struct seq_file *seq, const struct task_struct *task, const struct about *about)
+{
+	struct still_record record = {
+		.kind = THREAD_STILL, .pid = task_pid_seen_of(task), .start_ns = task->start_boottime, .cgroup_id = about->cgroup->id,
+		.ppid = pidns_inode ? task_pid_seen(BPF_CORE_READ(task, real_parent, group_leader)) : about->parent->tgid, .state = task_state_of(task),
+	};
+
+	if (record.pid)
+		bpf_seq_write(seq, &record, sizeof(record));
+}
+
 SEC("iter/task")
 int on_task(struct bpf_iter__task *ctx)
 {
@@ -197,6 +236,10 @@ int on_task(struct bpf_iter__task *ctx)
 
 	struct about about = about_of(task);
 	const struct task_struct *leader = about.leader;
+	if (is_still(task, &about)) {
+		tell_still(seq, task, &about);
+		return 0;
+	}
 	fill_thread(&record.thread, task, leader);
 	if (!record.thread.pid)
 		return 0;

@@ -28,6 +28,8 @@ struct process_state {
 	int proc_fd, sys_fd;
 	int lives_fd;                   /* our own descriptor of the map; -1: nobody tells of ends */
 	uint32_t ticks;
+	/* The run queues' clocks at the last walk, at the one before it, and at the one before descriptors were counted last; zero: not known. */
+	uint64_t last_clock[WALK_CPUS], earlier_clock[WALK_CPUS], files_clock[WALK_CPUS];
 	struct attribution_window *window;
 	const char *cgroup_root;
 	struct object_walk walk;
@@ -145,6 +147,13 @@ static size_t take_records(struct process_table *table, const char *records, siz
 	for (;;) {
 		const struct thread_record *thread = (const void *)(records + at);
 
+		if (size - at < sizeof(struct still_record))
+			return at;
+		if (thread->kind == THREAD_STILL) {
+			process_table_take_still(table, (const void *)thread);
+			at += sizeof(struct still_record);
+			continue;
+		}
 		if (size - at < sizeof(*thread))
 			return at;
 		if (thread->kind == THREAD_FOLLOWER) {
@@ -206,12 +215,33 @@ static uint64_t slices_lost(const struct process_state *state)
 	return state->skel ? state->skel->data->slices_lost : 0;
 }
 
+/*
+ * What has not run since the last walk began need not be read whole. The clocks are noted one by one while a walk goes on, so those of the walk
+ * before the last are the newest that surely all lie before it. After a walk that was cut off, nothing is known of what it did not reach.
+ */
 static int walk(struct process_state *state, bool full)
 {
 	if (!state->skel)
 		return process_procfs_walk(state->proc_fd, state->sys_fd, state->cgroup_root, state->table);
-	state->skel->data->count_files_now = full && state->ticks++ % TICKS_PER_FILES == 0;
-	return walk_by_bpf(state);
+
+	struct process_bpf__data *data = state->skel->data;
+	bool files = full && state->ticks++ % TICKS_PER_FILES == 0;
+	data->count_files_now = files;
+	data->walk_number++;
+	memset((void *)data->seen_clock, 0, sizeof(data->seen_clock));
+	memcpy((void *)data->still_since, files ? state->files_clock : state->earlier_clock, sizeof(data->still_since));
+	int error = walk_by_bpf(state);
+	if (error) {
+		memset(state->last_clock, 0, sizeof(state->last_clock));
+		memset(state->earlier_clock, 0, sizeof(state->earlier_clock));
+		memset(state->files_clock, 0, sizeof(state->files_clock));
+		return error;
+	}
+	if (files)
+		memcpy(state->files_clock, state->last_clock, sizeof(state->files_clock));
+	memcpy(state->earlier_clock, state->last_clock, sizeof(state->earlier_clock));
+	memcpy(state->last_clock, (const void *)data->seen_clock, sizeof(state->last_clock));
+	return 0;
 }
 
 static int collect_process(void *state_, struct snapshot *snap, bool full, struct collector_status *status)

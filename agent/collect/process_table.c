@@ -240,6 +240,25 @@ void process_table_take_process(struct process_table *table, const struct proces
 	row->comm[COMM_LEN - 1] = '\0';
 }
 
+void process_table_take_still(struct process_table *table, const struct still_record *record)
+{
+	struct entry *entry = find_entry(table, record->pid, record->start_ns);
+
+	table->threads++;
+	if (!entry) { /* no row was left for it */
+		table->walk_cut++;
+		table->cut++;
+		return;
+	}
+	entry->walk = table->walk;
+	entry->was_ended = entry->ended;
+	entry->has_leader = true;
+	entry->row.threads = 1;
+	entry->row.ppid = record->ppid;
+	entry->row.cgroup_id = record->cgroup_id;
+	entry->row.state = state_letter(record->state, 0);
+}
+
 /* --- comparing -------------------------------------------------------------------------------------------------------- */
 
 static void sample_rss(struct process_table *table, struct entry *entry)

@@ -18,6 +18,8 @@ void process_table_free(struct process_table *table);
 void process_table_begin(struct process_table *table, uint64_t boot_ns, uint64_t interval_ns);
 void process_table_take_thread(struct process_table *table, const struct thread_record *record);
 void process_table_take_process(struct process_table *table, const struct process_record *record);
+/* One that is as it was at the walk before, but for what the record says. */
+void process_table_take_still(struct process_table *table, const struct still_record *record);
 void process_table_take_ended(struct process_table *table, uint64_t cgroup_id, const struct cgroup_lives *lives);
 void process_table_end(struct process_table *table, struct snapshot *snap, bool full);
 

@@ -67,7 +67,7 @@ struct task_totals {
 	__u64 exit_signals[EXIT_SIGNALS];
 };
 
-enum thread_kind { THREAD_FOLLOWER, THREAD_LEADER };
+enum thread_kind { THREAD_FOLLOWER, THREAD_LEADER, THREAD_STILL };
 
 /* One thread of the walk. rss and swap: of the leader, or of each thread whose leader has given up its memory already. */
 struct thread_record {
@@ -99,6 +99,18 @@ struct process_record {
 	char comm[PROCESS_COMM_LEN];
 	__u32 reserved;
 };
+
+/* A process of one thread that has slept since the walk before the last, or longer: all that somebody else may have changed. */
+struct still_record {
+	__u32 kind;                     /* THREAD_STILL */
+	__s32 pid;
+	__u64 start_ns;
+	__u64 cgroup_id;
+	__s32 ppid;
+	__u32 state;
+};
+
+enum { WALK_CPUS = 512, STILL_WALKS = 8 }; /* every so many walks a sleeper is read whole: its memory may have been swapped out, its limits changed */
 
 enum cgroup_event_kind { CGROUP_EVENT_MADE, CGROUP_EVENT_REMOVED };
 

@@ -194,9 +194,9 @@ static void a_zombie_is_counted_once(void **state)
 		burn_until(300 * NSEC_PER_MSEC);
 		_exit(0);
 	}
+	uint64_t begun = clock_boot_ns(); /* a tick is long on a slow machine, and what it spends after its measurement counts */
 	harness_tick(harness, &collector_process);
 	uint64_t id = snapshot_process(&harness->snap, getpid())->cgroup_id, total = snapshot_cgroup(&harness->snap, id)->cpu_ns;
-	uint64_t begun = clock_boot_ns();
 	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 	harness_tick(harness, &collector_process);
 	assert_int_equal(snapshot_process(&harness->snap, pid)->state, 'Z');
@@ -234,6 +234,82 @@ static void growth_of_the_newborn_is_all_it_has(void **state)
 	close(ready[1]);
 }
 
+enum { WOKEN_FILES = 20, WOKEN_BYTES = 8 << 20 };
+
+static void sleep_and_work(int orders, int done)
+{
+	char byte;
+
+	while (read(orders, &byte, 1) == 1) {
+		char *memory = mmap(NULL, WOKEN_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		memset(memory, 1, WOKEN_BYTES);
+		for (int i = 0; i < WOKEN_FILES; i++)
+			(void)!dup(orders);
+		burn_until(50 * NSEC_PER_MSEC);
+		(void)!write(done, "x", 1);
+	}
+	_exit(0);
+}
+
+static const struct process *row_after(struct harness *harness, int ticks, pid_t pid)
+{
+	for (int i = 0; i < ticks; i++)
+		harness_tick(harness, &collector_process);
+	const struct process *row = snapshot_process(&harness->snap, pid);
+	assert_non_null(row);
+	return row;
+}
+
+/* Of who sleeps only a short record is written: what it says is right at once, the rest within some walks; and who woke is read whole at once. */
+static void who_sleeps_costs_little_and_who_wakes_is_seen(void **state)
+{
+	struct harness *harness = *state;
+	int orders[2], done[2];
+	char byte, file[64];
+
+	assert_int_equal(pipe(orders), 0);
+	assert_int_equal(pipe(done), 0);
+	pid_t pid = fork();
+	if (!pid) {
+		close(orders[1]);
+		sleep_and_work(orders[0], done[1]);
+	}
+	close(orders[0]);
+	while (row_after(harness, 1, pid)->state != 'S')
+		;
+	struct process asleep = *row_after(harness, 6, pid);
+
+	/* What somebody else changes meanwhile is not in the short record; that it is not seen at once, ever, shows that there are short records. */
+	snprintf(file, sizeof(file), "/proc/%d/oom_score_adj", (int)pid);
+	bool late = false;
+	for (int adj = 100; adj < 104; adj++) {
+		FILE *stream = fopen(file, "we");
+		assert_non_null(stream);
+		fprintf(stream, "%d", adj);
+		assert_int_equal(fclose(stream), 0);
+		late |= row_after(harness, 1, pid)->oom_score_adj != adj;
+		assert_int_equal(row_after(harness, STILL_WALKS, pid)->oom_score_adj, adj);
+	}
+	assert_true(late);
+
+	assert_int_equal(write(orders[1], "x", 1), 1);
+	assert_int_equal(read(done[0], &byte, 1), 1);
+	const struct process *row = row_after(harness, 1, pid);
+	assert_true(row->cpu_ns >= asleep.cpu_ns + 20 * NSEC_PER_MSEC);
+	assert_true(row->rss_bytes >= asleep.rss_bytes + WOKEN_BYTES / 2);
+	row = row_after(harness, 5, pid); /* one of them counts open files */
+	assert_int_equal(row->files, asleep.files + WOKEN_FILES);
+	snprintf(file, sizeof(file), "/proc/%d/status", (int)pid);
+	assert_true(row->rss_bytes / 1024 >= number_in(file, "VmRSS:") * 98 / 100);
+	close(orders[1]);
+	waitpid(pid, NULL, 0);
+	close(done[0]);
+	close(done[1]);
+	harness_tick(harness, &collector_process);
+	assert_null(snapshot_process(&harness->snap, pid));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +318,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(short_lives_count_for_their_cgroup, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_zombie_is_counted_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(growth_of_the_newborn_is_all_it_has, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_sleeps_costs_little_and_who_wakes_is_seen, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,6 +229,43 @@ static void what_is_forgotten_stays_in_the_rest(void **state)
 }
 
 /* A thread that is released between the looks at it and at its leader is in neither: nothing may fall. */
+static void one_that_is_still_stays_as_it_was(void **state)
+{
+	struct fixture *fixture = *state;
+	struct process_record record = leader(10, 5, 100);
+	struct still_record still = { .kind = THREAD_STILL, .pid = 10, .start_ns = record.thread.start_ns, .cgroup_id = 5, .ppid = 1, .state = 1 };
+
+	record.files = 7;
+	walk_with(fixture, record);
+	record.thread.used.cpu_ns = 300;
+	walk_with(fixture, record);
+	still.cgroup_id = 6;
+	still.ppid = 3;
+	begin(fixture);
+	process_table_take_still(fixture->table, &still);
+	process_table_end(fixture->table, &fixture->snap, true);
+
+	const struct process *row = snapshot_process(&fixture->snap, 10);
+	assert_non_null(row);
+	assert_int_equal(row->cpu_ns, 300);
+	assert_int_equal(row->cpu_delta_ns, 0);
+	assert_int_equal(row->rss_bytes, 4096);
+	assert_int_equal(row->files, 7);
+	assert_int_equal(row->threads, 1);
+	assert_int_equal(row->ppid, 3);
+	assert_int_equal(row->cgroup_id, 6);
+	assert_int_equal(row->state, 'S');
+	assert_int_equal(fixture->snap.processes.threads, 1);
+
+	/* One that was never read whole has no row, and that is told. */
+	still.pid = 11;
+	begin(fixture);
+	process_table_take_still(fixture->table, &still);
+	process_table_end(fixture->table, &fixture->snap, true);
+	assert_null(snapshot_process(&fixture->snap, 11));
+	assert_int_equal(fixture->snap.processes.cut, 1);
+}
+
 static void counters_never_fall(void **state)
 {
 	struct fixture *fixture = *state;
@@ -393,6 +430,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(growth_is_against_fifteen_seconds_ago, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_dropped_row_is_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_forgotten_stays_in_the_rest, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_that_is_still_stays_as_it_was, setup, teardown),
 		cmocka_unit_test_setup_teardown(counters_never_fall, setup, teardown),
 		cmocka_unit_test_setup_teardown(held_is_who_was_not_switched, setup, teardown),
 		cmocka_unit_test_setup_teardown(held_rows_are_bounded, setup, teardown),

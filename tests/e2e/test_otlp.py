@@ -106,6 +106,12 @@ class Receiver:
                         families.setdefault(metric["name"], []).append((values(point.get("attributes")), point, metric))
         return families
 
+    def has_later(self, time_ms):
+        """Requests come one after another: with a later snapshot's first one, all of this one's are here."""
+        return any(int(point["timeUnixNano"]) // 1000000 > time_ms for row in self.lines("metrics")
+                   for items in row["request"]["resourceMetrics"] for scope in items["scopeMetrics"] for metric in scope["metrics"]
+                   for point in (metric.get("gauge") or metric.get("sum") or metric["exponentialHistogram"])["dataPoints"])
+
     def records(self, event=None):
         found = [record for row in self.lines("logs") for items in row["request"]["resourceLogs"] for scope in items["scopeLogs"]
                  for record in scope["logRecords"]]
@@ -210,7 +216,7 @@ def metrics(bench):
         feed = agent.feed()
         when = round(harness.parse_time(feed.document["time"]) * 1000)
         with contextlib.suppress(harness.Failed):
-            return wait_for("its requests", lambda: (lambda f: "nodemend_ticks_total" in f and (feed, f, when))(receiver.metrics(when)), 3)
+            return wait_for("its requests", lambda: (lambda f: "nodemend_ticks_total" in f and receiver.has_later(when) and (feed, f, when))(receiver.metrics(when)), 10)
         return None
     feed, families, when = wait_for("a snapshot that came both ways", both, 60)
     numbers, histograms, wrong = compare(feed, families)

@@ -212,11 +212,11 @@ phase_vm() {
 }
 
 phase_fuzz() {
-	counted "fuzz smoke" 600 env FUZZ_SECONDS="${FUZZ_SECONDS:-5}" scripts/fuzz.sh "${FUZZ_SECONDS:-5}"
+	counted "fuzz smoke" 1200 env FUZZ_SECONDS="${FUZZ_SECONDS:-5}" scripts/fuzz.sh "${FUZZ_SECONDS:-5}"
 }
 
 phase_lint() {
-	counted "lint" 600 scripts/lint.sh
+	counted "lint" 1200 scripts/lint.sh
 }
 
 build_is_quiet() {

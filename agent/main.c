@@ -12,6 +12,8 @@ static const struct command *const commands[] = {
 	&command_outlook,
 	&command_forecast,
 	&command_detect,
+	&command_task,
+	&command_tasks,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

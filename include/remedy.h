@@ -9,6 +9,7 @@
 
 #include "record.h"
 
+enum { MAX_TASK_STEPS = 6, TASK_TEXT_LEN = 160 };
 enum { MAX_HOOK_WORDS = 6, HOOK_USER_LEN = 32 };
 enum { MAX_MATCH = 16, MAX_CANDIDATES = 8, MAX_PROTECT = 32 };
 
@@ -18,6 +19,8 @@ enum remedy_id {
 	REMEDY_TERMINATE,
 	REMEDY_LIMIT_CPU,
 	REMEDY_HOOK,
+	REMEDY_NOTIFY,
+	REMEDY_MANUAL_TASK,
 	REMEDY_COUNT,
 };
 
@@ -62,12 +65,24 @@ struct hook_args {
 	bool dry_run;                     /* it understands the mode plan, and changes nothing in it */
 };
 
+struct notify_args {
+	char to[NAME_LEN];                /* the output's name */
+};
+
+struct manual_task_args {
+	char title[TASK_TEXT_LEN];
+	uint32_t step_count;
+	char steps[MAX_TASK_STEPS][TASK_TEXT_LEN];
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
 	struct terminate_args terminate;
 	struct limit_cpu_args limit_cpu;
 	struct hook_args hook;
+	struct notify_args notify;
+	struct manual_task_args manual_task;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */
@@ -180,6 +195,7 @@ struct remedy {
 	bool destructive;
 	bool reversible;               /* what it turns is on lease: turned back when its time is over, or when it did not help */
 	bool ends_processes;           /* one victim on the node at a time: its memory must be back before the next */
+	bool tells;                    /* it mends nothing, so nothing is to be expected of it */
 	bool wants_causes;             /* whatever it is aimed at, the request carries the candidates */
 	enum aim aim;
 	uint32_t applies_to;           /* enum applies_to */

@@ -12,6 +12,8 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_TERMINATE] = &terminate,
 	[REMEDY_LIMIT_CPU] = &limit_cpu,
 	[REMEDY_HOOK] = &hook,
+	[REMEDY_NOTIFY] = &notify,
+	[REMEDY_MANUAL_TASK] = &manual_task,
 };
 
 const struct remedy *remedy_by_name(const char *name)

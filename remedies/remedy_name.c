@@ -8,4 +8,6 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_TERMINATE] = "terminate",
 	[REMEDY_LIMIT_CPU] = "limit-cpu",
 	[REMEDY_HOOK] = "hook",
+	[REMEDY_NOTIFY] = "notify",
+	[REMEDY_MANUAL_TASK] = "manual-task",
 };

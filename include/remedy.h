@@ -21,6 +21,7 @@ enum remedy_id {
 	REMEDY_HOOK,
 	REMEDY_NOTIFY,
 	REMEDY_MANUAL_TASK,
+	REMEDY_EVICT_POD,
 	REMEDY_COUNT,
 };
 
@@ -65,6 +66,10 @@ struct hook_args {
 	bool dry_run;                     /* it understands the mode plan, and changes nothing in it */
 };
 
+struct evict_pod_args {
+	char namespace[NAMESPACE_LEN], pod[POD_LEN]; /* "": of the first cause that has one */
+};
+
 struct notify_args {
 	char to[NAME_LEN];                /* the output's name */
 };
@@ -83,6 +88,7 @@ union remedy_args {
 	struct hook_args hook;
 	struct notify_args notify;
 	struct manual_task_args manual_task;
+	struct evict_pod_args evict_pod;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

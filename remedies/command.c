@@ -406,7 +406,11 @@ int command_run(const struct command *command, struct command_end *ret)
 		say(command, "its time is over before it begins", 0);
 		return -ETIME;
 	}
-	int error = program_open(command->path, &run.program);
+	int error = command->opened ? 0 : program_open(command->path, &run.program);
+	if (command->opened)
+		run.program = fcntl(*command->opened, F_DUPFD_CLOEXEC, 0);
+	if (command->opened && run.program < 0)
+		error = -errno;
 	if (error) {
 		say(command, error == -EACCES ? "the program must be an absolute path to an executable file that, with every directory on the way to it, belongs to "
 					"root and can be written by nobody else" : command->path, error == -EACCES ? 0 : error);

@@ -31,6 +31,7 @@ struct command {
 	uint32_t tasks_max;                   /* 0: the default. Needs the v2 controller */
 	const char *const *environment;       /* "NODEMEND_NAME=value", ends with NULL; beside PATH and LANG. NULL: none */
 	uint64_t capabilities;                /* uid 0: bits it keeps beside those over files and its own identity */
+	const int *opened;                    /* NULL: `path` is checked and opened; else this, a part of ours that the caller vouches for */
 };
 
 struct command_end {

@@ -14,6 +14,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_HOOK] = &hook,
 	[REMEDY_NOTIFY] = &notify,
 	[REMEDY_MANUAL_TASK] = &manual_task,
+	[REMEDY_EVICT_POD] = &evict_pod,
 };
 
 const struct remedy *remedy_by_name(const char *name)

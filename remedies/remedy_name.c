@@ -10,4 +10,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_HOOK] = "hook",
 	[REMEDY_NOTIFY] = "notify",
 	[REMEDY_MANUAL_TASK] = "manual-task",
+	[REMEDY_EVICT_POD] = "evict-pod",
 };

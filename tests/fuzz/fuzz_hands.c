@@ -50,6 +50,10 @@ static void sound_args(enum remedy_id remedy)
 		memcpy(request.args.restart_unit.unit, "a.service", 10);
 	if (remedy == REMEDY_TERMINATE)
 		request.args.terminate.term_wait_ns = 1;
+	if (remedy == REMEDY_NOTIFY)
+		memcpy(request.args.notify.to, "oncall", 7);
+	if (remedy == REMEDY_MANUAL_TASK)
+		memcpy(request.args.manual_task.title, "look", 5);
 	if (remedy == REMEDY_HOOK) {
 		request.args.hook.word_count = 1;
 		memcpy(request.args.hook.command[0], "/bin/true", 10);

@@ -42,6 +42,7 @@ bpf-objects := $(addprefix $(O)/,$(all-bpf-y))
 skeletons := $(patsubst bpf/%.bpf.o,$(O)/gen/%.skel.h,$(all-bpf-y))
 main-object := $(O)/agent/main.o
 sender-object := $(O)/agent/push/main.o
+kube-object := $(O)/agent/kube/main.o
 publisher-object := $(O)/agent/publish/main.o
 objects := $(addprefix $(O)/,$(all-agent-y))
 test-programs := $(addprefix $(O)/,$(all-test-y))
@@ -76,7 +77,7 @@ compile-bpf = $(CLANG) $(bpf-cflags) -MMD -MP -MF $(2:.o=.d) -c $(1) -o $(2)
 # --- what there is ----------------------------------------------------------------------------------------------------
 
 .PHONY: all help run test unit check-vm bench bench-detect bench-forecast lint fuzz install clean FORCE compile_commands.json check-fresh
-all: $(O)/nodemend $(O)/nm-publisher $(O)/nm-sender ## the program
+all: $(O)/nodemend $(O)/nm-publisher $(O)/nm-sender $(O)/nm-kube ## the program
 programs: $(fault-programs)
 .PHONY: programs
 tests: all $(test-programs) $(fault-programs)
@@ -135,6 +136,7 @@ install: all ## into DESTDIR
 	install -D -m 0755 $(O)/nodemend $(DESTDIR)$(PREFIX)/sbin/nodemend
 	install -D -m 0755 $(O)/nm-publisher $(DESTDIR)$(PREFIX)/sbin/nm-publisher
 	install -D -m 0755 $(O)/nm-sender $(DESTDIR)$(PREFIX)/sbin/nm-sender
+	install -D -m 0755 $(O)/nm-kube $(DESTDIR)$(PREFIX)/sbin/nm-kube
 	install -d -m 0755 $(DESTDIR)/etc/nodemend/conf.d $(DESTDIR)$(PREFIX)/share/doc/nodemend $(DESTDIR)$(PREFIX)/share/nodemend/policy.d
 	install -m 0644 $(policies) $(DESTDIR)$(PREFIX)/share/nodemend/policy.d/
 	install -d -m 0755 $(DESTDIR)/lib/systemd/system
@@ -214,6 +216,10 @@ $(O)/nm-sender: $(sender-object) $(O)/libnodemend.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(our-ldflags) $(sender-object) $(O)/libnodemend.a $(libraries) $(LDFLAGS) -o $@
 
+$(O)/nm-kube: $(kube-object) $(O)/libnodemend.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(our-ldflags) $(kube-object) $(O)/libnodemend.a $(libraries) $(LDFLAGS) -o $@
+
 # --- tests ------------------------------------------------------------------------------------------------------------
 
 $(test-programs): %: %.o $(O)/libnodemend.a
@@ -248,7 +254,7 @@ $(O)/flags.bpf: FORCE
 
 # Written by make itself: one shell command of them all is longer than the kernel takes.
 json-entry = $(file >>$@.new,{"directory":"$(CURDIR)","file":"$(1)","command":"$(subst ",\",$(2))"},)
-sources := $(patsubst $(O)/%.o,%.c,$(objects) $(main-object) $(publisher-object) $(sender-object)) $(addsuffix .c,$(all-test-y) $(all-fuzz-y))
+sources := $(patsubst $(O)/%.o,%.c,$(objects) $(main-object) $(publisher-object) $(sender-object) $(kube-object)) $(addsuffix .c,$(all-test-y) $(all-fuzz-y))
 compile_commands.json: $(skeletons) $(O)/gen/policies.inc $(syscall-tables) ## for editors and clang-tidy
 	@: $(file >$@.new,[) $(foreach s,$(sources),$(call json-entry,$(s),$(call compile-c,$(s),$(O)/$(s:.c=.o)))) \
 	$(foreach s,$(all-bpf-y:.o=.c),$(call json-entry,$(s),$(call compile-bpf,$(s),$(O)/$(s:.c=.o)))) $(file >>$@.new,{}])

@@ -128,6 +128,7 @@ static void take_answer(struct agent *agent, enum lane lane)
 		return;
 	if (remedies[agent->engine.orders[slot].remedy]->reversible)
 		agent->sweep_at_ns = 0; /* what it turned has an end: ask when */
+	task_take(agent, &agent->engine.orders[slot], &agent->answer);
 	struct circumstances now;
 	wheel_circumstances(agent, &now);
 	engine_result(&agent->engine, slot, answer, agent->config, &now, agent->changes);

@@ -174,6 +174,13 @@ void act_close(struct agent *agent);
 void act_take_changes(struct agent *agent);              /* tells, keeps and dispatches what agent->changes holds, and empties it */
 void act_pump(struct agent *agent);                      /* sends what is ready, gives up what overstays */
 
+/* task.c: what a manual-task asks a person to do. */
+/* Opens one for an order whose act has just told so, or counts that it was asked for again. Where no place is left the answer becomes a refusal. */
+void task_take(struct agent *agent, const struct order *order, struct remedy_result *answer);
+uint32_t tasks_open(const struct saved_state *saved);
+/* The one that is open and whose id begins so. 0 and its id; -ENOENT: none; -EEXIST: several. */
+int task_close(struct agent *agent, const char *id, char ret_id[ID_LEN]);
+
 /* remember.c */
 void remember_open(struct agent *agent);                 /* before the first tick; what is damaged is said and dropped */
 void remember_turn(struct agent *agent);                 /* at each full tick */

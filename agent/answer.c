@@ -81,6 +81,11 @@ static cJSON *answer_remedy(struct agent *agent, const cJSON *request)
 	return name ? view_remedy(agent, name) : control_error(EXIT_USAGE, "remedy: a name is missing");
 }
 
+static cJSON *answer_tasks(struct agent *agent, const cJSON *request)
+{
+	return view_tasks(agent, cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(request, "all")));
+}
+
 /* --- changing ----------------------------------------------------------------------------------------------------------- */
 
 static cJSON *answer_pause(struct agent *agent, const cJSON *request)
@@ -97,6 +102,20 @@ static cJSON *answer_resume(struct agent *agent, const cJSON *request)
 {
 	agent_resume(agent);
 	return view_status(agent);
+}
+
+static cJSON *answer_task_close(struct agent *agent, const cJSON *request)
+{
+	const char *id = text_of(request, "id");
+	char found[ID_LEN];
+	if (!id || !id[0])
+		return control_error(EXIT_USAGE, "task_close: an id is missing");
+	int error = task_close(agent, id, found);
+	if (error < 0)
+		return control_error(EXIT_NO, error == -EEXIST ? "more than one open task begins with %.40s" : "no open task begins with %.40s", id);
+	cJSON *document = view_document("task_close");
+	cJSON_AddStringToObject(document, "id", found);
+	return document;
 }
 
 static cJSON *faults_document(const struct config_faults *faults)
@@ -333,6 +352,8 @@ static const struct {
 	{ "remedy", false, answer_remedy },
 	{ "resume", true, answer_resume },
 	{ "status", false, answer_status },
+	{ "task_close", true, answer_task_close },
+	{ "tasks", false, answer_tasks },
 };
 
 cJSON *agent_answer(void *agent, const cJSON *request, bool root)

@@ -23,6 +23,9 @@ struct cJSON *view_incident(const struct agent *agent, const char *id);
 struct cJSON *view_actions(const struct agent *agent);
 struct cJSON *view_action(const struct agent *agent, const char *id);
 
+/* What waits for a person; `all`: what is closed, too. Oldest first. */
+struct cJSON *view_tasks(const struct agent *agent, bool all);
+
 struct cJSON *view_remedies(const struct agent *agent);
 struct cJSON *view_remedy(const struct agent *agent, const char *name);
 

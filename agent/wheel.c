@@ -249,6 +249,7 @@ static void show_engine(struct agent *agent)
 	for (uint32_t i = 0; i < agent->saved->machine_count; i++)
 		section->quarantined += agent->saved->machines[i].state == ENGINE_QUARANTINED;
 	section->incidents_folded = agent->engine.incidents_folded;
+	section->manual_tasks_open = tasks_open(agent->saved);
 }
 
 static int open_census(struct agent *agent)

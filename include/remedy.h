@@ -9,6 +9,8 @@
 
 #include "record.h"
 
+enum { MAX_TASK_STEPS = 6, TASK_TEXT_LEN = 160 };
+enum { MAX_HOOK_WORDS = 6, HOOK_USER_LEN = 32 };
 enum { MAX_MATCH = 16, MAX_CANDIDATES = 8, MAX_PROTECT = 32 };
 
 enum remedy_id {
@@ -16,6 +18,10 @@ enum remedy_id {
 	REMEDY_RESTART_UNIT,
 	REMEDY_TERMINATE,
 	REMEDY_LIMIT_CPU,
+	REMEDY_HOOK,
+	REMEDY_NOTIFY,
+	REMEDY_MANUAL_TASK,
+	REMEDY_EVICT_POD,
 	REMEDY_COUNT,
 };
 
@@ -50,11 +56,39 @@ struct limit_cpu_args {
 	uint64_t for_ns;
 };
 
+struct hook_args {
+	uint32_t word_count;
+	char command[MAX_HOOK_WORDS][PATH_LEN]; /* the program and its arguments; no shell */
+	uint64_t timeout_ns;
+	char user[HOOK_USER_LEN];
+	uint64_t memory_bytes;            /* of all it starts together */
+	uint32_t tasks;
+	bool dry_run;                     /* it understands the mode plan, and changes nothing in it */
+};
+
+struct evict_pod_args {
+	char namespace[NAMESPACE_LEN], pod[POD_LEN]; /* "": of the first cause that has one */
+};
+
+struct notify_args {
+	char to[NAME_LEN];                /* the output's name */
+};
+
+struct manual_task_args {
+	char title[TASK_TEXT_LEN];
+	uint32_t step_count;
+	char steps[MAX_TASK_STEPS][TASK_TEXT_LEN];
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
 	struct terminate_args terminate;
 	struct limit_cpu_args limit_cpu;
+	struct hook_args hook;
+	struct notify_args notify;
+	struct manual_task_args manual_task;
+	struct evict_pod_args evict_pod;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */
@@ -86,11 +120,20 @@ struct lease_report {
 	uint64_t next_boot_ns;                     /* UNKNOWN: none is held */
 };
 
+/* What it is about, for those who tell others: a hook, a person. Empty where it is asked for by hand. */
+struct remedy_story {
+	char policy[NAME_LEN], incident[ID_LEN];
+	enum incident_kind kind;
+	enum severity severity;
+	struct signal_value signal;
+};
+
 struct remedy_request {
 	enum remedy_verb verb;
 	enum remedy_id remedy;
 	char action_id[ID_LEN];
 	struct target target;
+	struct remedy_story story;
 	union remedy_args args;
 	struct effect expect;
 	uint64_t deadline_boot_ns;                 /* no new work is begun after it */
@@ -158,6 +201,8 @@ struct remedy {
 	bool destructive;
 	bool reversible;               /* what it turns is on lease: turned back when its time is over, or when it did not help */
 	bool ends_processes;           /* one victim on the node at a time: its memory must be back before the next */
+	bool tells;                    /* it mends nothing, so nothing is to be expected of it */
+	bool wants_causes;             /* whatever it is aimed at, the request carries the candidates */
 	enum aim aim;
 	uint32_t applies_to;           /* enum applies_to */
 	const char *target_argument;   /* the argument that the text of a path or a unit sets as well; NULL: none */

@@ -66,7 +66,7 @@ enum {
 	COMM_LEN = 16,
 	SNAPSHOT_REMEDIES = 40, /* room for enum remedy_id; families show the first REMEDY_COUNT */
 	SNAPSHOT_MODES = 3,
-	SNAPSHOT_OUTCOMES = 7,
+	SNAPSHOT_OUTCOMES = 8,
 	NO_INDEX = 0xffffffff,
 };
 
@@ -339,7 +339,7 @@ struct engine_section {
 	uint64_t actions_total[SNAPSHOT_REMEDIES][SNAPSHOT_MODES][SNAPSHOT_OUTCOMES];
 	uint8_t armed[SNAPSHOT_REMEDIES];   /* 1 would work here, 0 would not, UINT8_MAX not asked yet */
 	bool paused;
-	uint32_t quarantined;
+	uint32_t quarantined, manual_tasks_open;
 	uint64_t incidents_folded;
 };
 

@@ -10,7 +10,7 @@
 #include "policy.h"
 #include "record.h"
 
-enum { MAX_OPEN_INCIDENTS = 48, MAX_ACTS = 512, MAX_MACHINES = 256, MAX_CLOSED = 32, KEY_LEN = 128 };
+enum { MAX_OPEN_INCIDENTS = 48, MAX_ACTS = 512, MAX_MACHINES = 256, MAX_CLOSED = 32, MAX_TASKS = 32, KEY_LEN = 128 };
 
 enum engine_state { ENGINE_OK, ENGINE_PENDING, ENGINE_ARMED, ENGINE_ACTING, ENGINE_VERIFYING, ENGINE_ROLLBACK, ENGINE_QUARANTINED, ENGINE_STATE_COUNT };
 extern const char *const engine_state_names[ENGINE_STATE_COUNT];
@@ -50,16 +50,28 @@ struct closed_incident {
 	uint32_t reopened, flaps;
 };
 
+/* What only a person can do: opened by an act, closed by hand. */
+struct task {
+	char id[ID_LEN];              /* of the act that opened it */
+	char incident[ID_LEN], policy[NAME_LEN], target_key[KEY_LEN];
+	char title[TASK_TEXT_LEN];
+	uint32_t step_count;
+	char steps[MAX_TASK_STEPS][TASK_TEXT_LEN];
+	uint32_t times;               /* asked for, since it is open */
+	int64_t opened_wall_ns, closed_wall_ns; /* 0 = not yet */
+};
+
 struct saved_state {
 	char boot_id[40];
 	int64_t saved_boot_ns, saved_wall_ns;
 	uint64_t next_incident, next_action;  /* ids are never used twice */
 	struct pause pause;
-	uint32_t act_count, machine_count, incident_count, closed_count;
+	uint32_t act_count, machine_count, incident_count, closed_count, task_count;
 	struct closed_incident closed[MAX_CLOSED]; /* oldest first */
 	struct act acts[MAX_ACTS];            /* oldest first */
 	struct machine machines[MAX_MACHINES];
 	struct incident incidents[MAX_OPEN_INCIDENTS];
+	struct task tasks[MAX_TASKS];         /* oldest first; those that are closed stay until their place is wanted */
 };
 
 #endif

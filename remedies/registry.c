@@ -11,6 +11,10 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_RESTART_UNIT] = &restart_unit,
 	[REMEDY_TERMINATE] = &terminate,
 	[REMEDY_LIMIT_CPU] = &limit_cpu,
+	[REMEDY_HOOK] = &hook,
+	[REMEDY_NOTIFY] = &notify,
+	[REMEDY_MANUAL_TASK] = &manual_task,
+	[REMEDY_EVICT_POD] = &evict_pod,
 };
 
 const struct remedy *remedy_by_name(const char *name)

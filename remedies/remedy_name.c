@@ -7,4 +7,8 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_RESTART_UNIT] = "restart-unit",
 	[REMEDY_TERMINATE] = "terminate",
 	[REMEDY_LIMIT_CPU] = "limit-cpu",
+	[REMEDY_HOOK] = "hook",
+	[REMEDY_NOTIFY] = "notify",
+	[REMEDY_MANUAL_TASK] = "manual-task",
+	[REMEDY_EVICT_POD] = "evict-pod",
 };

@@ -270,7 +270,7 @@ installs() {
 }
 
 installed_in() {
-	for file in usr/sbin/nodemend usr/sbin/nm-publisher usr/sbin/nm-sender lib/systemd/system/nodemend.service etc/nodemend/conf.d usr/share/nodemend/policy.d usr/share/nodemend/prometheus/nodemend.rules.yaml usr/share/doc/nodemend/README.md; do
+	for file in usr/sbin/nodemend usr/sbin/nm-publisher usr/sbin/nm-sender usr/sbin/nm-kube lib/systemd/system/nodemend.service etc/nodemend/conf.d usr/share/nodemend/policy.d usr/share/nodemend/prometheus/nodemend.rules.yaml usr/share/doc/nodemend/README.md; do
 		[ -e "$1/$file" ] || { echo "not installed: $file"; return 1; }
 	done
 	"$1/usr/sbin/nodemend" --version || return 1

@@ -77,7 +77,7 @@ struct shown show_action(const cJSON *action)
 {
 	static const struct { const char *outcome, *words; } words[] = {
 		{ "fixed", "fixed" }, { "improved", "improved, not fixed" }, { "no_effect", "had no effect" }, { "failed", "failed" },
-		{ "refused", "refused" }, { "rolled_back", "did not verify and was undone" },
+		{ "refused", "refused" }, { "rolled_back", "did not verify and was undone" }, { "told", "told" },
 	};
 	const char *outcome = get_text(action, "outcome"), *refused_by = get_text(action, "refused_by");
 	bool shadow = strcmp(get_text(action, "mode"), "enforce") != 0;

@@ -244,6 +244,7 @@ void config_defaults(struct config *config)
 static int finish(const struct loading *loading)
 {
 	routes_resolve(loading->config, loading->faults);
+	notices_resolve(loading->config, loading->faults);
 	if (loading->faults->count) {
 		config_defaults(loading->config);
 		return -EINVAL;

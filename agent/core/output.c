@@ -254,6 +254,30 @@ void routes_resolve(struct config *config, struct config_faults *faults)
 	}
 }
 
+/* Only what has people behind it can be told something by hand: the others get everything by themselves. */
+void notices_resolve(const struct config *config, struct config_faults *faults)
+{
+	const struct outputs *outputs = &config->outputs;
+	char shown[CONFIG_SHOWN_LEN];
+	for (uint32_t at = 0; at < config->policy_count; at++) {
+		const struct policy *policy = &config->policies[at];
+		for (uint32_t i = 0; i < policy->step_count; i++) {
+			const struct remedy_step *step = &policy->steps[i];
+			if (step->remedy != REMEDY_NOTIFY || !step->args.notify.to[0])
+				continue;
+			const struct output *output = NULL;
+			for (uint32_t j = 0; j < outputs->output_count && !output; j++)
+				if (strcmp(outputs->each[j].name, step->args.notify.to) == 0)
+					output = &outputs->each[j];
+			if (!output)
+				config_fault(faults, policy->file, step->line, 1, "notify: there is no output %s; `outputs` names them", config_shown(shown, step->args.notify.to));
+			else if (output->kind != OUTPUT_WEBHOOK && output->kind != OUTPUT_MAIL)
+				config_fault(faults, policy->file, step->line, 1, "notify: %s is a %s; a webhook or a mail tells people", output->name,
+					     output_kind_names[output->kind]);
+		}
+	}
+}
+
 /* --- labels ------------------------------------------------------------------------------------------------------------ */
 
 static void add_label(struct outputs *outputs, const char *name, const char *value)

@@ -21,6 +21,8 @@ void output_read_header_files(struct reader *reader, const struct yaml_item *ite
 /* When all files are read: the labels that are always there; and whether routes lead somewhere. */
 void outputs_finish(struct config *config);
 void routes_resolve(struct config *config, struct config_faults *faults);
+/* Whether each `notify` names an output that tells people. */
+void notices_resolve(const struct config *config, struct config_faults *faults);
 
 /* output_check.c: what no single value shows. `item` is the mapping that the output was read from. */
 void output_check(struct reader *reader, const struct yaml_item *item, const struct output *output);

@@ -221,6 +221,10 @@ void policy_read_expect(struct reader *reader, const struct yaml_item *item, voi
 static void check_expectation(struct reader *reader, const struct yaml_item *expect, enum remedy_id remedy)
 {
 	uint32_t effects = 0;
+	if (remedies[remedy]->tells) {
+		reader_fault(reader, expect, "expect: nothing is to be expected of %s: it tells, and mends nothing; leave this out", remedies[remedy]->name);
+		return;
+	}
 	for (const struct yaml_item *member = expect->first; member; member = member->next) {
 		const struct setting *setting = section_find(&expect_section, member->key->text);
 		if (!setting || setting->required)
@@ -245,17 +249,22 @@ static uint64_t read_step_words(struct reader *reader, const struct yaml_item *i
 	return section_read(reader, &section, item, step) >> own;
 }
 
+/* What only tells is done in a moment or not at all. */
+#define TELL_NS (10 * NSEC_PER_SEC)
+
 static void read_step(struct reader *reader, const struct yaml_item *item, struct remedy_step *step)
 {
 	*step = (struct remedy_step){ .remedy = REMEDY_COUNT };
 	effect_clear(&step->expect);
 
 	uint64_t given = read_step_words(reader, item, step);
-	if (item->kind != ITEM_MAPPING || yaml_member(item, "notify"))
+	if (item->kind != ITEM_MAPPING)
 		return;
 	const struct yaml_item *expect = yaml_member(item, "expect");
 	if (!given || (given & (given - 1)))
 		reader_fault(reader, item, "do: each step is exactly one remedy, with its expect beside it; `nodemend remedies` lists them");
+	else if (!expect && remedies[step->remedy]->tells)
+		step->expect.within_ns = TELL_NS;
 	else if (!expect)
 		reader_fault(reader, item,
 			     "do: expect is missing, and without an expectation nothing is done; write what must be seen and by when, such "

@@ -391,7 +391,6 @@ const struct section expect_section = SECTION("expect", "What the act must bring
 
 static const struct setting step_settings[] = {
 	{ .name = "expect", .type = VALUE_CUSTOM, .read = policy_read_expect, .help = "what it must bring, and by when" },
-	{ .name = "notify", .type = VALUE_LATER, .help = "incidents are told through /v1/incidents and /metrics" },
 };
 const struct section step_section = SECTION("do", "One remedy, and beside it what it must bring.", step_settings);
 

@@ -94,6 +94,16 @@ static void fill_request(struct order *order, const struct remedy_step *step, co
 	snprintf(request->lease_book, sizeof(request->lease_book), "%s", now->lease_book_path ? now->lease_book_path : "");
 }
 
+static void fill_story(struct order *order, const struct policy *policy, const struct finding *finding)
+{
+	struct remedy_story *story = &order->request.story;
+	snprintf(story->policy, sizeof(story->policy), "%s", policy->name);
+	snprintf(story->incident, sizeof(story->incident), "%s", order->action.incident);
+	story->kind = finding->kind;
+	story->severity = finding->severity;
+	story->signal = finding->signal;
+}
+
 static void fill_candidates(const struct engine *engine, struct order *order, const struct snapshot *snap, const struct policy *policy, const struct finding *finding)
 {
 	struct cause causes[MAX_CAUSES];
@@ -128,7 +138,8 @@ static void begin(struct engine *engine, uint32_t slot, uint32_t machine_at, con
 	snprintf(action->remedy, sizeof(action->remedy), "%s", remedies[step->remedy]->name);
 	action_name(engine, action, now);
 	fill_request(order, step, config, now);
-	if (remedies[step->remedy]->aim == AIM_CAUSE)
+	fill_story(order, policy, finding);
+	if (remedies[step->remedy]->aim == AIM_CAUSE || remedies[step->remedy]->wants_causes)
 		fill_candidates(engine, order, snap, policy, finding);
 
 	machine_enter(machine, ENGINE_ACTING, now, ret);

@@ -72,6 +72,9 @@ static const char *request_problem(const struct remedy_request *request)
 		return "the kill switch or the book of leases is no absolute path";
 	if (!is_local_bus(request->systemd_bus))
 		return "the bus is no socket of this node";
+	if (!ENDED(request->story.policy) || !ENDED(request->story.incident) || !ENDED(request->story.signal.metric) ||
+	    (unsigned)request->story.kind >= KIND_COUNT || (unsigned)request->story.severity >= SEVERITY_COUNT)
+		return "what it is about makes no sense";
 	const char *problem = protection_problem(&request->protect);
 	if (!problem)
 		problem = candidates_problem(request);

@@ -18,7 +18,7 @@ const char *const incident_kind_names[KIND_COUNT] = {
 	[KIND_NETWORK_SATURATION] = "network_saturation", [KIND_OOM_KILL] = "oom_kill", [KIND_KERNEL_FAULT] = "kernel_fault",
 	[KIND_LOG_PATTERN] = "log_pattern", [KIND_ANOMALY] = "anomaly", [KIND_DEPENDENCY_DOWN] = "dependency_down",
 };
-const char *const outcome_names[OUTCOME_COUNT] = { "none", "fixed", "improved", "no_effect", "failed", "refused", "rolled_back" };
+const char *const outcome_names[OUTCOME_COUNT] = { "none", "fixed", "improved", "no_effect", "failed", "refused", "rolled_back", "told" };
 const char *const target_type_names[TARGET_TYPE_COUNT] = { "node", "filesystem", "process", "cgroup", "unit", "interface", "disk", "peer", "log" };
 
 /* Choices are read and written through a uint32_t. */

@@ -49,6 +49,21 @@ static const struct field closed_fields[] = {
 };
 static const struct fields closed_rows = FIELDS(closed_fields);
 
+static const struct field task_step[] = { { .type = FIELD_TEXT, .size = TASK_TEXT_LEN } };
+static const struct fields task_step_rows = FIELDS(task_step);
+static const struct field task_fields[] = {
+	{ .name = "id", .type = FIELD_ID, .flags = FIELD_NEEDED, FIELD_AT(task, id) },
+	{ .name = "incident", .type = FIELD_ID, .flags = FIELD_NULL, FIELD_AT(task, incident) },
+	{ .name = "policy", .type = FIELD_TEXT, FIELD_AT(task, policy) },
+	{ .name = "target_key", .type = FIELD_EXACT, .flags = FIELD_NEEDED, FIELD_AT(task, target_key) },
+	{ .name = "title", .type = FIELD_TEXT, FIELD_AT(task, title) },
+	{ .name = "steps", .type = FIELD_LIST, FIELD_EACH(task, steps, step_count), .inner = &task_step_rows },
+	{ .name = "times", .type = FIELD_UNSIGNED, FIELD_AT(task, times) },
+	{ .name = "opened", .type = FIELD_TIME, FIELD_AT(task, opened_wall_ns) },
+	{ .name = "closed", .type = FIELD_TIME, FIELD_AT(task, closed_wall_ns) },
+};
+static const struct fields task_rows = FIELDS(task_fields);
+
 static const struct field pause_fields[] = {
 	{ .name = "paused", .type = FIELD_BOOL, .flags = FIELD_NEEDED, FIELD_AT(pause, paused) },
 	{ .name = "since", .type = FIELD_TIME, FIELD_AT(pause, since_wall_ns) },
@@ -68,6 +83,7 @@ static const struct field state_fields[] = {
 	{ .name = "acts", .type = FIELD_LIST, .flags = FIELD_NEEDED, FIELD_EACH(saved_state, acts, act_count), .inner = &act_rows },
 	{ .name = "machines", .type = FIELD_LIST, .flags = FIELD_NEEDED, FIELD_EACH(saved_state, machines, machine_count), .inner = &machine_rows },
 	{ .name = "closed", .type = FIELD_LIST, FIELD_EACH(saved_state, closed, closed_count), .inner = &closed_rows },
+	{ .name = "tasks", .type = FIELD_LIST, FIELD_EACH(saved_state, tasks, task_count), .inner = &task_rows },
 };
 static const struct fields state_rows = FIELDS(state_fields);
 
@@ -245,4 +261,5 @@ void state_copy(struct saved_state *to, const struct saved_state *from)
 	memcpy(to->acts, from->acts, from->act_count * sizeof(from->acts[0]));
 	memcpy(to->machines, from->machines, from->machine_count * sizeof(from->machines[0]));
 	memcpy(to->incidents, from->incidents, from->incident_count * sizeof(from->incidents[0]));
+	memcpy(to->tasks, from->tasks, from->task_count * sizeof(from->tasks[0]));
 }

@@ -272,6 +272,8 @@ static const struct metric rows[] = {
 		"Events that the collector could not keep: full rings, failed inserts, rows cut by a bound.", collector_status,
 			events_lost, VALUE_U64),
 	ROW("incidents", METRIC_GAUGE, "", emit_incidents, "Incidents in memory, by kind, severity and state."),
+	FIELD("manual_tasks_open", METRIC_GAUGE, "", emit_engine, "Work items that wait for a human; `nodemend tasks` lists them.",
+		engine_section, manual_tasks_open, VALUE_U32),
 	FIELD("incidents_folded_total", METRIC_COUNTER, "", emit_engine, "Incidents for which there was no room.", engine_section,
 		incidents_folded, VALUE_U64),
 	FIELD("journal_late_total", METRIC_COUNTER, "", emit_self, "Intents that were not yet durable at their deadline.", self_section,

@@ -46,6 +46,7 @@ void deed_line(const struct action *action, struct text *out)
 	static const char *const words[OUTCOME_COUNT] = {
 		[OUTCOME_FIXED] = "fixed", [OUTCOME_IMPROVED] = "improved, not fixed", [OUTCOME_NO_EFFECT] = "had no effect",
 		[OUTCOME_FAILED] = "failed", [OUTCOME_REFUSED] = "refused", [OUTCOME_ROLLED_BACK] = "did not verify and was undone",
+		[OUTCOME_TOLD] = "told",
 	};
 	bool acts = action->mode == MODE_ENFORCE && !action->dry_run;
 	text_string(out, action->remedy);

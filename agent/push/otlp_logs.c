@@ -18,7 +18,7 @@ static const struct { int number; const char *text; } of_severity[SEVERITY_COUNT
 }, of_outcome[OUTCOME_COUNT] = {
 	[OUTCOME_NONE] = { LEVEL_INFO, "INFO" }, [OUTCOME_FIXED] = { LEVEL_INFO, "INFO" }, [OUTCOME_IMPROVED] = { LEVEL_INFO, "INFO" },
 	[OUTCOME_NO_EFFECT] = { LEVEL_WARN, "WARN" }, [OUTCOME_FAILED] = { LEVEL_ERROR, "ERROR" }, [OUTCOME_REFUSED] = { LEVEL_WARN, "WARN" },
-	[OUTCOME_ROLLED_BACK] = { LEVEL_ERROR, "ERROR" },
+	[OUTCOME_ROLLED_BACK] = { LEVEL_ERROR, "ERROR" }, [OUTCOME_TOLD] = { LEVEL_INFO, "INFO" },
 };
 
 static const char *const state_words[INCIDENT_STATE_COUNT] = {
@@ -28,7 +28,7 @@ static const char *const state_words[INCIDENT_STATE_COUNT] = {
 static const char *const outcome_words[OUTCOME_COUNT] = {
 	[OUTCOME_NONE] = "planned, nothing done", [OUTCOME_FIXED] = "fixed it", [OUTCOME_IMPROVED] = "improved it",
 	[OUTCOME_NO_EFFECT] = "had no effect", [OUTCOME_FAILED] = "failed", [OUTCOME_REFUSED] = "refused",
-	[OUTCOME_ROLLED_BACK] = "did not verify and was undone",
+	[OUTCOME_ROLLED_BACK] = "did not verify and was undone", [OUTCOME_TOLD] = "told a person",
 };
 
 uint32_t otlp_history_ordinal(const struct incident *incident, uint32_t entry)

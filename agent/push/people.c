@@ -9,14 +9,41 @@
 #include "core/log.h"
 #include "push/memory.h"
 #include "push/outlet.h"
+#include "remedy.h"
 #include "push/rules.h"
+
+static struct notice *seen_of(struct people *people, const char *id)
+{
+	uint32_t held = people->seen_count < PEOPLE_SEEN ? people->seen_count : PEOPLE_SEEN;
+	for (uint32_t i = 0; i < held; i++)
+		if (strcmp(people->seen[i].id, id) == 0)
+			return &people->seen[i];
+	return NULL;
+}
 
 void people_on_incident(void *state, const struct incident *incident, struct moment now)
 {
 	struct people *people = state;
 	struct notice notice;
 	notice_make(&people->home, incident, deeds_of(&people->deeds, incident->id), &notice);
+	struct notice *seen = seen_of(people, notice.id);
+	*(seen ? seen : &people->seen[people->seen_count++ % PEOPLE_SEEN]) = notice;
 	if (router_note(people->router, &notice, (int64_t)now.boot_ns) && !people->unsaved_ns)
+		people->unsaved_ns = now.boot_ns;
+}
+
+/* A notify names its output by its step: see remedies/notify.c. */
+static void tell_if_asked(struct people *people, const struct action *action, struct moment now)
+{
+	bool ours = action->outcome == OUTCOME_TOLD && action->mode == MODE_ENFORCE && strcmp(action->remedy, remedy_names[REMEDY_NOTIFY]) == 0 &&
+		    action->step_count && strcmp(action->steps[0].name, people->output->name) == 0;
+	struct notice *seen = ours ? seen_of(people, action->incident) : NULL;
+	if (!seen)
+		return;
+	const char *deed = deeds_of(&people->deeds, action->incident);
+	if (deed)
+		notice_take(seen->action, sizeof(seen->action), deed);
+	if (router_tell(people->router, seen, action->ended_wall_ns, (int64_t)now.boot_ns) && !people->unsaved_ns)
 		people->unsaved_ns = now.boot_ns;
 }
 
@@ -26,6 +53,7 @@ void people_on_action(void *state, const struct action *action, struct moment no
 	const char *incident = deeds_note(&people->deeds, action);
 	if (incident)
 		router_deed(people->router, incident, deeds_of(&people->deeds, incident));
+	tell_if_asked(people, action, now);
 }
 
 void people_put(struct people *people, uint32_t items)

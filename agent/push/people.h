@@ -20,6 +20,9 @@ struct people_form {
 	enum template_form template_form;
 };
 
+/* The newest of what is open: what an act asks to be told may be what no rule of this output takes. */
+enum { PEOPLE_SEEN = 48 };
+
 struct people {
 	const struct people_form *form;
 	const struct output *output;
@@ -28,6 +31,8 @@ struct people {
 	struct notice_home home;
 	struct router *router;
 	struct deeds deeds;
+	uint32_t seen_count;
+	struct notice seen[PEOPLE_SEEN];
 	struct message message;
 	struct text body;
 	bool template_failed;      /* said */

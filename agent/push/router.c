@@ -8,7 +8,7 @@ void router_init(struct router *router, const struct rule *rules, uint32_t count
 {
 	/* Not as a whole: the tables are a megabyte, most of which nobody ever touches. */
 	router->rule_count = count < ROUTER_RULES ? count : ROUTER_RULES;
-	router->floor_wall_ns = wall_ns;
+	router->floor_wall_ns = router->asked_wall_ns = wall_ns;
 	router->orphans_ns = 0;
 	router->tracked_count = router->group_count = router->flap_count = 0;
 	router->lost = 0;
@@ -44,6 +44,8 @@ int rule_find(const struct rule *rules, uint32_t count, const struct notice *not
 bool router_has_news(const struct router *router, const struct tracked *tracked)
 {
 	const struct notice *notice = &tracked->notice;
+	if (tracked->asked)
+		return true;
 	if (tracked->told && tracked->told_state == notice->state && tracked->told_severity == notice->severity)
 		return false;
 	if (notice->state == INCIDENT_RESOLVED && tracked->told)
@@ -131,6 +133,20 @@ bool router_note(struct router *router, const struct notice *notice, int64_t now
 	if (tracked && !had_news)
 		tracked->news_ns = now_ns;
 	return changed;
+}
+
+bool router_tell(struct router *router, const struct notice *notice, int64_t ended_wall_ns, int64_t now_ns)
+{
+	if (ended_wall_ns <= router->asked_wall_ns)
+		return false; /* the agent tells a new sender of the past, too */
+	router->asked_wall_ns = ended_wall_ns;
+	struct tracked *tracked = find(router, notice->id);
+	if (!tracked)
+		tracked = router_add(router);
+	tracked->notice = *notice;
+	tracked->asked = true;
+	tracked->news_ns = now_ns;
+	return true;
 }
 
 void router_deed(struct router *router, const char *incident, const char *line)

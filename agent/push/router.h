@@ -10,6 +10,8 @@
  *   ended for flap_within; then as calm. An incident that is open then is told as any other.
  * - needs_human goes through at once, past severity, state, waiting and flapping; only a rule's kinds and policies hold it.
  *
+ * - What an act asks to be told (router_tell) is told at once, past all of that, and from then on as if a rule had told it.
+ *
  * All of it is bounded; what falls off a full table is counted. router_state.c keeps it over a restart.
  */
 #ifndef NODEMEND_PUSH_ROUTER_H
@@ -43,7 +45,8 @@ struct rule {
 struct tracked {
 	struct notice notice;
 	uint32_t rule;
-	bool told, quiet, unmatched, confirmed; /* quiet: its resource flaps; confirmed: the agent spoke of it since the start */
+	bool told, quiet, unmatched, confirmed, asked; /* asked: by an act, whatever the rules say, and not told yet */
+	/* quiet: its resource flaps; confirmed: the agent spoke of it since the start */
 	enum incident_state told_state;     /* where told */
 	enum severity told_severity;
 	int64_t news_ns;                    /* boot time: since when there has been something to tell */
@@ -71,6 +74,7 @@ struct router {
 	struct rule rules[ROUTER_RULES];
 	uint32_t rule_count;
 	int64_t floor_wall_ns;              /* who ended before it and is not known has been dealt with */
+	int64_t asked_wall_ns;              /* acts that ended by then have been told of, or are older than all this */
 	int64_t orphans_ns;                 /* boot time; 0 = none are looked for */
 	uint32_t tracked_count, group_count, flap_count;
 	struct tracked tracked[ROUTER_TRACKED];
@@ -87,6 +91,8 @@ int rule_find(const struct rule *rules, uint32_t count, const struct notice *not
 void router_init(struct router *router, const struct rule *rules, uint32_t count, int64_t wall_ns);
 /* True: something that a restart must not forget has changed. */
 bool router_note(struct router *router, const struct notice *notice, int64_t now_ns);
+/* For an act that ended at `ended_wall_ns` and asks that this be told. False: that was dealt with before. */
+bool router_tell(struct router *router, const struct notice *notice, int64_t ended_wall_ns, int64_t now_ns);
 void router_deed(struct router *router, const char *incident, const char *line);
 /* The next message that is due, good until the router is called again; call until false. */
 bool router_next(struct router *router, int64_t now_ns, int64_t wall_ns, struct message *ret);

@@ -49,7 +49,7 @@ static int64_t tracked_due(const struct router *router, const struct tracked *tr
 	bool news = router_has_news(router, tracked);
 	if (!news && !is_repeated(tracked))
 		return INT64_MAX;
-	if (news && tracked->notice.state == INCIDENT_NEEDS_HUMAN)
+	if (news && (tracked->asked || tracked->notice.state == INCIDENT_NEEDS_HUMAN))
 		return tracked->news_ns;
 
 	const struct told_group *group = find_group(router, tracked);
@@ -157,6 +157,7 @@ static void mark_told(struct router *router, const struct message *message)
 		if (!message->items[i].news)
 			continue;
 		tracked->told = true;
+		tracked->asked = tracked->unmatched = false;
 		tracked->told_state = tracked->notice.state;
 		tracked->told_severity = tracked->notice.severity;
 	}

@@ -36,6 +36,7 @@ static const struct field tracked_fields[] = {
 	{ .name = "notice", .type = FIELD_OBJECT, .flags = FIELD_NEEDED, FIELD_AT(tracked, notice), .inner = &notice_rows },
 	{ .name = "told", .type = FIELD_BOOL, .flags = FIELD_OMIT, FIELD_AT(tracked, told) },
 	{ .name = "quiet", .type = FIELD_BOOL, .flags = FIELD_OMIT, FIELD_AT(tracked, quiet) },
+	{ .name = "asked", .type = FIELD_BOOL, .flags = FIELD_OMIT, FIELD_AT(tracked, asked) },
 	{ .name = "told_state", .type = FIELD_CHOICE, FIELD_AT(tracked, told_state), FIELD_NAMES(incident_state_names) },
 	{ .name = "told_severity", .type = FIELD_CHOICE, FIELD_AT(tracked, told_severity), FIELD_NAMES(severity_names) },
 	{ .name = "news_ns", .type = FIELD_I64, FIELD_AT(tracked, news_ns) },
@@ -64,6 +65,7 @@ static const struct fields flap_rows = FIELDS(flap_fields);
 
 static const struct field router_fields[] = {
 	{ .name = "floor_wall_ns", .type = FIELD_I64, .flags = FIELD_NEEDED, FIELD_AT(router, floor_wall_ns) },
+	{ .name = "asked_wall_ns", .type = FIELD_I64, FIELD_AT(router, asked_wall_ns) },
 	{ .name = "lost", .type = FIELD_U64, FIELD_AT(router, lost) },
 	{ .name = "tracked", .type = FIELD_LIST, .flags = FIELD_NEEDED, FIELD_EACH(router, tracked, tracked_count), .inner = &tracked_rows },
 	{ .name = "groups", .type = FIELD_LIST, .flags = FIELD_NEEDED, FIELD_EACH(router, groups, group_count), .inner = &group_rows },
@@ -167,6 +169,9 @@ static int read_json(const cJSON *json, struct saved_at *saved, struct router *l
 static void copy(struct router *to, const struct router *from)
 {
 	to->floor_wall_ns = from->floor_wall_ns;
+	/* A file of before there was such a thing says nothing of it. */
+	if (from->asked_wall_ns)
+		to->asked_wall_ns = from->asked_wall_ns;
 	to->orphans_ns = from->orphans_ns;
 	to->lost = from->lost;
 	to->tracked_count = from->tracked_count;

@@ -56,7 +56,8 @@ FAULTS = [
     ("per target above per node", CLEAN % '{root: /srv/a/b, match: ["*.tmp"]}' + "    limits: {per_target: 20/1h, per_node: 10/1h}\n", 8, "per_node"),
     ("a bad rate", CLEAN % '{root: /srv/a/b, match: ["*.tmp"]}' + "    limits: {per_target: often}\n", 8, "3/1h"),
     ("terminate on a filesystem", HEAD + FS + "    do:\n      - terminate: {scope: process}\n        expect: {exited: 1, within: 5s}\n", 6, "terminate"),
-    ("what this version does not know", HEAD + FS + "    do:\n      - notify: {to: oncall}\n", 6, "notify"),
+    ("notify: to nobody", HEAD + FS + "    do:\n      - notify: {to: oncall}\n", 6, "there is no output"),
+    ("what this version does not know", HEAD + FS + "    limits: {fleet: 10%}\n", 5, "fleet"),
 ]
 
 

@@ -50,6 +50,18 @@ static void sound_args(enum remedy_id remedy)
 		memcpy(request.args.restart_unit.unit, "a.service", 10);
 	if (remedy == REMEDY_TERMINATE)
 		request.args.terminate.term_wait_ns = 1;
+	if (remedy == REMEDY_NOTIFY)
+		memcpy(request.args.notify.to, "oncall", 7);
+	if (remedy == REMEDY_MANUAL_TASK)
+		memcpy(request.args.manual_task.title, "look", 5);
+	if (remedy == REMEDY_HOOK) {
+		request.args.hook.word_count = 1;
+		memcpy(request.args.hook.command[0], "/bin/true", 10);
+		memcpy(request.args.hook.user, "nobody", 7);
+		request.args.hook.timeout_ns = NSEC_PER_SEC;
+		request.args.hook.memory_bytes = 64 << 20;
+		request.args.hook.tasks = 1;
+	}
 }
 
 /* Pieces of: where (two bytes, from the front or from the arguments), how long, the bytes. */
@@ -106,6 +118,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else
 		overwrite(data + 1, size - 1);
 	request.verb = verb;
+	if (request.remedy == REMEDY_HOOK)
+		request.args.hook.dry_run = false; /* else its plan is a program of the input's choice */
 	request.deadline_boot_ns = clock_boot_ns() + LOOK_FOR_NS;
 	hands_run(&request, &result);
 	check_result(verb);

@@ -384,6 +384,91 @@ static void what_is_no_command(void **state)
 	assert_refused(*state, "{\"command\":\"shutdown\"}", true, 2, "no such command");
 }
 
+/* --- tasks ---------------------------------------------------------------------------------------------------------------- */
+
+static struct order task_order(const char *id, const char *key, const char *title)
+{
+	struct order order = { .remedy = REMEDY_MANUAL_TASK };
+	snprintf(order.action.id, ID_LEN, "%s", id);
+	snprintf(order.action.policy, NAME_LEN, "data-fills");
+	snprintf(order.action.incident, ID_LEN, "i65f1a2b0-1");
+	snprintf(order.key, KEY_LEN, "%s", key);
+	struct manual_task_args *args = &order.request.args.manual_task;
+	snprintf(args->title, TASK_TEXT_LEN, "%s", title);
+	snprintf(args->steps[0], TASK_TEXT_LEN, "first");
+	args->step_count = 1;
+	return order;
+}
+
+static enum outcome take_task(struct agent *agent, const char *id, const char *key, const char *title)
+{
+	struct order order = task_order(id, key, title);
+	struct remedy_result answer = { .outcome = OUTCOME_TOLD };
+	memcpy(answer.action_id, order.action.id, ID_LEN);
+	task_take(agent, &order, &answer);
+	return answer.outcome;
+}
+
+static void a_task_stays_open_until_it_is_closed(void **state)
+{
+	struct agent *agent = *state;
+	agent->changes = calloc(1, sizeof(*agent->changes));
+	assert_int_equal(take_task(agent, "a1-1", "filesystem:/data", "replace the disk"), OUTCOME_TOLD);
+	assert_true(agent->changes->state_changed);
+	assert_int_equal(take_task(agent, "a1-2", "filesystem:/data", "replace the disk"), OUTCOME_TOLD); /* the same, asked for again */
+	assert_int_equal(take_task(agent, "a1-3", "filesystem:/b", "replace the disk"), OUTCOME_TOLD);
+	assert_int_equal(tasks_open(agent->saved), 2);
+
+	cJSON *answer = ask(agent, "{\"command\":\"tasks\"}", false);
+	assert_int_equal(cJSON_GetArraySize(at(answer, "tasks")), 2);
+	assert_text(answer, "tasks.0.id", "a1-1");
+	assert_text(answer, "tasks.0.title", "replace the disk");
+	assert_text(answer, "tasks.0.steps.0", "first");
+	assert_text(answer, "tasks.0.incident", "i65f1a2b0-1");
+	assert_number(answer, "tasks.0.times", 2);
+	assert_null(at(answer, "tasks.0.closed"));
+	cJSON_Delete(answer);
+
+	assert_refused(agent, "{\"command\":\"task_close\",\"id\":\"a1-1\"}", false, 4, "root");
+	assert_refused(agent, "{\"command\":\"task_close\",\"id\":\"a1\"}", true, 1, "more than one");
+	assert_refused(agent, "{\"command\":\"task_close\",\"id\":\"a2\"}", true, 1, "no open task");
+	assert_refused(agent, "{\"command\":\"task_close\",\"id\":\"\"}", true, 2, "missing");
+	answer = ask(agent, "{\"command\":\"task_close\",\"id\":\"a1-1\"}", true);
+	assert_text(answer, "id", "a1-1");
+	cJSON_Delete(answer);
+	assert_int_equal(tasks_open(agent->saved), 1);
+	assert_refused(agent, "{\"command\":\"task_close\",\"id\":\"a1-1\"}", true, 1, "no open task");
+	answer = ask(agent, "{\"command\":\"tasks\",\"all\":true}", false);
+	assert_int_equal(cJSON_GetArraySize(at(answer, "tasks")), 2);
+	assert_non_null(at(answer, "tasks.0.closed"));
+	cJSON_Delete(answer);
+	assert_int_equal(take_task(agent, "a1-4", "filesystem:/data", "replace the disk"), OUTCOME_TOLD); /* after it was closed: a new one */
+	assert_int_equal(tasks_open(agent->saved), 2);
+	free(agent->changes);
+	agent->changes = NULL;
+}
+
+static void no_more_tasks_than_there_is_room_for(void **state)
+{
+	struct agent *agent = *state;
+	char id[ID_LEN], key[KEY_LEN];
+	agent->changes = calloc(1, sizeof(*agent->changes));
+	for (int i = 0; i < MAX_TASKS; i++) {
+		snprintf(id, sizeof(id), "a%d-1", i);
+		snprintf(key, sizeof(key), "filesystem:/%d", i);
+		assert_int_equal(take_task(agent, id, key, "x"), OUTCOME_TOLD);
+	}
+	assert_int_equal(take_task(agent, "b-1", "filesystem:/b", "x"), OUTCOME_REFUSED);
+	assert_int_equal(tasks_open(agent->saved), MAX_TASKS);
+	assert_int_equal(task_close(agent, "a7-1", id), 0);
+	assert_int_equal(take_task(agent, "b-1", "filesystem:/b", "x"), OUTCOME_TOLD); /* in the place of what is done */
+	assert_int_equal(agent->saved->task_count, MAX_TASKS);
+	assert_string_equal(agent->saved->tasks[MAX_TASKS - 1].id, "b-1");
+	assert_string_equal(agent->saved->tasks[7].id, "a8-1");
+	free(agent->changes);
+	agent->changes = NULL;
+}
+
 /* A full house of hostile names stays below what the socket carries. */
 static void the_largest_answer_fits(void **state)
 {
@@ -416,6 +501,7 @@ int main(void)
 		WITH_AGENT(actions_newest_first), WITH_AGENT(remedies_say_armed_budget_and_record), WITH_AGENT(changing_is_for_root),
 		WITH_AGENT(pause_and_resume), WITH_AGENT(reload_tells_faults), WITH_AGENT(apply_builds_the_order),
 		WITH_AGENT(apply_refuses_what_is_not_meant), WITH_AGENT(a_guard_refuses_by_name), WITH_AGENT(what_is_no_command),
+		WITH_AGENT(a_task_stays_open_until_it_is_closed), WITH_AGENT(no_more_tasks_than_there_is_room_for),
 		WITH_AGENT(the_largest_answer_fits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

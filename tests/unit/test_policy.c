@@ -494,7 +494,37 @@ static void names_are_unique_labels(void **state)
 static void what_is_to_come_is_said_to_be_unknown(void **state)
 {
 	assert_refused("policies: [{name: p, when: {cpu: {used_percent: 9}}, limits: {fleet: 10%}}]", "not known in this version");
-	assert_refused("policies: [{name: p, when: {cpu: {used_percent: 9}}, do: [{notify: {to: x}}]}]", "not known in this version");
+}
+
+#define TELLING "policies: [{name: p, when: {cpu: {used_percent: 9}}, do: [%s]}]\noutputs:\n" \
+	"  - webhook: {name: oncall, url: \"https://x.example/\"}\n  - otlp: {name: metrics, url: \"https://x.example/\"}\n"
+
+static void telling(const char *step, const char *part)
+{
+	char text[1024];
+	snprintf(text, sizeof(text), TELLING, step);
+	assert_refused(text, part);
+}
+
+static void what_only_tells_names_whom_and_expects_nothing(void **state)
+{
+	telling("{notify: {to: nobody}}", "there is no output \"nobody\"");
+	telling("{notify: {to: metrics}}", "a webhook or a mail tells people");
+	telling("{notify: {to: oncall}, expect: {clears: true, within: 5s}}", "nothing is to be expected of notify");
+	telling("{notify: {}}", "to");
+	telling("{manual-task: {steps: [a]}}", "title");
+	telling("{manual-task: {title: x, steps: [a, b, c, d, e, f, g]}}", "steps");
+
+	char text[1024];
+	snprintf(text, sizeof(text), TELLING, "{notify: {to: oncall}}, {manual-task: {title: replace the disk, steps: [order one, swap it]}}");
+	assert_int_equal(config_parse("x.yaml", text, strlen(text), config, &faults), 0);
+	const struct policy *policy = &config->policies[config->policy_count - 1];
+	assert_int_equal(policy->step_count, 2);
+	assert_string_equal(policy->steps[0].args.notify.to, "oncall");
+	assert_int_equal(policy->steps[0].expect.within_ns, 10 * NSEC_PER_SEC);
+	assert_string_equal(policy->steps[1].args.manual_task.title, "replace the disk");
+	assert_int_equal(policy->steps[1].args.manual_task.step_count, 2);
+	assert_string_equal(policy->steps[1].args.manual_task.steps[1], "swap it");
 }
 
 /* --- by hand ----------------------------------------------------------------------------------------------------------- */
@@ -557,6 +587,7 @@ int main(void)
 		cmocka_unit_test(limits_must_make_sense_together),
 		cmocka_unit_test(names_are_unique_labels),
 		cmocka_unit_test(what_is_to_come_is_said_to_be_unknown),
+		cmocka_unit_test(what_only_tells_names_whom_and_expects_nothing),
 		cmocka_unit_test(arguments_by_hand_obey_the_same_tables),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -199,6 +199,60 @@ static void groups_are_told_together(void **state)
 	assert_string_equal(message.thread, "i0");
 }
 
+/* --- what an act asks to be told ---------------------------------------------------------------------------------------- */
+
+static bool ask(const char *id, enum incident_state state)
+{
+	struct notice notice = notice_of(id, "/data", state);
+	return router_tell(router, &notice, wall(), now);
+}
+
+static void what_an_act_asks_is_told_at_once_past_the_rules(void **state)
+{
+	struct rule deaf = plain_rule;
+	deaf.severities = 0;
+	start(&deaf, 1);
+	note("i1", INCIDENT_OPEN);
+	now += 10 * MINUTE;
+	assert_false(next());
+	assert_true(ask("i1", INCIDENT_OPEN));
+	tells("i1", INCIDENT_OPEN);
+	note("i1", INCIDENT_OPEN);
+	now += MINUTE;
+	assert_false(next());
+	/* Whatever was told as trouble is told as resolved. */
+	note("i1", INCIDENT_RESOLVED);
+	tells("i1", INCIDENT_RESOLVED);
+}
+
+static void what_an_act_asks_does_not_wait_for_its_group(void **state)
+{
+	note("i1", INCIDENT_OPEN);
+	now += S;
+	assert_true(ask("i1", INCIDENT_OPEN));
+	assert_true(router_due(router) <= now);
+	tells("i1", INCIDENT_OPEN);
+	now += S;
+	assert_true(ask("i1", INCIDENT_OPEN)); /* told already, and asked for again */
+	tells("i1", INCIDENT_OPEN);
+}
+
+static void what_an_act_asked_before_is_not_told_again(void **state)
+{
+	now += S;
+	assert_true(ask("i1", INCIDENT_OPEN));
+	assert_false(ask("i1", INCIDENT_OPEN)); /* a new sender hears of the same act */
+	restart();
+	tells("i1", INCIDENT_OPEN); /* it was not told yet */
+	restart();
+	assert_false(ask("i1", INCIDENT_OPEN));
+	assert_false(next());
+
+	start(&plain_rule, 1); /* without a memory: what was before it began */
+	struct notice notice = notice_of("i2", "/data", INCIDENT_OPEN);
+	assert_false(router_tell(router, &notice, wall() - 1, now));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +266,9 @@ int main(void)
 		TEST(needs_human_goes_through_at_once),
 		TEST(rules_choose_by_kind_severity_policy_and_state),
 		TEST(groups_are_told_together),
+		TEST(what_an_act_asks_is_told_at_once_past_the_rules),
+		TEST(what_an_act_asks_does_not_wait_for_its_group),
+		TEST(what_an_act_asked_before_is_not_told_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 #include "core/heap.h"
 
 static const struct command *const commands[] = {
-	&command_run,	   &command_check, &command_doctor, &command_status, &command_incidents, &command_why,	 &command_remedies,
+	&command_run_agent,	   &command_check, &command_doctor, &command_status, &command_incidents, &command_why,	 &command_remedies,
 	&command_apply, &command_pause, &command_resume, &command_reload, &command_journal, &command_publish, &command_undo,
 	&command_outlook,
 	&command_forecast,

@@ -28,7 +28,7 @@ enum {
 
 /* --- opening ------------------------------------------------------------------------------------------------------------- */
 
-static int open_hierarchy(void)
+int group_open_hierarchy(void)
 {
 	static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -68,7 +68,7 @@ static int same_group(int hierarchy, int fd, uint64_t id, const char *path)
 int group_open(uint64_t id, const char *path, struct group *ret)
 {
 	char below[PATH_LEN + 2];
-	int hierarchy = open_hierarchy();
+	int hierarchy = group_open_hierarchy();
 	if (hierarchy < 0)
 		return hierarchy;
 	int fd = open_by_id(hierarchy, id);

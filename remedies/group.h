@@ -10,6 +10,8 @@ struct group {
 	char path[PATH_LEN];   /* below the hierarchy's mount */
 };
 
+/* The root of the v2 hierarchy, which may be the one of a hybrid set-up; -ENODEV: there is none. */
+int group_open_hierarchy(void);
 /* The cgroup with this kernfs id, which must still be the one with this path. 0; -ENODEV: no v2 hierarchy; -ESTALE: not the same; -errno. */
 int group_open(uint64_t id, const char *path, struct group *ret);
 void group_close(struct group *group);

@@ -20,7 +20,7 @@ struct command {
 	bool internal;           /* not listed */
 };
 
-extern const struct command command_run, command_check, command_doctor, command_status, command_incidents, command_why,
+extern const struct command command_run_agent, command_check, command_doctor, command_status, command_incidents, command_why,
 	command_remedies, command_apply, command_pause, command_resume, command_reload, command_journal, command_publish, command_undo,
 	command_outlook, command_forecast, command_detect;
 

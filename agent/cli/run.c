@@ -42,21 +42,21 @@ static int run(int argc, char **argv)
 			break;
 		case 'm':
 			if (parse_mode(optarg, &agent.mode) < 0)
-				return cli_usage(&command_run, "--mode %s: it is one of observe, shadow, enforce", optarg);
+				return cli_usage(&command_run_agent, "--mode %s: it is one of observe, shadow, enforce", optarg);
 			break;
 		case 'o':
 			agent.once = true;
 			break;
 		default:
-			return cli_usage(&command_run, "see the options");
+			return cli_usage(&command_run_agent, "see the options");
 		}
 	}
 	if (optind < argc)
-		return cli_usage(&command_run, "what is '%s'?", argv[optind]);
+		return cli_usage(&command_run_agent, "what is '%s'?", argv[optind]);
 	return agent_run(&agent);
 }
 
-const struct command command_run = {
+const struct command command_run_agent = {
 	.name = "run",
 	.arguments = "[--config FILE] [--mode MODE] [--listen ADDRESS] [--once]",
 	.summary = "the agent in the foreground; without a configuration it observes all and mends in shadow",

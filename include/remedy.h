@@ -50,6 +50,49 @@ struct limit_cpu_args {
 	uint64_t for_ns;
 };
 
+enum truncate_how { TRUNCATE_BY_SIGNAL, TRUNCATE_CONTENT };
+struct truncate_open_args {
+	uint32_t match_count;
+	char match[MAX_MATCH][NAME_LEN];  /* fnmatch on the file's name; at least one */
+	enum truncate_how how;
+	uint32_t signal;                  /* index: HUP, USR1, USR2 */
+	char below[PATH_LEN];             /* "" = anywhere on the filesystem */
+	bool deleted;                     /* only files without a name */
+	bool sparse;                      /* also where a writer does not append */
+	uint64_t min_size;                /* of blocks */
+	uint32_t max_files;
+};
+
+struct stale_files_args { /* of vacuum-journal, prune-coredumps and prune-packages */
+	char root[PATH_LEN];              /* "" = the usual place on the filesystem */
+	uint64_t min_age_ns;
+	uint64_t keep_bytes;              /* of all that is there so much stays; 0: nothing for that alone */
+	uint32_t keep_newest;
+	uint64_t max_bytes;
+	uint32_t max_files;
+};
+
+struct rotate_logs_args {
+	char file[PATH_LEN];              /* "" = what is largest there */
+	char config[PATH_LEN];
+	char state[PATH_LEN];             /* "" = logrotate's own */
+	uint64_t min_size;
+};
+
+enum { MAX_TRIM_PREFIXES = 8 };
+struct trim_tmp_args {
+	uint32_t prefix_count;            /* 0: /tmp and /var/tmp */
+	char prefixes[MAX_TRIM_PREFIXES][PATH_LEN];
+	char root[PATH_LEN];              /* "" = this system */
+};
+
+struct release_ballast_args {
+	char path[PATH_LEN];
+	uint64_t size;
+	uint32_t remake_below;            /* percent in use */
+	uint64_t remake_after_ns;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -76,6 +119,7 @@ enum remedy_verb {
 	REMEDY_VERB_APPLY,    /* re-check, act, verify, and undo what did not verify where it can be undone */
 	REMEDY_VERB_REVERT,   /* turns back what the act `action_id` has on lease (lease.h) */
 	REMEDY_VERB_SWEEP,    /* turns back whatever is on lease beyond its time, whoever took it; no remedy, no target */
+	REMEDY_VERB_PREPARE,  /* has ready what an act of it will need, while there is no trouble; only of a remedy with `prepare` */
 	REMEDY_VERB_COUNT,
 };
 
@@ -173,6 +217,9 @@ struct remedy {
 	int (*check)(const struct remedy_request *request, struct remedy_result *result);
 	int (*plan)(const struct remedy_request *request, struct remedy_result *result);
 	int (*apply)(const struct remedy_request *request, struct remedy_result *result);
+	/* Asked now and then while a policy in enforce has it among its steps, with that step's arguments and the kill switch heeded. FIXED: something
+	 * was made; NONE: all is ready; REFUSED: not now. NULL: nothing is needed ahead. */
+	int (*prepare)(const struct remedy_request *request, struct remedy_result *result);
 };
 
 extern const struct remedy *const remedies[REMEDY_COUNT];

@@ -16,6 +16,7 @@ enum remedy_id {
 	REMEDY_RESTART_UNIT,
 	REMEDY_TERMINATE,
 	REMEDY_LIMIT_CPU,
+	REMEDY_TRUNCATE_OPEN,
 	REMEDY_COUNT,
 };
 
@@ -98,6 +99,7 @@ union remedy_args {
 	struct restart_unit_args restart_unit;
 	struct terminate_args terminate;
 	struct limit_cpu_args limit_cpu;
+	struct truncate_open_args truncate_open;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

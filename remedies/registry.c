@@ -11,6 +11,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_RESTART_UNIT] = &restart_unit,
 	[REMEDY_TERMINATE] = &terminate,
 	[REMEDY_LIMIT_CPU] = &limit_cpu,
+	[REMEDY_TRUNCATE_OPEN] = &truncate_open,
 };
 
 const struct remedy *remedy_by_name(const char *name)

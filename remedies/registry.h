@@ -6,5 +6,6 @@
 #include "remedy.h"
 
 extern const struct remedy clean_files, limit_cpu, restart_unit, terminate;
+extern const struct remedy truncate_open;
 
 #endif

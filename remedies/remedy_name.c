@@ -7,4 +7,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_RESTART_UNIT] = "restart-unit",
 	[REMEDY_TERMINATE] = "terminate",
 	[REMEDY_LIMIT_CPU] = "limit-cpu",
+	[REMEDY_TRUNCATE_OPEN] = "truncate-open",
 };

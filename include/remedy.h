@@ -17,6 +17,7 @@ enum remedy_id {
 	REMEDY_TERMINATE,
 	REMEDY_LIMIT_CPU,
 	REMEDY_TRUNCATE_OPEN,
+	REMEDY_VACUUM_JOURNAL,
 	REMEDY_COUNT,
 };
 
@@ -100,6 +101,7 @@ union remedy_args {
 	struct terminate_args terminate;
 	struct limit_cpu_args limit_cpu;
 	struct truncate_open_args truncate_open;
+	struct stale_files_args vacuum_journal;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

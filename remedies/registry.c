@@ -12,6 +12,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_TERMINATE] = &terminate,
 	[REMEDY_LIMIT_CPU] = &limit_cpu,
 	[REMEDY_TRUNCATE_OPEN] = &truncate_open,
+	[REMEDY_VACUUM_JOURNAL] = &vacuum_journal,
 };
 
 const struct remedy *remedy_by_name(const char *name)

@@ -8,4 +8,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_TERMINATE] = "terminate",
 	[REMEDY_LIMIT_CPU] = "limit-cpu",
 	[REMEDY_TRUNCATE_OPEN] = "truncate-open",
+	[REMEDY_VACUUM_JOURNAL] = "vacuum-journal",
 };

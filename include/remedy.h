@@ -18,6 +18,7 @@ enum remedy_id {
 	REMEDY_LIMIT_CPU,
 	REMEDY_TRUNCATE_OPEN,
 	REMEDY_VACUUM_JOURNAL,
+	REMEDY_ROTATE_LOGS,
 	REMEDY_COUNT,
 };
 
@@ -102,6 +103,7 @@ union remedy_args {
 	struct limit_cpu_args limit_cpu;
 	struct truncate_open_args truncate_open;
 	struct stale_files_args vacuum_journal;
+	struct rotate_logs_args rotate_logs;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

@@ -13,6 +13,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_LIMIT_CPU] = &limit_cpu,
 	[REMEDY_TRUNCATE_OPEN] = &truncate_open,
 	[REMEDY_VACUUM_JOURNAL] = &vacuum_journal,
+	[REMEDY_ROTATE_LOGS] = &rotate_logs,
 };
 
 const struct remedy *remedy_by_name(const char *name)

@@ -9,4 +9,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_LIMIT_CPU] = "limit-cpu",
 	[REMEDY_TRUNCATE_OPEN] = "truncate-open",
 	[REMEDY_VACUUM_JOURNAL] = "vacuum-journal",
+	[REMEDY_ROTATE_LOGS] = "rotate-logs",
 };

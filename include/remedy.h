@@ -19,6 +19,7 @@ enum remedy_id {
 	REMEDY_TRUNCATE_OPEN,
 	REMEDY_VACUUM_JOURNAL,
 	REMEDY_ROTATE_LOGS,
+	REMEDY_PRUNE_COREDUMPS,
 	REMEDY_COUNT,
 };
 
@@ -104,6 +105,7 @@ union remedy_args {
 	struct truncate_open_args truncate_open;
 	struct stale_files_args vacuum_journal;
 	struct rotate_logs_args rotate_logs;
+	struct stale_files_args prune_coredumps;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

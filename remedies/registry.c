@@ -14,6 +14,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_TRUNCATE_OPEN] = &truncate_open,
 	[REMEDY_VACUUM_JOURNAL] = &vacuum_journal,
 	[REMEDY_ROTATE_LOGS] = &rotate_logs,
+	[REMEDY_PRUNE_COREDUMPS] = &prune_coredumps,
 };
 
 const struct remedy *remedy_by_name(const char *name)

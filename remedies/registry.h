@@ -9,5 +9,6 @@ extern const struct remedy clean_files, limit_cpu, restart_unit, terminate;
 extern const struct remedy truncate_open;
 extern const struct remedy vacuum_journal;
 extern const struct remedy rotate_logs;
+extern const struct remedy prune_coredumps;
 
 #endif

@@ -10,4 +10,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_TRUNCATE_OPEN] = "truncate-open",
 	[REMEDY_VACUUM_JOURNAL] = "vacuum-journal",
 	[REMEDY_ROTATE_LOGS] = "rotate-logs",
+	[REMEDY_PRUNE_COREDUMPS] = "prune-coredumps",
 };

@@ -20,6 +20,7 @@ enum remedy_id {
 	REMEDY_VACUUM_JOURNAL,
 	REMEDY_ROTATE_LOGS,
 	REMEDY_PRUNE_COREDUMPS,
+	REMEDY_TRIM_TMP,
 	REMEDY_COUNT,
 };
 
@@ -106,6 +107,7 @@ union remedy_args {
 	struct stale_files_args vacuum_journal;
 	struct rotate_logs_args rotate_logs;
 	struct stale_files_args prune_coredumps;
+	struct trim_tmp_args trim_tmp;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

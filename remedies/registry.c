@@ -15,6 +15,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_VACUUM_JOURNAL] = &vacuum_journal,
 	[REMEDY_ROTATE_LOGS] = &rotate_logs,
 	[REMEDY_PRUNE_COREDUMPS] = &prune_coredumps,
+	[REMEDY_TRIM_TMP] = &trim_tmp,
 };
 
 const struct remedy *remedy_by_name(const char *name)

@@ -10,5 +10,6 @@ extern const struct remedy truncate_open;
 extern const struct remedy vacuum_journal;
 extern const struct remedy rotate_logs;
 extern const struct remedy prune_coredumps;
+extern const struct remedy trim_tmp;
 
 #endif

@@ -11,4 +11,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_VACUUM_JOURNAL] = "vacuum-journal",
 	[REMEDY_ROTATE_LOGS] = "rotate-logs",
 	[REMEDY_PRUNE_COREDUMPS] = "prune-coredumps",
+	[REMEDY_TRIM_TMP] = "trim-tmp",
 };

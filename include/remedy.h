@@ -21,6 +21,7 @@ enum remedy_id {
 	REMEDY_ROTATE_LOGS,
 	REMEDY_PRUNE_COREDUMPS,
 	REMEDY_TRIM_TMP,
+	REMEDY_PRUNE_PACKAGES,
 	REMEDY_COUNT,
 };
 
@@ -108,6 +109,7 @@ union remedy_args {
 	struct rotate_logs_args rotate_logs;
 	struct stale_files_args prune_coredumps;
 	struct trim_tmp_args trim_tmp;
+	struct stale_files_args prune_packages;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

@@ -16,6 +16,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_ROTATE_LOGS] = &rotate_logs,
 	[REMEDY_PRUNE_COREDUMPS] = &prune_coredumps,
 	[REMEDY_TRIM_TMP] = &trim_tmp,
+	[REMEDY_PRUNE_PACKAGES] = &prune_packages,
 };
 
 const struct remedy *remedy_by_name(const char *name)

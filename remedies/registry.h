@@ -11,5 +11,6 @@ extern const struct remedy vacuum_journal;
 extern const struct remedy rotate_logs;
 extern const struct remedy prune_coredumps;
 extern const struct remedy trim_tmp;
+extern const struct remedy prune_packages;
 
 #endif

@@ -12,4 +12,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_ROTATE_LOGS] = "rotate-logs",
 	[REMEDY_PRUNE_COREDUMPS] = "prune-coredumps",
 	[REMEDY_TRIM_TMP] = "trim-tmp",
+	[REMEDY_PRUNE_PACKAGES] = "prune-packages",
 };

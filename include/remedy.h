@@ -22,6 +22,7 @@ enum remedy_id {
 	REMEDY_PRUNE_COREDUMPS,
 	REMEDY_TRIM_TMP,
 	REMEDY_PRUNE_PACKAGES,
+	REMEDY_RELEASE_BALLAST,
 	REMEDY_COUNT,
 };
 
@@ -110,6 +111,7 @@ union remedy_args {
 	struct stale_files_args prune_coredumps;
 	struct trim_tmp_args trim_tmp;
 	struct stale_files_args prune_packages;
+	struct release_ballast_args release_ballast;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

@@ -12,5 +12,6 @@ extern const struct remedy rotate_logs;
 extern const struct remedy prune_coredumps;
 extern const struct remedy trim_tmp;
 extern const struct remedy prune_packages;
+extern const struct remedy release_ballast;
 
 #endif

@@ -39,6 +39,7 @@ struct clean_files_args {
 	uint64_t max_bytes;
 	uint32_t max_files;
 	uint32_t max_depth;               /* 1: the root itself only */
+	bool empty;                       /* files without blocks, too: each is an inode */
 };
 
 struct restart_unit_args {

@@ -28,6 +28,8 @@ static const struct setting clean_files_settings[] = {
 	  .help = "likewise" },
 	{ .name = "max_depth", .type = VALUE_COUNT, ARGUMENT(clean_files.max_depth), .min = 1, .max = 32, .initial = "8",
 	  .help = "1: the root itself only" },
+	{ .name = "empty", .type = VALUE_BOOL, ARGUMENT(clean_files.empty), .initial = "false",
+	  .help = "files without blocks go as well: no byte comes back, but an inode each" },
 };
 static const struct section arguments = SECTION("clean-files", "Deletes old files that match, oldest first.", clean_files_settings);
 

@@ -11,10 +11,12 @@
 
 #include "core/clock.h"
 #include "remedies/act.h"
+#include "remedies/crowded.h"
 #include "remedies/freed.h"
 #include "remedies/held_file.h"
 
-enum { MAX_ROUNDS = 256, SAME_ROOT_EVERY = 64 };
+enum { MAX_ROUNDS = 256, SAME_ROOT_EVERY = 64, INODES_SHORT_PERCENT = 80, CROWDED_PART = 4, SHOWN_LEN = 128 };
+#define CROWDED_NS (3 * NSEC_PER_SEC)
 
 struct clean {
 	const struct remedy_request *request;
@@ -49,7 +51,7 @@ static void plan_files(struct clean *clean)
 			old->stayed[STAY_TOO_LARGE]++;
 			continue;
 		}
-		enum stay stay = held_file_open(&old->tree, file, clean->cleaning->readers_stay, &held);
+		enum stay stay = held_file_open(&old->tree, file, clean->cleaning, &held);
 		if (stay != STAY_COUNT) {
 			old->stayed[stay]++;
 			continue;
@@ -62,6 +64,31 @@ static void plan_files(struct clean *clean)
 	}
 	clean->result->expected.freed_bytes = bytes;
 	clean->result->expected.freed_files = files;
+}
+
+/*
+ * Where inodes run short, the plan says first who has them, wherever on the filesystem that is: what the policy may clean need not be it. It may take a part of
+ * the time and no more.
+ */
+static void say_who_has_the_inodes(struct clean *clean)
+{
+	char shown[SHOWN_LEN], mount[SHOWN_LEN];
+	struct crowding crowding;
+	const struct target *target = &clean->request->target;
+	uint64_t now = clock_boot_ns(), part = clean->request->deadline_boot_ns > now ? (clean->request->deadline_boot_ns - now) / CROWDED_PART : 0;
+	int fd = target->type == TARGET_FILESYSTEM && target->name[0] == '/' ? tree_open_path(target->name) : -1;
+	uint64_t used = fd < 0 ? UNKNOWN : inodes_used_percent(fd);
+	if (used != UNKNOWN && used >= INODES_SHORT_PERCENT) {
+		struct action_step *step = result_step(clean->result, "inodes");
+		int error = crowded_find(fd, now + (part < CROWDED_NS ? part : CROWDED_NS), &crowding);
+		step_end(step, error == 0 && crowding.complete, "%" PRIu64 " %% of the inodes are used; %" PRIu64 " names in %" PRIu64 " directories%s; %" PRIu64 " not looked at", used,
+			 crowding.names, crowding.directories, crowding.complete ? "" : ", until its time was over", crowding.left_out);
+		for (uint32_t i = 0; i < crowding.count; i++)
+			result_plan(clean->result, "most files: %" PRIu64 " in %s/%s", crowding.top[i].files, act_shown(mount, sizeof(mount), target->name),
+				    act_shown(shown, sizeof(shown), crowding.top[i].path));
+	}
+	if (fd >= 0)
+		close(fd);
 }
 
 static int look(struct clean *clean)
@@ -120,7 +147,7 @@ static uint64_t delete_round(struct clean *clean)
 			clean->stopped = "another directory has the root's place";
 			break;
 		}
-		enum stay stay = held_file_open(&old->tree, file, clean->cleaning->readers_stay, &held);
+		enum stay stay = held_file_open(&old->tree, file, clean->cleaning, &held);
 		if (stay != STAY_COUNT) {
 			old->stayed[stay]++;
 			continue;
@@ -190,6 +217,7 @@ static int with_tree(struct clean *clean)
 		act_refuse(clean->result, tree_refusal_names[refusal], "%s", why);
 		return 0;
 	}
+	say_who_has_the_inodes(clean);
 	int error = look(clean);
 	const char *halted = act_halted(clean->request);
 	if (error < 0 && halted) {

@@ -118,7 +118,8 @@ enum outcome freed_outcome(const struct remedy_request *request, const struct re
 	const struct effect *expect = &request->expect, *observed = &result->observed;
 	bool promised = expect->freed_bytes != UNKNOWN || expect->freed_files != UNKNOWN;
 	const struct effect *measure_by = promised ? expect : &result->expected;
-	if (!observed->freed_bytes || observed->freed_bytes == UNKNOWN)
+	bool files_alone = expect->freed_bytes == UNKNOWN && expect->freed_files != UNKNOWN && observed->freed_files && observed->freed_files != UNKNOWN;
+	if (!files_alone && (!observed->freed_bytes || observed->freed_bytes == UNKNOWN))
 		return OUTCOME_NO_EFFECT;
 	bool kept = is_kept(measure_by->freed_bytes, observed->freed_bytes) && is_kept(measure_by->freed_files, observed->freed_files);
 	return kept ? OUTCOME_FIXED : OUTCOME_IMPROVED;

@@ -122,13 +122,13 @@ uint64_t stat_ctime_ns(const struct stat *found)
 	return to_ns(&found->st_ctim);
 }
 
-enum stay stay_by_kind(const struct stat *found)
+enum stay stay_by_kind(const struct stat *found, bool empty)
 {
 	if (!S_ISREG(found->st_mode))
 		return STAY_SPECIAL;
 	if (found->st_nlink != 1)
 		return STAY_LINKED; /* its bytes stay with the other name */
-	return found->st_blocks > 0 ? STAY_COUNT : STAY_EMPTY;
+	return found->st_blocks > 0 || empty ? STAY_COUNT : STAY_EMPTY;
 }
 
 static bool is_never_name(const char *name)
@@ -194,7 +194,7 @@ static enum stay consider(struct reading *reading, const char *name, const struc
 {
 	struct old_files *old = reading->old;
 	struct age age = { .mtime_ns = stat_mtime_ns(found), .ino = found->st_ino };
-	enum stay stay = stay_by_kind(found);
+	enum stay stay = stay_by_kind(found, reading->args->empty);
 	if (stay != STAY_COUNT)
 		return stay;
 	if (!held_file_is_leftover(name)) {

@@ -65,7 +65,7 @@ char *old_files_stayed(const struct old_files *old, char *buffer, size_t size);
 struct stat;
 uint64_t stat_mtime_ns(const struct stat *found); /* 0 for times before 1970 */
 uint64_t stat_ctime_ns(const struct stat *found);
-/* Whether a file of this kind may be deleted at all; STAY_COUNT: yes. */
-enum stay stay_by_kind(const struct stat *found);
+/* Whether a file of this kind may be deleted at all; STAY_COUNT: yes. `empty`: one without blocks may, too. */
+enum stay stay_by_kind(const struct stat *found, bool empty);
 
 #endif

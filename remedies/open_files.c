@@ -181,7 +181,7 @@ static void find_file(struct walk *walk, const char *number)
 {
 	const struct open_files_wanted *wanted = walk->wanted;
 	char path[PATH_LEN];
-	struct stat found;
+	struct stat found = { .st_ino = 0 };
 	if (!read_path(walk, number, path) || !wanted->is_meant(path, wanted->context))
 		return;
 	if (open_file_stat(walk->proc_fd, walk->pid, (int32_t)strtol(number, NULL, 10), &found) < 0 || !S_ISREG(found.st_mode))
@@ -199,7 +199,7 @@ static void find_file(struct walk *walk, const char *number)
 
 static void find_holder(struct walk *walk, const char *number)
 {
-	struct stat found;
+	struct stat found = { .st_ino = 0 };
 	struct file_writer writer = { .pid = walk->pid, .fd = (int32_t)strtol(number, NULL, 10) };
 	char first;
 	ssize_t length = readlinkat(walk->fd_dir, number, &first, 1);

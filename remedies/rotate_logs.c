@@ -245,10 +245,12 @@ static int rotate_now(struct rotate *rotate)
 static int run(const struct remedy_request *request, struct remedy_result *result)
 {
 	struct choice *choices = calloc(2, sizeof(*choices));
-	struct rotate rotate = { .request = request, .args = &request->args.rotate_logs, .result = result, .best = choices, .now = choices + 1 };
+	struct rotate rotate = { .request = request, .args = &request->args.rotate_logs, .result = result };
 	if (!choices)
 		return -ENOMEM;
 	int error = 0;
+	rotate.best = &choices[0];
+	rotate.now = &choices[1];
 	if (choose(&rotate) == 0) {
 		say_plan(&rotate);
 		if (request->verb == REMEDY_VERB_APPLY)

@@ -61,7 +61,7 @@ int stale_files_run(const struct stale_place *places, uint32_t count, const stru
 	const struct stale_place *place = stale_place(places, count, args, &request->target);
 	struct cleaning cleaning = { .keep_bytes = 0 };
 	if (!place) {
-		act_refuse(result, "no-such-root", "%s is not there, or not on the filesystem that this is about", places[0].path);
+		act_refuse(result, "no-such-root", "none of the usual places is there, or none on the filesystem that this is about");
 		return 0;
 	}
 	fill(&cleaning, place, args);

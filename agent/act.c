@@ -122,6 +122,10 @@ static void take_answer(struct agent *agent, enum lane lane)
 		take_sweep(agent);
 		return;
 	}
+	if (answer->verb == REMEDY_VERB_PREPARE) {
+		prepare_take(agent);
+		return;
+	}
 	uint32_t slot = agent->lane_slot[lane];
 	agent->lane_slot[lane] = UINT32_MAX;
 	if (slot == UINT32_MAX)
@@ -239,6 +243,7 @@ void act_pump(struct agent *agent)
 			agent->dispatch[slot].waiting = false;
 	act_take_changes(agent);
 	send_check(agent);
+	prepare_pump(agent);
 }
 
 static void keep_intent(struct agent *agent, uint32_t slot)

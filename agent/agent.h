@@ -40,6 +40,7 @@ struct dispatch {
 	uint64_t written_by_ns;        /* after this the act no longer waits for the disk */
 };
 
+enum { PREPARE_WORD_LEN = 24 };
 enum remembered { REMEMBERED_OUTLOOK, REMEMBERED_WATCH, REMEMBERED_COUNT };
 
 struct agent {
@@ -86,6 +87,11 @@ struct agent {
 	uint32_t next_check;                     /* remedies before this one have been asked whether they would work */
 	struct lease_report leases;               /* as the last sweep found them */
 	uint64_t sweep_at_ns;                     /* when the next one is due; 0: at once */
+	struct {
+		uint64_t at_ns;                  /* the next round */
+		uint32_t step, asked;            /* over all policies' steps: the next, and the one that was asked for last */
+		char said[MAX_POLICIES * MAX_STEPS][PREPARE_WORD_LEN];
+	} prepare;
 	struct remedy_result armed[REMEDY_COUNT]; /* their answers; verb CHECK once it is there */
 	struct remedy_result answer;
 	uint64_t intents_late;
@@ -172,6 +178,9 @@ void steer_charge(struct agent *agent, enum collector_id id, uint64_t cpu_ns); /
 int act_open(struct agent *agent);
 void act_close(struct agent *agent);
 void act_take_changes(struct agent *agent);              /* tells, keeps and dispatches what agent->changes holds, and empties it */
+/* prepare.c: what a remedy needs ahead of its act. */
+void prepare_pump(struct agent *agent);                  /* asks for the next */
+void prepare_take(struct agent *agent);                  /* `answer` is one */
 void act_pump(struct agent *agent);                      /* sends what is ready, gives up what overstays */
 
 /* task.c: what a manual-task asks a person to do. */

@@ -22,6 +22,13 @@ enum remedy_id {
 	REMEDY_NOTIFY,
 	REMEDY_MANUAL_TASK,
 	REMEDY_EVICT_POD,
+	REMEDY_TRUNCATE_OPEN,
+	REMEDY_VACUUM_JOURNAL,
+	REMEDY_ROTATE_LOGS,
+	REMEDY_PRUNE_COREDUMPS,
+	REMEDY_TRIM_TMP,
+	REMEDY_PRUNE_PACKAGES,
+	REMEDY_RELEASE_BALLAST,
 	REMEDY_COUNT,
 };
 
@@ -38,6 +45,7 @@ struct clean_files_args {
 	uint64_t max_bytes;
 	uint32_t max_files;
 	uint32_t max_depth;               /* 1: the root itself only */
+	bool empty;                       /* files without blocks, too: each is an inode */
 };
 
 struct restart_unit_args {
@@ -80,6 +88,49 @@ struct manual_task_args {
 	char steps[MAX_TASK_STEPS][TASK_TEXT_LEN];
 };
 
+enum truncate_how { TRUNCATE_BY_SIGNAL, TRUNCATE_CONTENT };
+struct truncate_open_args {
+	uint32_t match_count;
+	char match[MAX_MATCH][NAME_LEN];  /* fnmatch on the file's name; at least one */
+	enum truncate_how how;
+	uint32_t signal;                  /* index: HUP, USR1, USR2 */
+	char below[PATH_LEN];             /* "" = anywhere on the filesystem */
+	bool deleted;                     /* only files without a name */
+	bool sparse;                      /* also where a writer does not append */
+	uint64_t min_size;                /* of blocks */
+	uint32_t max_files;
+};
+
+struct stale_files_args { /* of vacuum-journal, prune-coredumps and prune-packages */
+	char root[PATH_LEN];              /* "" = the usual place on the filesystem */
+	uint64_t min_age_ns;
+	uint64_t keep_bytes;              /* of all that is there so much stays; 0: nothing for that alone */
+	uint32_t keep_newest;
+	uint64_t max_bytes;
+	uint32_t max_files;
+};
+
+struct rotate_logs_args {
+	char file[PATH_LEN];              /* "" = what is largest there */
+	char config[PATH_LEN];
+	char state[PATH_LEN];             /* "" = logrotate's own */
+	uint64_t min_size;
+};
+
+enum { MAX_TRIM_PREFIXES = 8 };
+struct trim_tmp_args {
+	uint32_t prefix_count;            /* 0: /tmp and /var/tmp */
+	char prefixes[MAX_TRIM_PREFIXES][PATH_LEN];
+	char root[PATH_LEN];              /* "" = this system */
+};
+
+struct release_ballast_args {
+	char path[PATH_LEN];
+	uint64_t size;
+	uint32_t remake_below;            /* percent in use */
+	uint64_t remake_after_ns;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -89,6 +140,13 @@ union remedy_args {
 	struct notify_args notify;
 	struct manual_task_args manual_task;
 	struct evict_pod_args evict_pod;
+	struct truncate_open_args truncate_open;
+	struct stale_files_args vacuum_journal;
+	struct rotate_logs_args rotate_logs;
+	struct stale_files_args prune_coredumps;
+	struct trim_tmp_args trim_tmp;
+	struct stale_files_args prune_packages;
+	struct release_ballast_args release_ballast;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */
@@ -110,6 +168,7 @@ enum remedy_verb {
 	REMEDY_VERB_APPLY,    /* re-check, act, verify, and undo what did not verify where it can be undone */
 	REMEDY_VERB_REVERT,   /* turns back what the act `action_id` has on lease (lease.h) */
 	REMEDY_VERB_SWEEP,    /* turns back whatever is on lease beyond its time, whoever took it; no remedy, no target */
+	REMEDY_VERB_PREPARE,  /* has ready what an act of it will need, while there is no trouble; only of a remedy with `prepare` */
 	REMEDY_VERB_COUNT,
 };
 
@@ -218,6 +277,9 @@ struct remedy {
 	int (*check)(const struct remedy_request *request, struct remedy_result *result);
 	int (*plan)(const struct remedy_request *request, struct remedy_result *result);
 	int (*apply)(const struct remedy_request *request, struct remedy_result *result);
+	/* Asked now and then while a policy in enforce has it among its steps, with that step's arguments and the kill switch heeded. FIXED: something
+	 * was made; NONE: all is ready; REFUSED: not now. NULL: nothing is needed ahead. */
+	int (*prepare)(const struct remedy_request *request, struct remedy_result *result);
 };
 
 extern const struct remedy *const remedies[REMEDY_COUNT];

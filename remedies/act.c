@@ -24,7 +24,7 @@ static bool kill_switch_pulled(const char *path)
 
 const char *act_halted(const struct remedy_request *request)
 {
-	if (request->verb == REMEDY_VERB_APPLY && kill_switch_pulled(request->kill_switch))
+	if ((request->verb == REMEDY_VERB_APPLY || request->verb == REMEDY_VERB_PREPARE) && kill_switch_pulled(request->kill_switch))
 		return "kill-switch"; /* looking goes on: it changes nothing */
 	return clock_boot_ns() >= request->deadline_boot_ns ? "deadline" : NULL;
 }

@@ -10,13 +10,15 @@
 
 struct held_file {
 	int dir_fd, fd;
+	int lease;         /* F_WRLCK, or F_RDLCK where readers stay */
+	bool empty;        /* one without blocks may go, too */
 	uid_t as_uid;      /* who unlinks it */
 	gid_t as_gid;
 	uint64_t bytes;
 };
 
-/* STAY_COUNT: held; else why it stays. Nothing is changed on the disk, not even a time of last access. */
-enum stay held_file_open(const struct tree *tree, const struct old_file *file, struct held_file *ret);
+/* STAY_COUNT: held; else why it stays. Of `cleaning`: whether readers are a hindrance, and whether it must have blocks. Nothing is changed on the disk, not even a time of last access. */
+enum stay held_file_open(const struct tree *tree, const struct old_file *file, const struct cleaning *cleaning, struct held_file *ret);
 /*
  * STAY_COUNT: its last link is gone; the blocks come back when it is closed. There is no unlink of an inode: the name is first moved aside,
  * to one that nobody else uses, and what came along is looked at there; another file goes back to where it was. -EUCLEAN in *ret_error:

@@ -17,7 +17,7 @@
 #include "remedies/act.h"
 #include "remedies/held_file.h"
 
-enum { ENTRIES_LEN = 32 * 1024, HALT_EVERY = 1024, MAX_SEEN = 4000000 };
+enum { ENTRIES_LEN = 32 * 1024, HALT_EVERY = 1024, MAX_SEEN = 4000000, MAX_KINS = 512 };
 
 static const char *const stay_words[STAY_COUNT] = {
 	[STAY_CHANGED] = "changed meanwhile",
@@ -28,6 +28,7 @@ static const char *const stay_words[STAY_COUNT] = {
 	[STAY_NAME] = "of the filesystem itself",
 	[STAY_NEWEST] = "newest",
 	[STAY_NOT_LOOKED_AT] = "not looked at",
+	[STAY_NOT_MEANT] = "not meant",
 	[STAY_NOT_PERMITTED] = "not permitted",
 	[STAY_OTHER_MOUNT] = "on other mounts",
 	[STAY_SPECIAL] = "not regular",
@@ -121,13 +122,13 @@ uint64_t stat_ctime_ns(const struct stat *found)
 	return to_ns(&found->st_ctim);
 }
 
-enum stay stay_by_kind(const struct stat *found)
+enum stay stay_by_kind(const struct stat *found, bool empty)
 {
 	if (!S_ISREG(found->st_mode))
 		return STAY_SPECIAL;
 	if (found->st_nlink != 1)
 		return STAY_LINKED; /* its bytes stay with the other name */
-	return found->st_blocks > 0 ? STAY_COUNT : STAY_EMPTY;
+	return found->st_blocks > 0 || empty ? STAY_COUNT : STAY_EMPTY;
 }
 
 static bool is_never_name(const char *name)
@@ -149,6 +150,7 @@ static bool matches(const struct clean_files_args *args, const char *name)
 struct reading {
 	struct old_files *old;
 	const struct remedy_request *request;
+	const struct cleaning *cleaning;
 	const struct clean_files_args *args;
 	int64_t now_wall_ns;
 	uint32_t directory;
@@ -164,6 +166,23 @@ static bool is_old_enough(const struct reading *reading, const struct stat *foun
 	return stat_mtime_ns(found) <= before && stat_ctime_ns(found) <= before;
 }
 
+/* NULL: more kins than there is room for. Those of one that has no place all stay. */
+static struct kin *kin_of(struct reading *reading, const char *name, bool make)
+{
+	struct old_files *old = reading->old;
+	uint64_t its = reading->cleaning->kin ? reading->cleaning->kin(name) : 0;
+	for (uint32_t i = 0; i < old->kin_count; i++)
+		if (old->kins[i].name == its)
+			return &old->kins[i];
+	if (!make || old->kin_count == old->kin_room)
+		return NULL;
+	uint32_t room = reading->args->keep_newest;
+	struct kin *kin = &old->kins[old->kin_count];
+	*kin = (struct kin){ .name = its, .keep = { .newest = true, .room = room, .each = old->kept + (size_t)old->kin_count * (room + 1) } };
+	old->kin_count++;
+	return kin;
+}
+
 static bool is_kept(const struct heap *keep, const struct age *age)
 {
 	if (!keep->room)
@@ -175,11 +194,16 @@ static enum stay consider(struct reading *reading, const char *name, const struc
 {
 	struct old_files *old = reading->old;
 	struct age age = { .mtime_ns = stat_mtime_ns(found), .ino = found->st_ino };
-	enum stay stay = stay_by_kind(found);
+	enum stay stay = stay_by_kind(found, reading->args->empty);
 	if (stay != STAY_COUNT)
 		return stay;
-	if (!held_file_is_leftover(name) && is_kept(&old->keep, &age))
-		return STAY_NEWEST;
+	if (!held_file_is_leftover(name)) {
+		const struct kin *kin = kin_of(reading, name, false);
+		if (!kin)
+			return STAY_NOT_LOOKED_AT;
+		if (is_kept(&kin->keep, &age))
+			return STAY_NEWEST;
+	}
 	if (!is_old_enough(reading, found))
 		return STAY_YOUNG;
 
@@ -210,6 +234,16 @@ static void visit_directory(struct reading *reading, const char *name, const str
 		old->stayed[STAY_NOT_LOOKED_AT]++;
 }
 
+static void offer_to_keep(struct reading *reading, const char *name, const struct stat *found, bool meant)
+{
+	struct age age = { .mtime_ns = stat_mtime_ns(found), .ino = found->st_ino };
+	struct kin *kin = meant ? kin_of(reading, name, true) : NULL;
+	uint32_t slot;
+	reading->old->matching_bytes += (uint64_t)found->st_blocks * 512;
+	if (kin)
+		(void)heap_offer(&kin->keep, &age, &slot);
+}
+
 /* The first reading finds the newest and the directories below; the second the files that are older. */
 static void visit(struct reading *reading, const struct dirent64 *entry, bool first)
 {
@@ -231,14 +265,13 @@ static void visit(struct reading *reading, const struct dirent64 *entry, bool fi
 	if (!wanted)
 		return;
 
-	struct age age = { .mtime_ns = stat_mtime_ns(&found), .ino = found.st_ino };
-	uint32_t slot;
+	bool meant = leftover || !reading->cleaning->is_meant || reading->cleaning->is_meant(name);
 	if (first) {
 		if (S_ISREG(found.st_mode) && !leftover)
-			(void)heap_offer(&old->keep, &age, &slot);
+			offer_to_keep(reading, name, &found, meant);
 		return;
 	}
-	enum stay stay = is_never_name(name) ? STAY_NAME : consider(reading, name, &found);
+	enum stay stay = is_never_name(name) ? STAY_NAME : meant ? consider(reading, name, &found) : STAY_NOT_MEANT;
 	if (stay != STAY_COUNT)
 		old->stayed[stay]++;
 }
@@ -287,7 +320,7 @@ static int read_directory(struct reading *reading, uint32_t index)
 		close(reading->fd);
 		return 0;
 	}
-	old->keep.count = 0;
+	old->kin_count = 0;
 	int error = read_once(reading, true);
 	if (error == 0)
 		error = read_once(reading, false);
@@ -306,9 +339,9 @@ static int compare_age(const void *a, const void *b)
 
 int old_files_find(struct old_files *old, const struct remedy_request *request, int64_t now_wall_ns)
 {
-	struct reading reading = { .old = old, .request = request, .args = &request->args.clean_files, .now_wall_ns = now_wall_ns, .fd = -1,
+	struct reading reading = { .old = old, .request = request, .cleaning = old->cleaning, .args = &old->cleaning->args, .now_wall_ns = now_wall_ns, .fd = -1,
 				   .oldest = { .room = MAX_OLD_FILES, .each = old->order } };
-	old->seen = 0;
+	old->seen = old->matching_bytes = 0;
 	old->more = false;
 	memset(old->stayed, 0, sizeof(old->stayed));
 	old->tree.count = 1;
@@ -324,15 +357,17 @@ int old_files_find(struct old_files *old, const struct remedy_request *request, 
 	return error;
 }
 
-struct old_files *old_files_new(const struct clean_files_args *args)
+struct old_files *old_files_new(const struct cleaning *cleaning)
 {
 	struct old_files *old = calloc(1, sizeof(*old));
 	if (!old)
 		return NULL;
 	old->tree.root_fd = -1;
-	old->keep = (struct heap){ .newest = true, .room = args->keep_newest };
-	old->keep.each = calloc(args->keep_newest + 1, sizeof(old->keep.each[0]));
-	if (old->keep.each)
+	old->cleaning = cleaning;
+	old->kin_room = cleaning->kin ? MAX_KINS : 1;
+	old->kins = calloc(old->kin_room, sizeof(old->kins[0]));
+	old->kept = calloc((size_t)old->kin_room * (cleaning->args.keep_newest + 1), sizeof(old->kept[0]));
+	if (old->kins && old->kept)
 		return old;
 	old_files_free(old);
 	return NULL;
@@ -343,7 +378,8 @@ void old_files_free(struct old_files *old)
 	if (!old)
 		return;
 	tree_close(&old->tree);
-	free(old->keep.each);
+	free(old->kept);
+	free(old->kins);
 	free(old);
 }
 

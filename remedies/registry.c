@@ -15,6 +15,13 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_NOTIFY] = &notify,
 	[REMEDY_MANUAL_TASK] = &manual_task,
 	[REMEDY_EVICT_POD] = &evict_pod,
+	[REMEDY_TRUNCATE_OPEN] = &truncate_open,
+	[REMEDY_VACUUM_JOURNAL] = &vacuum_journal,
+	[REMEDY_ROTATE_LOGS] = &rotate_logs,
+	[REMEDY_PRUNE_COREDUMPS] = &prune_coredumps,
+	[REMEDY_TRIM_TMP] = &trim_tmp,
+	[REMEDY_PRUNE_PACKAGES] = &prune_packages,
+	[REMEDY_RELEASE_BALLAST] = &release_ballast,
 };
 
 const struct remedy *remedy_by_name(const char *name)

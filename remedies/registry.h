@@ -6,5 +6,13 @@
 #include "remedy.h"
 
 extern const struct remedy clean_files, evict_pod, hook, limit_cpu, manual_task, notify, restart_unit, terminate;
+extern const struct remedy clean_files, limit_cpu, restart_unit, terminate;
+extern const struct remedy truncate_open;
+extern const struct remedy vacuum_journal;
+extern const struct remedy rotate_logs;
+extern const struct remedy prune_coredumps;
+extern const struct remedy trim_tmp;
+extern const struct remedy prune_packages;
+extern const struct remedy release_ballast;
 
 #endif

@@ -11,4 +11,11 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_NOTIFY] = "notify",
 	[REMEDY_MANUAL_TASK] = "manual-task",
 	[REMEDY_EVICT_POD] = "evict-pod",
+	[REMEDY_TRUNCATE_OPEN] = "truncate-open",
+	[REMEDY_VACUUM_JOURNAL] = "vacuum-journal",
+	[REMEDY_ROTATE_LOGS] = "rotate-logs",
+	[REMEDY_PRUNE_COREDUMPS] = "prune-coredumps",
+	[REMEDY_TRIM_TMP] = "trim-tmp",
+	[REMEDY_PRUNE_PACKAGES] = "prune-packages",
+	[REMEDY_RELEASE_BALLAST] = "release-ballast",
 };

@@ -67,6 +67,11 @@ int tree_open_below(int dir_fd, const char *name, uint64_t flags)
 	return open_resolving(dir_fd, name, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
 }
 
+int tree_open_path(const char *path)
+{
+	return open_resolving(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
 static int identify(int fd, struct identity *ret, bool *ret_mount_root)
 {
 	struct statx found;
@@ -135,11 +140,23 @@ static int walk_to(const char *path, struct way *way)
 
 /* --- the root --------------------------------------------------------------------------------------------------------------- */
 
+/* Its own by licence: what its name and the way to it would forbid is what it is for. What it really is is still looked at. */
+static bool is_own(const struct tree *tree)
+{
+	return tree->licence.own && strcmp(tree->licence.own, tree->path) == 0;
+}
+
 /* Names may be changed by nobody but the owner. Root's group is root; an access list that lets others write shows as group write. */
 static bool only_owner_writes(const struct stat *found)
 {
 	bool group = (found->st_mode & S_IWGRP) && !(found->st_uid == 0 && found->st_gid == 0);
 	return !group && !(found->st_mode & (S_IWOTH | S_ISVTX));
+}
+
+/* In a sticky directory of root nobody changes a name but the file's owner, with whose powers it is then deleted. */
+static bool names_hold(const struct tree *tree, const struct stat *found)
+{
+	return only_owner_writes(found) || (tree->licence.sticky && (found->st_mode & S_ISVTX) && found->st_uid == 0);
 }
 
 static bool is_local(long magic)
@@ -173,9 +190,9 @@ static const char *filesystem_problem(int root_fd, const struct identity *identi
 static const char *root_problem(const struct tree *tree, const struct way *way, const struct target *target, bool mount_root, enum tree_refusal *ret)
 {
 	struct stat found;
-	const char *why = protected_root(tree->path);
+	const char *why = is_own(tree) ? NULL : protected_root(tree->path);
 	*ret = TREE_PROTECTED;
-	if (!why)
+	if (!why && !is_own(tree))
 		why = way->why;
 	if (!why && fstat(tree->root_fd, &found) < 0)
 		return "it cannot be looked at";
@@ -187,19 +204,21 @@ static const char *root_problem(const struct tree *tree, const struct way *way, 
 	if (way->writable || way->strangers_differ || (way->stranger && way->stranger != found.st_uid))
 		return "on the way to it others may put another directory in its place";
 	*ret = TREE_WRITABLE;
-	if (!only_owner_writes(&found))
+	if (!names_hold(tree, &found))
 		return "others than its owner may change the names in it";
 	*ret = TREE_MOUNT_ROOT;
-	if (mount_root && !(target->type == TARGET_FILESYSTEM && strcmp(target->name, tree->path) == 0))
+	if (mount_root && !is_own(tree) && !(target->type == TARGET_FILESYSTEM && strcmp(target->name, tree->path) == 0))
 		return "it is a whole filesystem, and not the one that this is about";
 	return filesystem_problem(tree->root_fd, &tree->identity, target, ret);
 }
 
-int tree_open(struct tree *tree, const char *path, const struct target *target, enum tree_refusal *ret_refusal, char *why, size_t why_size)
+int tree_open(struct tree *tree, const char *path, const struct tree_licence *licence, const struct target *target, enum tree_refusal *ret_refusal,
+	      char *why, size_t why_size)
 {
 	struct way way = { .stranger = 0 };
 	bool mount_root = false;
 	tree->count = tree->cut = 0;
+	tree->licence = *licence;
 	snprintf(tree->path, sizeof(tree->path), "%s", path);
 	tree->root_fd = walk_to(path, &way);
 	int error = tree->root_fd < 0 ? tree->root_fd : identify(tree->root_fd, &tree->identity, &mount_root);
@@ -236,20 +255,20 @@ bool tree_is_same(const struct tree *tree)
 		return false;
 	int error = identify(fd, &now, NULL);
 	close(fd);
-	return error == 0 && !way.why && !way.writable && now.dev == tree->identity.dev && now.ino == tree->identity.ino &&
+	return error == 0 && (!way.why || is_own(tree)) && !way.writable && now.dev == tree->identity.dev && now.ino == tree->identity.ino &&
 	       now.mount_id == tree->identity.mount_id;
 }
 
 /* --- directories below ------------------------------------------------------------------------------------------------------ */
 
-static int prove(int fd, const struct directory *directory)
+static int prove(const struct tree *tree, int fd, const struct directory *directory)
 {
 	struct stat found;
 	if (fstat(fd, &found) < 0)
 		return -errno;
 	if (found.st_dev != directory->dev || found.st_ino != directory->ino)
 		return -ESTALE;
-	return only_owner_writes(&found) ? 0 : -EPERM;
+	return names_hold(tree, &found) ? 0 : -EPERM;
 }
 
 /* Opened without touching the time of last access; only an owner (or root with all its powers) may ask for that. */
@@ -269,13 +288,13 @@ int tree_directory(const struct tree *tree, uint32_t index)
 	}
 
 	int fd = open_to_read(tree->root_fd, ".");
-	int error = fd < 0 ? fd : prove(fd, &tree->directories[0]);
+	int error = fd < 0 ? fd : prove(tree, fd, &tree->directories[0]);
 	while (error == 0 && count) {
 		const struct directory *next = &tree->directories[levels[--count]];
 		int below = open_to_read(fd, next->name);
 		close(fd);
 		fd = below;
-		error = fd < 0 ? fd : prove(fd, next);
+		error = fd < 0 ? fd : prove(tree, fd, next);
 	}
 	if (error == 0)
 		return fd;

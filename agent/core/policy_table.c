@@ -372,7 +372,7 @@ static const struct setting expect_settings[] = {
 	  .tag = EFFECT_WITHIN, .help = "the time by which the effect must be seen" },
 	{ .name = "freed", .type = VALUE_BYTES, MEMBER(struct effect, freed_bytes), .min = 1,
 	  .tag = EFFECT_FREED,
-	  .help = "clean-files: at least so much on the filesystem; terminate: of resident memory" },
+	  .help = "at least so much: on the filesystem, or, of terminate, of resident memory" },
 	{ .name = "files", .type = VALUE_COUNT, MEMBER(struct effect, freed_files), .min = 1, .max = 1000000,
 	  .tag = EFFECT_FILES,
 	  .help = "at least so many files" },

@@ -78,7 +78,9 @@ static const char *request_problem(const struct remedy_request *request)
 	const char *problem = protection_problem(&request->protect);
 	if (!problem)
 		problem = candidates_problem(request);
-	if (!problem && (request->verb == REMEDY_VERB_PLAN || request->verb == REMEDY_VERB_APPLY))
+	if (!problem && request->verb == REMEDY_VERB_PREPARE && !remedies[request->remedy]->prepare)
+		problem = "nothing is made ready for that remedy";
+	if (!problem && (request->verb == REMEDY_VERB_PLAN || request->verb == REMEDY_VERB_APPLY || request->verb == REMEDY_VERB_PREPARE))
 		problem = remedies[request->remedy]->problem(&request->args);
 	return problem;
 }
@@ -87,10 +89,11 @@ static const char *request_problem(const struct remedy_request *request)
 
 static void dispatch(const struct remedy_request *request, struct remedy_result *result)
 {
-	static const char *const verbs[REMEDY_VERB_COUNT] = { "check", "plan", "apply", "revert", "sweep" };
+	static const char *const verbs[REMEDY_VERB_COUNT] = { "check", "plan", "apply", "revert", "sweep", "prepare" };
 	const struct remedy *remedy = remedies[request->remedy];
 	int (*run)(const struct remedy_request *, struct remedy_result *) =
-	    request->verb == REMEDY_VERB_CHECK ? remedy->check : request->verb == REMEDY_VERB_PLAN ? remedy->plan : remedy->apply;
+	    request->verb == REMEDY_VERB_CHECK ? remedy->check : request->verb == REMEDY_VERB_PLAN ? remedy->plan :
+	    request->verb == REMEDY_VERB_PREPARE ? remedy->prepare : remedy->apply;
 
 	int error = run(request, result);
 	if (error == 0)
@@ -141,7 +144,7 @@ void hands_run(const struct remedy_request *request, struct remedy_result *resul
 		return;
 	}
 	result->expected.within_ns = request->expect.within_ns;
-	const char *halted = request->verb == REMEDY_VERB_APPLY ? act_halted(request) : NULL;
+	const char *halted = request->verb == REMEDY_VERB_APPLY || request->verb == REMEDY_VERB_PREPARE ? act_halted(request) : NULL;
 	if (halted) {
 		act_refuse(result, halted, "stopped by the %s before anything was done", halted);
 		return;

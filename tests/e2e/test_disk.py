@@ -281,5 +281,32 @@ def shadow(bench):
     bystander.stop()
 
 
+def ballast_policy(mount, name, mode):
+    return f"""
+  - name: {name}
+    when:
+      filesystem: {{mountpoint: "{mount}", used_percent: {{above: 70, clear: 69}}, for: 500ms}}
+    mode: {mode}
+    do:
+      - release-ballast: {{path: "{mount}/{name}", size: 16MiB, remake_below: 60}}
+        expect: {{freed: 16MiB, within: 10s}}
+"""
+
+
+def ballast(bench):
+    """Made ahead where a policy may act, given back when the filesystem fills; in shadow not even made."""
+    mount = bench.loop_filesystem(128)
+    held, only_told = mount / "held", mount / "told"
+    agent = bench.agent("interval: 1s\npolicies:" + ballast_policy(mount, "held", "enforce") + ballast_policy(mount, "told", "shadow"))
+    wait_for("the ballast to be made", lambda: held.exists() and held.stat().st_blocks * 512 >= 16 * MiB, 20)
+    with open(mount / "filler", "wb") as filler:
+        os.posix_fallocate(filler.fileno(), 0, 70 * MiB)
+    action = wait_for("it to be given back", lambda: next((a for a in agent.actions(remedy="release-ballast") if a["mode"] == "enforce" and a["outcome"]), None), 30)
+    bench.ok("fixed", action["outcome"] == "fixed", f"{action['outcome']} {action['steps']}")
+    bench.equal("what came back", action["observed"].get("freed_bytes"), 16 * MiB)
+    bench.equal("what is left of it says what it is", held.stat().st_blocks * 512, 4096)
+    bench.ok("in shadow none is made", not only_told.exists())
+
+
 if __name__ == "__main__":
-    raise SystemExit(harness.main(enforced, quiet, shadow))
+    raise SystemExit(harness.main(enforced, quiet, shadow, ballast))

@@ -46,6 +46,24 @@ static void sound_args(enum remedy_id remedy)
 		clean->max_files = 10;
 		clean->max_depth = 2;
 	}
+	struct truncate_open_args *truncate = &request.args.truncate_open;
+	if (remedy == REMEDY_TRUNCATE_OPEN) {
+		memcpy(truncate->match[0], "*.log", 6);
+		truncate->match_count = truncate->max_files = 1;
+		truncate->min_size = 4096;
+	}
+	struct stale_files_args *const stale[] = { &request.args.vacuum_journal, &request.args.prune_coredumps, &request.args.prune_packages };
+	static const enum remedy_id stale_ids[] = { REMEDY_VACUUM_JOURNAL, REMEDY_PRUNE_COREDUMPS, REMEDY_PRUNE_PACKAGES };
+	for (size_t i = 0; i < sizeof(stale_ids) / sizeof(stale_ids[0]); i++)
+		if (remedy == stale_ids[i])
+			stale[i]->max_bytes = stale[i]->max_files = 10;
+	if (remedy == REMEDY_ROTATE_LOGS)
+		memcpy(request.args.rotate_logs.config, "/nonexistent/logrotate.conf", 28);
+	if (remedy == REMEDY_RELEASE_BALLAST) {
+		memcpy(request.args.release_ballast.path, "/nonexistent/ballast", 21);
+		request.args.release_ballast.size = 1 << 20;
+		request.args.release_ballast.remake_below = 70;
+	}
 	if (remedy == REMEDY_RESTART_UNIT)
 		memcpy(request.args.restart_unit.unit, "a.service", 10);
 	if (remedy == REMEDY_TERMINATE)

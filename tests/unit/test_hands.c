@@ -36,6 +36,13 @@ static void sound(enum remedy_id remedy)
 		clean->max_files = 1;
 		clean->max_depth = 1;
 	}
+	struct truncate_open_args *truncate = &request.args.truncate_open;
+	if (remedy == REMEDY_TRUNCATE_OPEN) {
+		snprintf(truncate->match[0], NAME_LEN, "*.log");
+		truncate->match_count = truncate->max_files = 1;
+		truncate->min_size = 4096;
+		truncate->deleted = true;
+	}
 	if (remedy == REMEDY_RESTART_UNIT)
 		snprintf(request.args.restart_unit.unit, NAME_LEN, "a.service");
 }
@@ -107,6 +114,24 @@ static void names_that_are_none_are_refused(void **state)
 	for (size_t i = 0; i < sizeof(unit_names) / sizeof(unit_names[0]); i++)
 		REFUSES(REMEDY_RESTART_UNIT, snprintf(request.args.restart_unit.unit, NAME_LEN, "%s", unit_names[i]));
 	REFUSES(REMEDY_TERMINATE, snprintf(request.kill_switch, PATH_LEN, "relative"));
+}
+
+static void what_would_take_the_content_of_any_file_is_refused(void **state)
+{
+	struct truncate_open_args *truncate = &request.args.truncate_open;
+	REFUSES(REMEDY_TRUNCATE_OPEN, truncate->match_count = 0);
+	REFUSES(REMEDY_TRUNCATE_OPEN, truncate->match_count = MAX_MATCH + 1);
+	REFUSES(REMEDY_TRUNCATE_OPEN, snprintf(truncate->match[0], NAME_LEN, "*?*"));
+	REFUSES(REMEDY_TRUNCATE_OPEN, snprintf(truncate->match[0], NAME_LEN, "../*.log"));
+	REFUSES(REMEDY_TRUNCATE_OPEN, truncate->match[0][0] = '\0');
+	REFUSES(REMEDY_TRUNCATE_OPEN, FILL(truncate->match[0]));
+	REFUSES(REMEDY_TRUNCATE_OPEN, FILL(truncate->below));
+	REFUSES(REMEDY_TRUNCATE_OPEN, snprintf(truncate->below, PATH_LEN, "/a/.."));
+	REFUSES(REMEDY_TRUNCATE_OPEN, truncate->how = (enum truncate_how)2);
+	REFUSES(REMEDY_TRUNCATE_OPEN, truncate->signal = 3);
+	REFUSES(REMEDY_TRUNCATE_OPEN, truncate->deleted = false);
+	REFUSES(REMEDY_TRUNCATE_OPEN, truncate->min_size = 0);
+	REFUSES(REMEDY_TRUNCATE_OPEN, truncate->max_files = 33);
 }
 
 static void a_bus_that_would_start_a_program_is_refused(void **state)
@@ -205,7 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_out_of_range_are_refused), cmocka_unit_test(texts_without_end_are_refused), cmocka_unit_test(names_that_are_none_are_refused),
-		cmocka_unit_test(a_bus_that_would_start_a_program_is_refused), cmocka_unit_test(a_refusal_still_says_whose_it_is),
+		cmocka_unit_test(what_would_take_the_content_of_any_file_is_refused), cmocka_unit_test(a_bus_that_would_start_a_program_is_refused), cmocka_unit_test(a_refusal_still_says_whose_it_is),
 		cmocka_unit_test(the_protected_and_the_absent_are_refused_here_too), cmocka_unit_test(every_remedy_is_registered_under_its_number),
 		cmocka_unit_test(the_protected_roots_are_told_by_whole_names), cmocka_unit_test(names_are_shown_plainly),
 		cmocka_unit_test(steps_and_plan_lines_beyond_the_room), cmocka_unit_test(the_worker_answers),

@@ -15,7 +15,7 @@ jobs=$(nproc 2>/dev/null || echo 2)
 passed=0
 failed=0
 skipped=0
-unsteady=0       # of the node's own tests, how many failed once and then did not
+unsteady=0       # how many were run twice, since they had failed
 first=$(date +%s)
 
 unit_limit=180   # seconds; a test that needs longer hangs
@@ -121,7 +121,7 @@ counted() { # NAME LIMIT COMMAND...
 	tally "$name" $(logged "$@") "$(log_of "$name")"
 }
 
-# steady NAME LIMIT COMMAND...: a test of the whole node, on which others live: it has failed when it fails twice. What came of the first try is told, too.
+# steady NAME LIMIT COMMAND...: a test that others on the node can disturb: it has failed when it fails twice. What came of the first try is told, too.
 steady() {
 	name=$1
 	ended=$(logged "$@")
@@ -194,12 +194,10 @@ phase_clang() {
 }
 
 run_programs() { # FOLDER KIND LABEL
-	how=counted
-	[ "$2" != bpf ] || how=steady
 	missing=
 	for word in $(words_of test | grep "^$2/"); do
 		if [ -x "$1/tests/$word" ]; then
-			CMOCKA_MESSAGE_OUTPUT=TAP $how "$3$word" $unit_limit "$1/tests/$word"
+			CMOCKA_MESSAGE_OUTPUT=TAP steady "$3$word" $unit_limit "$1/tests/$word"
 		else
 			missing="$missing $word"
 		fi

@@ -308,8 +308,10 @@ static void a_dead_worker_is_replaced(void **given)
 	assert_true(first > 0);
 	assert_int_equal(kill(first, SIGKILL), 0);
 	assert_int_equal(waitpid(first, NULL, 0), first);
-	(void)bench_tick(bench, NSEC_PER_SEC, true); /* this one finds out */
-	assert_int_equal(bench_tick(bench, NSEC_PER_SEC, true), 0);
+	(void)bench_tick(bench, NSEC_PER_SEC, true); /* this one finds out; the next has another, which on a busy machine may not answer at once */
+	for (int i = 0; i < 500; i++)
+		if (bench_tick(bench, NSEC_PER_MSEC, true) == 0 && row_of(bench, &one)->measured_ns == bench->snap->boot_ns)
+			break;
 	assert_int_equal(row_of(bench, &one)->measured_ns, bench->snap->boot_ns);
 	assert_true(bench->status.events_lost > 0);
 	umount(one.path);

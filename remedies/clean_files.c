@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "remedies/act.h"
+#include "remedies/canary.h"
 #include "remedies/clean_files.h"
 #include "remedies/registry.h"
 
@@ -326,9 +327,10 @@ static int run(const struct remedy_request *request, struct remedy_result *resul
 	return error;
 }
 
-/* All of it is system calls; only openat2 (5.6) may be missing, or forbidden by a filter. */
+/* All of it is system calls; only openat2 (5.6) may be missing, or forbidden by a filter. Then it is proved on files of our own. */
 static int check(const struct remedy_request *request, struct remedy_result *result)
 {
+	char why[WHY_LEN];
 	int fd = tree_open_below(AT_FDCWD, ".", O_PATH | O_DIRECTORY);
 	if (fd < 0)
 		snprintf(result->why, sizeof(result->why), "openat2: %s", strerror(-fd));
@@ -340,6 +342,8 @@ static int check(const struct remedy_request *request, struct remedy_result *res
 		result->armed = true;
 	if (fd >= 0)
 		close(fd);
+	if (result->armed)
+		canary_judge(canary_files(request, run, why), why, result);
 	return 0;
 }
 

@@ -131,6 +131,15 @@ static const struct setting protect_settings[] = {
 const struct section protect_section = SECTION("protect",
 	"What no remedy may touch, beside the built-in list; the lists of all files are added up.", protect_settings);
 
+static const struct setting act_limit_settings[] = {
+	{ .name = "per_node", .type = VALUE_RATE, MEMBER(struct config, acts_per_node), .min = 1, .max = 512, .initial = "100/1h",
+	  .help = "acts of all policies together" },
+	{ .name = "per_remedy", .type = VALUE_RATE, MEMBER(struct config, acts_per_remedy), .min = 1, .max = 512, .initial = "50/1h",
+	  .help = "acts of any one remedy, by whichever policies" },
+};
+const struct section act_limits_section = SECTION("limits",
+	"How often the node may act at all, beside each policy's own limits; kept over restarts and reboots.", act_limit_settings);
+
 static const struct setting config_settings[] = {
 	{ .name = "node", .type = VALUE_STRING, MEMBER(struct config, node), .initial = "",
 	  .help = "the node's name in all outputs; \"\": the host's name" },
@@ -142,6 +151,7 @@ static const struct setting config_settings[] = {
 	{ .name = "startup_grace", .type = VALUE_DURATION, MEMBER(struct config, startup_grace_ns), .max = 600.0 * NSEC_PER_SEC,
 	  .initial = "2s",
 	  .help = "no act before the agent is this old" },
+	{ .name = "limits", .type = VALUE_SECTION, .section = &act_limits_section, .help = "how often the node may act" },
 	{ .name = "http", .type = VALUE_SECTION, .section = &http_section, .help = "the HTTP side" },
 	{ .name = "budget", .type = VALUE_SECTION, .section = &budget_section, .help = "what the agent may cost" },
 	{ .name = "usage_record", .type = VALUE_SECTION, .section = &usage_record_section, .help = "when a living process is told of" },

@@ -2,6 +2,7 @@
 /* See ledger.h. */
 #include "decide/ledger.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,6 +77,26 @@ uint32_t budget_left(const struct saved_state *saved, const struct policy *polic
 			used++;
 	}
 	return used < budget->count ? budget->count - used : 0;
+}
+
+uint32_t acts_within(const struct saved_state *saved, const char *remedy, uint64_t per_ns, int64_t boot_ns)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < saved->act_count; i++)
+		count += boot_ns - saved->acts[i].boot_ns < (int64_t)per_ns && (!remedy || strcmp(saved->acts[i].remedy, remedy) == 0);
+	return count;
+}
+
+void action_note(struct action *action, const char *name, bool ok, const struct circumstances *now, const char *format, ...)
+{
+	uint32_t at = action->step_count < MAX_ACTION_STEPS ? action->step_count++ : MAX_ACTION_STEPS - 1;
+	struct action_step *step = &action->steps[at];
+	*step = (struct action_step){ .started_wall_ns = now->wall_ns, .ended_wall_ns = now->wall_ns, .ok = ok };
+	snprintf(step->name, sizeof(step->name), "%s", name);
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(step->detail, sizeof(step->detail), format, arguments);
+	va_end(arguments);
 }
 
 bool had_effect(const struct effect *observed)

@@ -465,6 +465,7 @@ const char *engine_still_wanted(struct engine *engine, uint32_t slot, const stru
 		guard = guard_against(&question);
 	if (!guard) {
 		order->phase = ORDER_RUNNING;
+		ledger_begin(engine->saved, &order->action, now);
 		return NULL;
 	}
 

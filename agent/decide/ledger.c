@@ -51,6 +51,18 @@ void ledger_add(struct saved_state *saved, const struct action *action, const ch
 	snprintf(act->target_key, sizeof(act->target_key), "%s", key);
 }
 
+/* A lane may have been busy for long: cooldowns count from when it was really begun. */
+void ledger_begin(struct saved_state *saved, const struct action *action, const struct circumstances *now)
+{
+	for (uint32_t i = saved->act_count; i-- > 0;) {
+		if (strcmp(saved->acts[i].action_id, action->id) != 0)
+			continue;
+		saved->acts[i].boot_ns = (int64_t)now->boot_ns;
+		saved->acts[i].wall_ns = now->wall_ns;
+		return;
+	}
+}
+
 /* With an outcome: how it ended. A refusal is taken out again: nothing was done. */
 void ledger_close(struct saved_state *saved, const struct action *action)
 {

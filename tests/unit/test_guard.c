@@ -31,7 +31,7 @@ static void open_another(struct bench *bench)
 {
 	struct finding *finding = &bench->findings->each[1];
 	bench->saved->incidents[bench->saved->incident_count++] =
-		(struct incident){ .id = "i1-1", .kind = KIND_DISK_EXHAUSTION, .policy = "disks", .resource = { .type = TARGET_NODE, .name = "x" } };
+		(struct incident){ .id = "i9-9", .kind = KIND_DISK_EXHAUSTION, .policy = "disks", .resource = { .type = TARGET_NODE, .name = "x" } };
 	*finding = (struct finding){ .policy = 1, .kind = KIND_DISK_EXHAUSTION, .verdict = VERDICT_UNKNOWN, .target = { .type = TARGET_NODE, .name = "x" } };
 	snprintf(finding->key, sizeof(finding->key), "node:x");
 	bench->findings->count = 2;

@@ -28,6 +28,10 @@ enum canary canary_throttle(const struct canary_throttle *throttle, const struct
 /* Files in a directory of ours below the request's scratch are deleted by the remedy itself. */
 enum canary canary_files(const struct remedy_request *request, int (*apply)(const struct remedy_request *, struct remedy_result *), char why[WHY_LEN]);
 
+struct sd_bus;
+/* A transient unit is started, restarted and stopped (canary_unit.c). `bus`: as manager.h connects it. */
+enum canary canary_unit(struct sd_bus *bus, uint64_t until_boot_ns, char why[WHY_LEN]);
+
 /* Into the answer of a check that found nothing against the remedy so far: FAILED disarms it, UNTRIED is said beside it. */
 void canary_judge(enum canary canary, const char *why, struct remedy_result *result);
 

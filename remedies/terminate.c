@@ -150,12 +150,19 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static void judge(const struct remedy_request *request, const struct victim *victim, bool gone, struct remedy_result *result)
+/* `gone`: 1, 0, or -errno where nobody can tell. */
+static void judge(const struct remedy_request *request, const struct victim *victim, int gone, struct remedy_result *result)
 {
 	struct action_step *step = result_step(result, "exit");
-	result->observed.exited = gone;
+	result->observed.exited = gone > 0;
 	/* Also where it hangs: what it holds is still to come back. */
 	result->ended = (struct ended_one){ .pid = victim->pid, .start_ns = victim->start_ns, .rss_bytes = victim->rss_bytes };
+	if (gone < 0) {
+		step_end(step, false, "whether %" PRId32 " has ended cannot be told: %s", victim->pid, strerror(-gone));
+		result->observed.exited = UNKNOWN;
+		act_fail(result, "it was signalled, and whether it has ended cannot be told: %s", strerror(-gone));
+		return;
+	}
 	if (!gone) {
 		step_end(step, false, "%" PRId32 " is still there", victim->pid);
 		result->outcome = OUTCOME_NO_EFFECT;
@@ -187,7 +194,7 @@ static void end(const struct remedy_request *request, int proc_fd, const struct 
 			return;
 		}
 	}
-	judge(request, victim, gone > 0, result);
+	judge(request, victim, gone, result);
 }
 
 /* --- the remedy ---------------------------------------------------------------------------------------------------------- */

@@ -20,7 +20,9 @@
 
 #include "core/clock.h"
 #include "decide/hands.h"
+#include "fake_systemd.h"
 #include "remedies/canary.h"
+#include "remedies/manager.h"
 
 static char place[] = "/root/nodemend-canary-XXXXXX";
 
@@ -221,6 +223,62 @@ static void terminate_proves_both(void **state)
 	nobody_is_left();
 }
 
+/* --- a unit -------------------------------------------------------------------------------------------------------------- */
+
+/* What a systemd that behaves so lets the canary say; the times it was started or restarted. */
+static enum canary with_systemd(const struct fake_unit *units, char why[WHY_LEN], uint32_t *ret_starts)
+{
+	struct fake_systemd fake;
+	struct sd_bus *bus = NULL;
+	if (fake_start(&fake, units, 1) < 0) {
+		fake_stop(&fake);
+		skip(); /* no dbus-daemon to test with */
+	}
+	uint64_t until = clock_boot_ns() + 5 * NSEC_PER_SEC;
+	assert_int_equal(manager_connect(fake.address, until, &bus), 0);
+	why[0] = '\0';
+	enum canary canary = canary_unit(bus, until, why);
+	*ret_starts = fake.counts[0].restarts;
+	manager_disconnect(bus);
+	fake_stop(&fake);
+	return canary;
+}
+
+static void a_unit_is_restarted(void **state)
+{
+	static const struct fake_unit unit = { "nodemend-canary.service", NULL, "loaded", "inactive", "success", NULL, STARTS, false };
+	char why[WHY_LEN];
+	uint32_t starts;
+	(void)state;
+	assert_int_equal(with_systemd(&unit, why, &starts), CANARY_PROVEN);
+	assert_string_equal(why, "");
+	assert_int_equal(starts, 2); /* once, and once more */
+}
+
+static void a_unit_that_does_not_come_back_is_told(void **state)
+{
+	static const struct fake_unit unit = { "nodemend-canary.service", NULL, "loaded", "inactive", "success", NULL, DIES_LATER, false };
+	char why[WHY_LEN];
+	uint32_t starts;
+	(void)state;
+	assert_int_equal(with_systemd(&unit, why, &starts), CANARY_FAILED);
+	assert_non_null(strstr(why, "was restarted and is failed"));
+}
+
+static void a_systemd_that_makes_no_unit_of_ours_proves_nothing(void **state)
+{
+	static const struct fake_unit other = { "other.service", NULL, "loaded", "active", "success", NULL, STARTS, false };
+	static const struct fake_unit bad = { "nodemend-canary.service", NULL, "loaded", "inactive", "success", NULL, JOB_FAILS, false };
+	char why[WHY_LEN];
+	uint32_t starts;
+	(void)state;
+	assert_int_equal(with_systemd(&other, why, &starts), CANARY_UNTRIED);
+	assert_int_equal(starts, 0);
+	assert_int_equal(with_systemd(&bad, why, &starts), CANARY_UNTRIED);
+	assert_non_null(strstr(why, "failed"));
+	assert_int_equal(starts, 1);
+}
+
 #define IN_A_PLACE(test_) cmocka_unit_test_setup_teardown(test_, make_place, remove_place)
 
 int main(void)
@@ -236,6 +294,9 @@ int main(void)
 		IN_A_PLACE(no_place_is_no_proof),
 		IN_A_PLACE(the_kill_switch_spares_the_canary),
 		IN_A_PLACE(terminate_proves_both),
+		cmocka_unit_test(a_unit_is_restarted),
+		cmocka_unit_test(a_unit_that_does_not_come_back_is_told),
+		cmocka_unit_test(a_systemd_that_makes_no_unit_of_ours_proves_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,6 +132,13 @@ static void written_order_stays_unless_the_policy_says_learned(void **state)
 	/* More destructive than its neighbours, it waits for its turn whatever was learned. */
 	bench.config->policies[0].order = STEPS_LEARNED;
 	assert_int_equal(next(&bench, &incident, 0), 0);
+	steps_are(&bench, REMEDY_CLEAN_FILES, REMEDY_TERMINATE, REMEDY_TERMINATE); /* one deletes, the other ends */
+	assert_int_equal(next(&bench, &incident, 0), 0);
+	learn(&bench, &incident, "clean-files", OUTCOME_FIXED, 9);
+	learn(&bench, &incident, "limit-cpu", OUTCOME_FIXED, 20);
+	steps_are(&bench, REMEDY_RESTART_UNIT, REMEDY_CLEAN_FILES, REMEDY_LIMIT_CPU); /* nothing is lost, something is; it can be turned back */
+	assert_int_equal(next(&bench, &incident, 0), 0);
+	assert_int_equal(next(&bench, &incident, 1), 1);
 	tear_down(&bench);
 }
 

@@ -78,7 +78,7 @@ static int wait_for(sd_bus *bus, const struct job_watch *watch, uint64_t until)
 
 static enum canary restart(sd_bus *bus, struct job_watch *watch, uint64_t until, char why[WHY_LEN])
 {
-	struct unit_facts before, after;
+	struct unit_facts before, after = { .main_pid = 0 };
 	int error = manager_facts(bus, unit, &before);
 	if (error >= 0)
 		error = ask_to_restart(bus, watch);

@@ -112,7 +112,12 @@ soak: ## an ordinary node under the shipped policies, for SOAK_MINUTES (60): no 
 	@scripts/deps.sh build test
 	@$(MAKE) tests
 	@tests/e2e/campaign_long.py soak --minutes $(or $(SOAK_MINUTES),60)
-.PHONY: campaign soak
+
+crash: ## SIGKILL at CRASH_TRIALS (100) moments around an act, of each kind (long, as root)
+	@scripts/deps.sh build test
+	@$(MAKE) tests
+	@NODEMEND_CRASH_TRIALS=$(or $(CRASH_TRIALS),100) tests/e2e/test_crash.py
+.PHONY: campaign soak crash
 
 bench: ## the costs, beside peers, as ratios
 	@scripts/deps.sh build test bench

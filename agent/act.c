@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/value.h"
 #include "decide/hands.h"
 #include "keep/scribe.h"
 #include "lease.h"
@@ -21,6 +22,7 @@ static const uint64_t written_within_ns[LANE_COUNT] = { [LANE_KILL] = 50 * NSEC_
 							    [LANE_LEASE] = 500 * NSEC_PER_MSEC };
 /* Beyond a request's own deadline, for the step that was under way when it passed. */
 #define HANDS_GRACE_NS (20 * NSEC_PER_SEC)
+#define CHECK_EVERY_NS (24 * 3600 * NSEC_PER_SEC)
 
 static int on_hands(sd_event_source *source, int fd, uint32_t events, void *context);
 
@@ -114,8 +116,10 @@ static void take_answer(struct agent *agent, enum lane lane)
 {
 	const struct remedy_result *answer = &agent->answer;
 	if (answer->verb == REMEDY_VERB_CHECK) {
-		if (agent->next_check < REMEDY_COUNT)
-			agent->armed[agent->next_check++] = *answer;
+		if (agent->check_at < REMEDY_COUNT)
+			agent->armed[agent->check_at++] = *answer;
+		if (agent->check_at > agent->next_check)
+			agent->next_check = agent->check_at;
 		return;
 	}
 	if (answer->verb == REMEDY_VERB_SWEEP) {
@@ -156,20 +160,41 @@ static int on_hands(sd_event_source *source, int fd, uint32_t events, void *cont
 	return 0;
 }
 
-/* Asks each remedy once whether it would work here: a remedy that is not armed says so before it is needed. */
+static bool is_acting(const struct agent *agent)
+{
+	for (uint32_t i = 0; i < MAX_ORDERS; i++) {
+		const struct order *order = &agent->engine.orders[i];
+		if (order->phase != ORDER_FREE && order->phase != ORDER_VERIFYING && !order->dry_run)
+			return true;
+	}
+	return false;
+}
+
+/* Each remedy is asked at the start and every day whether it would work here, by doing it to something of our own: one that is not armed says so
+ * before it is needed. Nothing that is needed waits for it. */
 static void send_check(struct agent *agent)
 {
-	if (agent->next_check >= REMEDY_COUNT)
+	uint64_t now_ns = clock_boot_ns();
+	if (agent->check_at >= REMEDY_COUNT && now_ns >= agent->check_again_ns) {
+		agent->check_at = agent->check_again_ns ? 0 : REMEDY_COUNT;
+		agent->check_again_ns = now_ns + CHECK_EVERY_NS;
+	}
+	if (agent->check_at >= REMEDY_COUNT || is_acting(agent))
 		return;
-	struct worker *worker = &agent->hands[remedies[agent->next_check]->lane];
+	struct worker *worker = &agent->hands[remedies[agent->check_at]->lane];
 	if (worker->busy)
 		return;
-	struct remedy_request request = { .verb = REMEDY_VERB_CHECK, .remedy = remedies[agent->next_check]->id };
+	struct remedy_request request = { .verb = REMEDY_VERB_CHECK, .remedy = remedies[agent->check_at]->id };
 	request.protect = agent->config->protect;
 	request.deadline_boot_ns = clock_boot_ns() + 5 * NSEC_PER_SEC;
 	effect_clear(&request.expect);
 	memcpy(request.systemd_bus, agent->config->systemd_bus, sizeof(request.systemd_bus));
 	memcpy(request.kill_switch, agent->kill_switch, sizeof(request.kill_switch));
+	/* A place that is no plain path is none: then it is not tried there. */
+	if (!path_problem(agent->lease_book))
+		memcpy(request.lease_book, agent->lease_book, sizeof(request.lease_book));
+	if (!path_problem(agent->state_dir))
+		memcpy(request.scratch, agent->state_dir, sizeof(request.scratch));
 	worker->give_up_ns = 5 * NSEC_PER_SEC + HANDS_GRACE_NS;
 	(void)worker_send(worker, &request, sizeof(request), clock_boot_ns()); /* not sent: asked again at the next turn */
 }

@@ -296,7 +296,7 @@ int agent_reload(struct agent *agent, struct config_faults *faults)
 	track_what_is_open(agent);
 	forget_policies(agent);
 	tell_reloaded(agent, publish, outputs);
-	agent->next_check = 0;
+	agent->next_check = agent->check_at = 0;
 	log_info("reload: the new configuration is in use: %u policies", config->policy_count);
 	return 0;
 }

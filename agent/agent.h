@@ -71,6 +71,8 @@ struct agent {
 	struct sd_event_source *full_timer, *fast_timer;
 	struct wake *wake;             /* what may call for a look between two ticks; NULL while there is no loop */
 
+	int root_fd;                   /* of the host's root as we see it, for what holds an act back; negative: it cannot be opened */
+
 	/* detect and decide */
 	struct detector *detector;
 	struct baseline *baseline;     /* what each process and cgroup is used to */
@@ -85,6 +87,8 @@ struct agent {
 	uint32_t lane_slot[LANE_COUNT];          /* the order it works on; UINT32_MAX = none */
 	struct dispatch dispatch[MAX_ORDERS];
 	uint32_t next_check;                     /* remedies before this one have been asked whether they would work */
+	uint32_t check_at;                       /* the one that is asked next: once more, every day */
+	uint64_t check_again_ns;                 /* 0: not yet set */
 	struct lease_report leases;               /* as the last sweep found them */
 	uint64_t sweep_at_ns;                     /* when the next one is due; 0: at once */
 	struct {

@@ -8,6 +8,7 @@
 #include "agent.h"
 #include "core/control.h"
 #include "decide/guard.h"
+#include "decide/knowledge.h"
 
 static void add_armed(cJSON *row, const struct agent *agent, enum remedy_id id)
 {
@@ -75,6 +76,25 @@ static void add_record(cJSON *row, const struct engine *engine, enum remedy_id i
 	}
 }
 
+/* What it has brought here, against what by whom; the one used last is the last. */
+static void add_lessons(cJSON *row, const struct agent *agent, const struct remedy *remedy)
+{
+	cJSON *list = cJSON_AddArrayToObject(row, "lessons");
+	for (uint32_t i = 0; i < agent->saved->lesson_count; i++) {
+		const struct lesson *lesson = &agent->saved->lessons[i];
+		if (strcmp(lesson->remedy, remedy->name) != 0)
+			continue;
+		cJSON *item = cJSON_CreateObject();
+		cJSON_AddStringToObject(item, "kind", incident_kind_names[lesson->kind]);
+		cJSON_AddStringToObject(item, "cause", lesson->cause);
+		cJSON_AddNumberToObject(item, "worked", lesson->worked);
+		cJSON_AddNumberToObject(item, "failed", lesson->failed);
+		cJSON_AddBoolToObject(item, "set_aside", lesson_sets_aside(lesson, (int64_t)agent->snap->boot_ns));
+		view_add_time(item, "last", lesson->wall_ns);
+		cJSON_AddItemToArray(list, item);
+	}
+}
+
 static cJSON *remedy_row(const struct agent *agent, const struct remedy *remedy)
 {
 	cJSON *row = cJSON_CreateObject();
@@ -88,6 +108,7 @@ static cJSON *remedy_row(const struct agent *agent, const struct remedy *remedy)
 		if (uses(&agent->config->policies[i], remedy->id))
 			add_policy(list, agent, &agent->config->policies[i]);
 	add_record(row, &agent->engine, remedy->id);
+	add_lessons(row, agent, remedy);
 	return row;
 }
 

@@ -15,8 +15,10 @@
 #include "collect/census.h"
 #include "collect/footprint.h"
 #include "core/clock.h"
+#include "core/busy.h"
 #include "core/heap.h"
 #include "core/log.h"
+#include "decide/knowledge.h"
 #include "detect/baseline.h"
 #include "keep/scribe.h"
 #include "measure/recorder.h"
@@ -48,6 +50,7 @@ int wheel_allocate(struct agent *agent)
 	agent->baseline = baseline_new();
 	agent->env.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	agent->env.sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	agent->root_fd = open(agent->config->host_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (agent->env.proc_fd < 0 || agent->env.sys_fd < 0)
 		return -errno;
 	if (!agent->snap || !agent->findings || !agent->changes || !agent->detector || !agent->forecaster || !agent->dependencies || !agent->outlook ||
@@ -77,6 +80,8 @@ void wheel_free(struct agent *agent)
 	free(agent->changes);
 	free(agent->findings);
 	free(agent->snap);
+	if (agent->root_fd > 0)
+		close(agent->root_fd);
 	if (agent->env.proc_fd > 0)
 		close(agent->env.proc_fd);
 	if (agent->env.sys_fd > 0)
@@ -237,6 +242,23 @@ static void measure_self(struct agent *agent)
 	self->measured_ns = snap->boot_ns;
 }
 
+/* Which remedies there is something to say of: those that a policy names, and those that are set aside. */
+static void show_use(const struct agent *agent, struct engine_section *section)
+{
+	const struct saved_state *saved = agent->saved;
+	memset(section->named, 0, sizeof(section->named));
+	memset(section->set_aside, 0, sizeof(section->set_aside));
+	for (uint32_t i = 0; i < agent->config->policy_count; i++)
+		for (uint32_t j = 0; j < agent->config->policies[i].step_count; j++)
+			section->named[agent->config->policies[i].steps[j].remedy] = true;
+	for (uint32_t i = 0; i < saved->lesson_count; i++) {
+		const struct remedy *remedy = remedy_by_name(saved->lessons[i].remedy);
+		if (remedy && lesson_sets_aside(&saved->lessons[i], (int64_t)agent->snap->boot_ns))
+			section->set_aside[remedy->id]++;
+	}
+	section->foreign_kills = agent->engine.foreign_total;
+}
+
 static void show_engine(struct agent *agent)
 {
 	struct engine_section *section = &agent->snap->engine;
@@ -244,6 +266,7 @@ static void show_engine(struct agent *agent)
 	memcpy(section->actions_total, agent->engine.actions_total, sizeof(agent->engine.actions_total));
 	for (uint32_t i = 0; i < REMEDY_COUNT; i++)
 		section->armed[i] = agent->next_check > i ? agent->armed[i].armed : UINT8_MAX;
+	show_use(agent, section);
 	section->paused = agent->saved->pause.paused;
 	section->quarantined = 0;
 	for (uint32_t i = 0; i < agent->saved->machine_count; i++)
@@ -313,15 +336,21 @@ void wheel_circumstances(const struct agent *agent, struct circumstances *ret)
 	ret->kill_switch_path = agent->kill_switch;
 	ret->lease_book_path = agent->lease_book;
 	ret->kill_switch = access(agent->kill_switch, F_OK) == 0;
+	ret->snap = agent->snap;
 
 	time_t now = (time_t)(ret->wall_ns / (int64_t)NSEC_PER_SEC);
 	struct tm local;
 	if (localtime_r(&now, &local))
 		ret->local_minute = (uint16_t)(local.tm_hour * 60 + local.tm_min);
+	bool asks_packages = false, asks_people = false;
 	for (uint32_t i = 0; i < agent->config->policy_count; i++) {
-		const char *file = agent->config->policies[i].blocked_by.file;
-		ret->blocked[i] = file[0] && access(file, F_OK) == 0;
+		const struct blockers *blockers = &agent->config->policies[i].blocked_by;
+		ret->blocked[i] = blockers->file[0] && access(blockers->file, F_OK) == 0;
+		asks_packages |= blockers->package_manager;
+		asks_people |= blockers->logged_in;
 	}
+	ret->package_manager = asks_packages && package_manager_at_work(agent->root_fd);
+	ret->logged_in = asks_people && person_logged_in(agent->root_fd);
 }
 
 void wheel_look_again(struct agent *agent)

@@ -86,6 +86,7 @@ struct config {
 	enum mode mode;                    /* ceiling */
 	uint64_t hold_down_ns;             /* an incident that comes back so soon is reopened; 0 = it never is */
 	uint64_t startup_grace_ns;         /* no act before the agent is this old */
+	struct budget acts_per_node, acts_per_remedy; /* of all policies together */
 	char listen[NAME_LEN];             /* "" = no HTTP */
 	double budget_cpu_percent;         /* of all online processors together */
 	struct http_tls tls;

@@ -29,10 +29,13 @@ struct knob {
 	uint64_t start_ns;
 };
 
+/* TURNING: written down, and turned or about to be, by words that may not be the kernel's: whatever stands there, if not what was, is ours. */
+enum lease_held { LEASE_HELD = 1, LEASE_TURNING = 2 };
+
 struct lease {
 	uint64_t sum;                 /* over all that follows */
 	uint32_t version;             /* LEASE_VERSION: of this layout */
-	uint32_t held;                /* 0: an empty place */
+	uint32_t held;                /* 0: an empty place; else enum lease_held */
 	char action_id[ID_LEN], remedy[NAME_LEN], boot_id[40];
 	struct knob knob;
 	char before[LEASE_TEXT_LEN], during[LEASE_TEXT_LEN];

@@ -14,6 +14,7 @@ enum {
 	MAX_CONDITIONS = 16,   /* nodes of one policy's `when` tree */
 	MAX_STEPS = 8,
 	MAX_BUDGET = 1024,
+	MAX_PREFERENCES = 8,   /* of a policy, for and against a victim, each */
 	LOG_REGEX_LEN = 384,
 	LOG_PATTERN_LEN = 32,
 	LOG_PATTERNS_MAX = 12, /* of one condition */
@@ -155,6 +156,26 @@ enum incident_kind capacity_kind(uint32_t resources);
 
 struct budget { uint32_t count; uint64_t per_ns; }; /* at most `count` acts in any `per_ns` */
 
+/* Whom a person would rather see acted on, and whom not: weights beside the evidence, never instead of it. Globs on a command name, on a unit, or,
+ * where they begin with a slash, on a cgroup's path and all below it. */
+struct preferences {
+	uint32_t prefer_count, avoid_count;
+	char prefer[MAX_PREFERENCES][NAME_LEN], avoid[MAX_PREFERENCES][NAME_LEN];
+};
+
+/* Of steps that are as destructive as each other: as they were written, or what has worked here first. */
+enum step_order { STEPS_WRITTEN, STEPS_LEARNED };
+
+struct blockers {
+	char file[PATH_LEN];
+	bool has_window;
+	uint16_t window_from_min, window_to_min; /* local time of day, [from, to) */
+	char alert[NAME_LEN];           /* an incident of this kind or opened by this policy is open */
+	char unit[NAME_LEN];            /* …is in one of `unit_states`; 0: active or about to be */
+	uint32_t unit_states;
+	bool package_manager, logged_in;
+};
+
 struct policy {
 	char name[NAME_LEN];
 	char file[PATH_LEN];
@@ -167,7 +188,9 @@ struct policy {
 	uint32_t step_count;
 	struct remedy_step steps[MAX_STEPS];
 	struct { uint64_t cooldown_ns; struct budget per_target, per_node; } limits;
-	struct { char file[PATH_LEN]; bool has_window; uint16_t window_from_min, window_to_min; } blocked_by; /* local time of day, [from, to) */
+	struct blockers blocked_by;
+	struct preferences victims;
+	enum step_order order;
 };
 
 #endif

@@ -141,6 +141,21 @@ struct effect {
 	uint64_t within_ns;        /* promised: the deadline; observed: the time it took */
 };
 
+/* Who could have been acted on, best first, with what spoke for and against each. */
+struct candidate {
+	int32_t pid;                   /* 0: a group, not one process */
+	char comm[COMM_LEN], cgroup[PATH_LEN];
+	uint32_t share_permille;       /* what it drove */
+	uint32_t score;                /* that, weighed: permille of the best possible is not the point, the distance to the next one is */
+	char why[EVIDENCE_LEN];        /* each weight in words; "" = its share alone */
+};
+struct selection {
+	uint32_t count;                /* 0: nobody was to be chosen */
+	struct candidate each[MAX_CAUSES];
+	uint32_t margin_permille;      /* by how much of its score the first leads the second */
+	char otherwise[EVIDENCE_LEN];  /* the least that would have changed the choice */
+};
+
 struct action {
 	char id[ID_LEN], incident[ID_LEN];
 	char policy[NAME_LEN], remedy[NAME_LEN];
@@ -149,6 +164,7 @@ struct action {
 	struct target target;
 	uint32_t plan_count, plan_cut;
 	char plan[MAX_PLAN_LINES][PLAN_LINE_LEN];
+	struct selection choice;
 	struct effect expected, observed;
 	int64_t started_wall_ns, ended_wall_ns;
 	uint64_t started_boot_ns;

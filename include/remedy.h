@@ -202,6 +202,13 @@ struct remedy_request {
 	struct cause candidates[MAX_CANDIDATES];
 	struct protection protect;
 	char systemd_bus[PATH_LEN];                /* "" = the system bus */
+	char scratch[PATH_LEN];                    /* CHECK: a directory of our own on a disk, for the canary (remedies/canary.h); "" = there is none */
+};
+
+/* Whom an act ended, as it was right before: its memory must be back before another one is chosen. pid 0: a whole cgroup; both 0: nobody. */
+struct ended_one {
+	int32_t pid;
+	uint64_t start_ns, cgroup_id, rss_bytes;
 };
 
 struct remedy_result {
@@ -218,6 +225,7 @@ struct remedy_result {
 	uint32_t step_count;
 	struct action_step steps[MAX_ACTION_STEPS];
 	struct lease_report leases;
+	struct ended_one ended;                    /* APPLY of a remedy that ends processes */
 };
 
 /* What a step of a policy is aimed at. */

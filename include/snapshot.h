@@ -278,6 +278,8 @@ struct cgroup {
 	int64_t memory_growth_bytes; /* of memory_current against 14 to 16 s ago; INT64_MIN unknown */
 	uint64_t refaults;          /* pages, of memory.stat (v2), some seconds old; UNKNOWN without */
 	uint64_t memory_current, memory_max; /* of the memory controller; UNKNOWN without one; max UNKNOWN = no limit */
+	uint64_t memory_low;        /* what it is promised (v2); UNKNOWN without a controller */
+	bool oom_group;             /* memory.oom.group: it ends as a whole or not at all */
 	uint64_t memory_file;       /* of memory_current, page cache that can be dropped; of cgroups with a controller, else UNKNOWN */
 	uint64_t pids_current, pids_max;     /* of the pids controller, likewise */
 	uint64_t some_ns[PSI_RESOURCE_COUNT], full_ns[PSI_RESOURCE_COUNT]; /* its pressure files, every few seconds; UNKNOWN */
@@ -338,6 +340,9 @@ struct self_section {
 struct engine_section {
 	uint64_t actions_total[SNAPSHOT_REMEDIES][SNAPSHOT_MODES][SNAPSHOT_OUTCOMES];
 	uint8_t armed[SNAPSHOT_REMEDIES];   /* 1 would work here, 0 would not, UINT8_MAX not asked yet */
+	bool named[SNAPSHOT_REMEDIES];      /* a policy names it */
+	uint32_t set_aside[SNAPSHOT_REMEDIES]; /* (kind, cause) for which it keeps failing here */
+	uint64_t foreign_kills;             /* that started a cooldown of ours */
 	bool paused;
 	uint32_t quarantined, manual_tasks_open;
 	uint64_t incidents_folded;

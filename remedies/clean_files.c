@@ -5,6 +5,7 @@
 #include "config.h"
 #include "core/value.h"
 #include "remedies/act.h"
+#include "remedies/canary.h"
 #include "remedies/cleaning.h"
 #include "remedies/registry.h"
 
@@ -88,6 +89,16 @@ static int run(const struct remedy_request *request, struct remedy_result *resul
 	return cleaning_run(&cleaning, request, result);
 }
 
+/* What cleaning needs is here; then it is proved on files of our own. */
+static int check(const struct remedy_request *request, struct remedy_result *result)
+{
+	char why[WHY_LEN];
+	int error = cleaning_check(request, result);
+	if (error == 0 && result->armed)
+		canary_judge(canary_files(request, run, why), why, result);
+	return error;
+}
+
 const struct remedy clean_files = {
 	.name = "clean-files",
 	.id = REMEDY_CLEAN_FILES,
@@ -103,7 +114,7 @@ const struct remedy clean_files = {
 	.arguments = &arguments,
 	.vet = vet,
 	.problem = problem_of,
-	.check = cleaning_check,
+	.check = check,
 	.plan = run,
 	.apply = run,
 };

@@ -89,10 +89,24 @@ static bool same_knob(const struct knob *a, const struct knob *b)
 	       strcmp(a->file, b->file) == 0 && strcmp(a->key, b->key) == 0;
 }
 
+/* All of it, up to `size`: what comes in pieces, or is interrupted, is read on. */
+static ssize_t read_whole(int fd, char *ret, size_t size)
+{
+	size_t used = 0;
+	ssize_t got = 1;
+	while (got != 0 && used < size) {
+		got = read(fd, ret + used, size - used);
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		used += got > 0 ? (size_t)got : 0;
+	}
+	return (ssize_t)used;
+}
+
 static int read_boot_id(char ret[40])
 {
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, ret, 36);
+	ssize_t got = fd < 0 ? -1 : read_whole(fd, ret, 36);
 	if (fd >= 0)
 		close(fd);
 	if (got != 36)
@@ -131,11 +145,10 @@ static int read_control(const struct knob *knob, char *ret, size_t size)
 	int fd = open_control(knob, O_RDONLY);
 	if (fd < 0)
 		return fd;
-	ssize_t got = read(fd, text, sizeof(text) - 1);
-	int error = got < 0 ? -errno : 0;
+	ssize_t got = read_whole(fd, text, sizeof(text) - 1);
 	close(fd);
-	if (error)
-		return error == -ENODEV ? -ESTALE : error;
+	if (got < 0)
+		return got == -ENODEV ? -ESTALE : (int)got;
 	text[got] = '\0';
 
 	size_t key = strlen(knob->key);
@@ -247,6 +260,7 @@ static int find_place(int fd, const struct knob *knob, uint32_t *ret_at, struct 
 /* `was`: the place as it stood, to be put back where the kernel will not turn the knob. */
 static int turn(int fd, uint32_t at, struct lease *lease, const struct lease *was, const char *value)
 {
+	lease->held = LEASE_TURNING;
 	int error = write_place(fd, at, lease);
 	if (error)
 		return error;
@@ -256,13 +270,14 @@ static int turn(int fd, uint32_t at, struct lease *lease, const struct lease *wa
 		(void)write_place(fd, at, lease);
 		return error;
 	}
-	/* As the kernel words it: what stands there later is compared with that. */
+	/* As the kernel words it: what stands there later is compared with that. Where it cannot be read or kept, whatever stands there is ours. */
 	char stands[LEASE_TEXT_LEN];
-	if (knob_read(&lease->knob, stands, sizeof(stands)) == 0 && strcmp(stands, lease->during) != 0) {
+	if (knob_read(&lease->knob, stands, sizeof(stands)) == 0) {
 		memcpy(lease->during, stands, sizeof(lease->during));
-		error = write_place(fd, at, lease);
+		lease->held = LEASE_HELD;
+		(void)write_place(fd, at, lease);
 	}
-	return error;
+	return 0;
 }
 
 static int take(int fd, const struct remedy_request *request, const struct knob *knob, const char *value, uint64_t for_ns, struct lease *lease)
@@ -275,7 +290,7 @@ static int take(int fd, const struct remedy_request *request, const struct knob 
 	if (!again) {
 		memset(&was, 0, sizeof(was));
 		memset(lease, 0, sizeof(*lease));
-		lease->held = 1;
+		lease->held = LEASE_TURNING;
 		lease->knob = *knob;
 		int error = knob_read(knob, lease->before, sizeof(lease->before));
 		if (error == 0)
@@ -320,7 +335,7 @@ static enum lease_end give_back(const struct lease *lease, const char *boot_id, 
 	int error = knob_read(&lease->knob, stands, sizeof(stands));
 	if (error == 0 && strcmp(stands, lease->before) == 0)
 		return LEASE_RETURNED; /* it was never turned, or somebody did this already */
-	if (error == 0 && strcmp(stands, lease->during) != 0 && (!lease->earlier[0] || strcmp(stands, lease->earlier) != 0))
+	if (error == 0 && lease->held != LEASE_TURNING && strcmp(stands, lease->during) != 0 && (!lease->earlier[0] || strcmp(stands, lease->earlier) != 0))
 		return LEASE_FOREIGN;
 	if (error == 0)
 		error = knobs[lease->knob.kind].write(&lease->knob, lease->before);
@@ -365,9 +380,10 @@ int leases_return(const char *book, enum lease_choice which, const char *action_
 		bool chosen = is_chosen(&lease, which, action_id, now_boot_ns, boot_id);
 		if (chosen) {
 			end = give_back(&lease, boot_id, &why);
-			lease.held = end == LEASE_FAILED;
+			uint32_t held = lease.held;
+			lease.held = end == LEASE_FAILED ? held : 0;
 			if (!lease.held && (why = write_place(fd, at, &lease)) < 0)
-				lease.held = 1; /* turned back, and the book does not know: the next one finds it so */
+				lease.held = held; /* turned back, and the book does not know: the next one finds it so */
 			if (tell)
 				tell(&lease, end, why, context);
 			ret->returned += end == LEASE_RETURNED;

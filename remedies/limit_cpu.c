@@ -10,6 +10,7 @@
 
 #include "core/value.h"
 #include "remedies/act.h"
+#include "remedies/canary.h"
 #include "remedies/registry.h"
 #include "remedies/throttle.h"
 
@@ -71,9 +72,29 @@ static int run(const struct remedy_request *request, struct remedy_result *resul
 	return throttle_run(&throttle, request, result);
 }
 
+/* Both hierarchies count in cpu.stat how often a quota held somebody back. */
+static bool is_held(int dir_fd)
+{
+	char text[1024];
+	int fd = openat(dir_fd, "cpu.stat", O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	text[got > 0 ? got : 0] = '\0';
+	const char *count = strstr(text, "nr_throttled ");
+	return count && strtoull(count + strlen("nr_throttled "), NULL, 10) > 0;
+}
+
 static int check(const struct remedy_request *request, struct remedy_result *result)
 {
-	return throttle_check(&throttle, request, result);
+	static const struct canary_throttle canary = {
+		.control = { .controller = "cpu", .v2 = "cpu.max", .v1 = "cpu.cfs_quota_us" }, .v2 = "5000 100000", .v1 = "5000", .is_held = is_held,
+	};
+	char why[WHY_LEN];
+	int error = throttle_check(&throttle, request, result);
+	if (error == 0 && result->armed)
+		canary_judge(canary_throttle(&canary, request, why), why, result);
+	return error;
 }
 
 #define ARGUMENT(member_) MEMBER(union remedy_args, member_)

@@ -15,6 +15,7 @@
 #include "core/value.h"
 #include "decide/protect.h"
 #include "remedies/act.h"
+#include "remedies/canary.h"
 #include "remedies/manager.h"
 #include "remedies/registry.h"
 
@@ -265,15 +266,17 @@ static int run(const struct remedy_request *request, struct remedy_result *resul
 
 static int check(const struct remedy_request *request, struct remedy_result *result)
 {
-	char version[NAME_LEN];
+	char version[NAME_LEN], why[WHY_LEN];
 	struct sd_bus *bus = NULL;
 	int error = manager_connect(request->systemd_bus, earlier(clock_boot_ns() + CHECK_NS, request->deadline_boot_ns), &bus);
 	if (error == 0)
 		error = manager_version(bus, version, sizeof(version));
-	manager_disconnect(bus);
 	result->armed = error == 0;
 	if (error < 0)
 		snprintf(result->why, sizeof(result->why), "systemd does not answer: %s", strerror(-error));
+	else
+		canary_judge(canary_unit(bus, earlier(clock_boot_ns() + CHECK_NS, request->deadline_boot_ns), why), why, result);
+	manager_disconnect(bus);
 	return 0;
 }
 

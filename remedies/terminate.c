@@ -18,6 +18,7 @@
 #include "core/value.h"
 #include "decide/protect.h"
 #include "remedies/act.h"
+#include "remedies/canary.h"
 #include "remedies/registry.h"
 #include "remedies/victim.h"
 
@@ -149,10 +150,19 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static void judge(const struct remedy_request *request, const struct victim *victim, bool gone, struct remedy_result *result)
+/* `gone`: 1, 0, or -errno where nobody can tell. */
+static void judge(const struct remedy_request *request, const struct victim *victim, int gone, struct remedy_result *result)
 {
 	struct action_step *step = result_step(result, "exit");
-	result->observed.exited = gone;
+	result->observed.exited = gone > 0;
+	/* Also where it hangs: what it holds is still to come back. */
+	result->ended = (struct ended_one){ .pid = victim->pid, .start_ns = victim->start_ns, .rss_bytes = victim->rss_bytes };
+	if (gone < 0) {
+		step_end(step, false, "whether %" PRId32 " has ended cannot be told: %s", victim->pid, strerror(-gone));
+		result->observed.exited = UNKNOWN;
+		act_fail(result, "it was signalled, and whether it has ended cannot be told: %s", strerror(-gone));
+		return;
+	}
 	if (!gone) {
 		step_end(step, false, "%" PRId32 " is still there", victim->pid);
 		result->outcome = OUTCOME_NO_EFFECT;
@@ -184,7 +194,7 @@ static void end(const struct remedy_request *request, int proc_fd, const struct 
 			return;
 		}
 	}
-	judge(request, victim, gone > 0, result);
+	judge(request, victim, gone, result);
 }
 
 /* --- the remedy ---------------------------------------------------------------------------------------------------------- */
@@ -245,9 +255,11 @@ static int run(const struct remedy_request *request, struct remedy_result *resul
 	return 0;
 }
 
-/* Signal 0 is sent to nobody: the kernel only says whether it would be allowed. */
+/* Signal 0 is sent to nobody: the kernel only says whether it would be allowed. Then processes of our own are ended; without the v2 hierarchy,
+ * or a cgroup of our own in it, a process can be ended all the same. */
 static int check(const struct remedy_request *request, struct remedy_result *result)
 {
+	char why[WHY_LEN];
 	int pidfd = (int)syscall(SYS_pidfd_open, 1, 0);
 	if (pidfd < 0) {
 		snprintf(result->why, sizeof(result->why), "no pidfd: %s", strerror(errno));
@@ -260,6 +272,10 @@ static int check(const struct remedy_request *request, struct remedy_result *res
 	else
 		result->armed = true;
 	close(pidfd);
+	if (result->armed)
+		canary_judge(canary_process(why), why, result);
+	if (result->armed && !result->why[0] && canary_group(why) != CANARY_PROVEN)
+		snprintf(result->why, sizeof(result->why), "processes only: %.140s", why);
 	return 0;
 }
 

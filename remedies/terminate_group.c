@@ -23,7 +23,7 @@ struct census {
 	const struct group *group;
 	int proc_fd;
 	int signal;                /* to send to each; 0: only count */
-	uint64_t members, rss_bytes;
+	uint64_t id, members, rss_bytes;
 	int32_t protected_pid;
 	char rule[REASON_LEN];
 };
@@ -129,6 +129,7 @@ static void end_all(struct census *census, struct remedy_result *result)
 	struct action_step *step = result_step(result, "exit");
 	step_end(step, empty > 0, empty > 0 ? "the cgroup is empty" : "the cgroup is not empty");
 	result->observed.exited = empty > 0 ? members : 0;
+	result->ended = (struct ended_one){ .cgroup_id = census->id, .rss_bytes = rss_bytes };
 	if (empty <= 0) {
 		result->outcome = OUTCOME_NO_EFFECT;
 		snprintf(result->why, sizeof(result->why), "its processes did not end in time");
@@ -139,10 +140,10 @@ static void end_all(struct census *census, struct remedy_result *result)
 	result->outcome = enough ? OUTCOME_FIXED : OUTCOME_IMPROVED;
 }
 
-static void with_group(const struct remedy_request *request, const struct group *group, int proc_fd, struct remedy_result *result)
+static void with_group(const struct remedy_request *request, uint64_t id, const struct group *group, int proc_fd, struct remedy_result *result)
 {
 	char shown[SHOWN_LEN];
-	struct census census = { .request = request, .group = group, .proc_fd = proc_fd };
+	struct census census = { .request = request, .group = group, .id = id, .proc_fd = proc_fd };
 	if (!look(&census, 0, result))
 		return;
 	act_shown(shown, sizeof(shown), group->path);
@@ -183,7 +184,7 @@ int terminate_group(const struct remedy_request *request, uint64_t id, const cha
 	if (proc_fd < 0)
 		error = -errno;
 	else
-		with_group(request, &group, proc_fd, result);
+		with_group(request, id, &group, proc_fd, result);
 	if (proc_fd >= 0)
 		close(proc_fd);
 	group_close(&group);

@@ -49,6 +49,19 @@ static void show_policies(const struct look *look, const cJSON *remedy)
 	}
 }
 
+static void show_lessons(const struct look *look, const cJSON *remedy)
+{
+	const cJSON *lesson;
+	cJSON_ArrayForEach(lesson, get(remedy, "lessons")) {
+		const char *cause = get_text(lesson, "cause");
+		fprintf(look->out, "  learned: %s%s%s: %.0f worked, %.0f did not", show_member(lesson, "kind").text, cause[0] ? " by " : "", show_text(cause).text,
+			get_number(lesson, "worked"), get_number(lesson, "failed"));
+		if (get_true(lesson, "set_aside"))
+			show_tinted(look, TINT_WARN, "; set aside: it keeps failing here");
+		fputc('\n', look->out);
+	}
+}
+
 static void show_remedy(const struct look *look, const cJSON *remedy)
 {
 	show_tinted(look, TINT_BOLD, "%-14s", show_member(remedy, "name").text);
@@ -56,6 +69,7 @@ static void show_remedy(const struct look *look, const cJSON *remedy)
 	show_policies(look, remedy);
 	fprintf(look->out, "  record: ");
 	show_record(look, get(remedy, "record"));
+	show_lessons(look, remedy);
 }
 
 static void show_whole(const struct look *look, const cJSON *remedy)

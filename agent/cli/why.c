@@ -190,6 +190,25 @@ static void show_considered(const struct look *look, const cJSON *answer)
 	}
 }
 
+/* Whom it could have been aimed at, and what would have made it another. */
+static void show_choice(const struct look *look, const cJSON *choice)
+{
+	const cJSON *candidate;
+	if (!get_count(choice, "candidates"))
+		return;
+	cJSON_ArrayForEach(candidate, get(choice, "candidates")) {
+		const char *why = get_text(candidate, "why");
+		fprintf(look->out, "    choice    %6.3f  share %s  ", get_number(candidate, "score"), show_percent(get_number(candidate, "share") * 100).text);
+		if (get_number(candidate, "pid") > 0)
+			fprintf(look->out, "%s, pid %.0f", show_member(candidate, "comm").text, get_number(candidate, "pid"));
+		else
+			fprintf(look->out, "a group");
+		fprintf(look->out, "%s%s%s%s\n", get_text(candidate, "cgroup")[0] ? " in " : "", show_member(candidate, "cgroup").text, why[0] ? ": " : "",
+			show_text(why).text);
+	}
+	fprintf(look->out, "    choice    leads by %s of its score; %s\n", show_percent(get_number(choice, "margin") * 100).text, show_member(choice, "otherwise").text);
+}
+
 void action_show(const struct look *look, const cJSON *action)
 {
 	const cJSON *line, *step;
@@ -205,6 +224,7 @@ void action_show(const struct look *look, const cJSON *action)
 	}
 	if (cut > 0)
 		fprintf(look->out, "    plan      and %.0f lines more\n", cut);
+	show_choice(look, get(action, "choice"));
 	if (get_text(action, "refused_by")[0])
 		return;
 	fprintf(look->out, "    expected  %s\n", show_effect(get(action, "expected")).text);

@@ -302,7 +302,8 @@ static void read_memory(struct cgroup_state *state, struct snapshot *snap)
 
 		/* The root has no limit, and its usage is the node's: meminfo says that better. */
 		if (state->memory.fd < 0 || !row->path[0] || !row->path[1] || !row->processes) {
-			row->memory_current = row->memory_max = UNKNOWN;
+			row->memory_current = row->memory_max = row->memory_low = UNKNOWN;
+			row->oom_group = false;
 			row->memory_growth_bytes = INT64_MIN;
 			row->refaults = row->memory_file = UNKNOWN;
 			seen->charged_count = 0;
@@ -318,6 +319,8 @@ static void read_memory(struct cgroup_state *state, struct snapshot *snap)
 		}
 		seen->limit_ns = snap->boot_ns + LIMIT_NS;
 		row->memory_max = cgroup_read_value(state->memory.fd, row, state->memory_v1 ? "memory.limit_in_bytes" : "memory.max");
+		row->memory_low = state->memory_v1 ? UNKNOWN : cgroup_read_value(state->memory.fd, row, "memory.low");
+		row->oom_group = !state->memory_v1 && cgroup_read_value(state->memory.fd, row, "memory.oom.group") == 1;
 		read_stat(state, row);
 		if (row->memory_max >= 1ULL << 62) /* v1 says "none" by the largest number of pages */
 			row->memory_max = UNKNOWN;

@@ -77,7 +77,7 @@ struct cgroup *group_row(struct cgroup_section *section, uint64_t id)
 
 static struct cgroup fresh_row(uint64_t id)
 {
-	struct cgroup row = { .id = id, .files = UNKNOWN, .memory_current = UNKNOWN, .memory_max = UNKNOWN, .memory_file = UNKNOWN, .pids_current = UNKNOWN,
+	struct cgroup row = { .id = id, .files = UNKNOWN, .memory_current = UNKNOWN, .memory_max = UNKNOWN, .memory_low = UNKNOWN, .memory_file = UNKNOWN, .pids_current = UNKNOWN,
 			      .pids_max = UNKNOWN, .memory_growth_bytes = INT64_MIN, .refaults = UNKNOWN };
 
 	for (int i = 0; i < PSI_RESOURCE_COUNT; i++)

@@ -106,6 +106,8 @@ static void gather_units(struct unit_collector *state, const struct config *conf
 			if (policy->when[j].op == PREDICATE_LEAF && is_about_unit(&policy->when[j].condition))
 				add_unit(state, policy->when[j].condition.unit,
 					 policy->when[j].condition.kind == CONDITION_UNIT ? &policy->when[j].condition.probe : NULL);
+		if (policy->blocked_by.unit[0])
+			add_unit(state, policy->blocked_by.unit, NULL);
 		for (uint32_t j = 0; j < policy->step_count; j++)
 			if (remedy_unit(policy->steps[j].remedy, &policy->steps[j].args))
 				add_unit(state, remedy_unit(policy->steps[j].remedy, &policy->steps[j].args), NULL);

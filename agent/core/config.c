@@ -245,6 +245,7 @@ static int finish(const struct loading *loading)
 {
 	routes_resolve(loading->config, loading->faults);
 	notices_resolve(loading->config, loading->faults);
+	policies_check_alerts(loading->config, loading->faults);
 	if (loading->faults->count) {
 		config_defaults(loading->config);
 		return -EINVAL;

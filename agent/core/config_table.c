@@ -131,6 +131,15 @@ static const struct setting protect_settings[] = {
 const struct section protect_section = SECTION("protect",
 	"What no remedy may touch, beside the built-in list; the lists of all files are added up.", protect_settings);
 
+static const struct setting act_limit_settings[] = {
+	{ .name = "per_node", .type = VALUE_RATE, MEMBER(struct config, acts_per_node), .min = 1, .max = 512, .initial = "100/1h",
+	  .help = "acts of all policies together" },
+	{ .name = "per_remedy", .type = VALUE_RATE, MEMBER(struct config, acts_per_remedy), .min = 1, .max = 512, .initial = "50/1h",
+	  .help = "acts of any one remedy, by whichever policies" },
+};
+const struct section act_limits_section = SECTION("limits",
+	"How often the node may act at all, beside each policy's own limits; kept over restarts and reboots.", act_limit_settings);
+
 static const struct setting config_settings[] = {
 	{ .name = "node", .type = VALUE_STRING, MEMBER(struct config, node), .initial = "",
 	  .help = "the node's name in all outputs; \"\": the host's name" },
@@ -166,6 +175,7 @@ static const struct setting config_settings[] = {
 	  .help = "whom the publisher runs as; nobody where that user does not exist" },
 	{ .name = "top_processes", .type = VALUE_COUNT, MEMBER(struct config, max_processes_shown), .max = 1000, .initial = "20",
 	  .help = "how many processes have series of their own" },
+	{ .name = "limits", .type = VALUE_SECTION, .section = &act_limits_section, .help = "how often the node may act" },
 	{ .name = "policies", .type = VALUE_CUSTOM, .read = config_read_policies,
 	  .help = "what to watch for and what to do; replaces the shipped ones" },
 	{ .name = "outputs", .type = VALUE_CUSTOM, .read = config_read_outputs,

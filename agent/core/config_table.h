@@ -6,7 +6,7 @@
 #include "core/value.h"
 
 extern const struct section config_section;                                              /* into struct config */
-extern const struct section http_section, http_tls_section, http_auth_section, budget_section, usage_record_section, collectors_section,
+extern const struct section act_limits_section, http_section, http_tls_section, http_auth_section, budget_section, usage_record_section, collectors_section,
 	inputs_section, log_section, mask_section, protect_section, statsd_section, textfile_section; /* likewise */
 
 /* config.c: the reader that `policies` names. */

@@ -185,10 +185,46 @@ static void check_limits(struct reader *reader, const struct yaml_item *item, co
 			     target->count, node->count);
 }
 
+static bool is_kind(const char *name)
+{
+	for (int kind = 0; kind < KIND_COUNT; kind++)
+		if (strcmp(incident_kind_names[kind], name) == 0)
+			return true;
+	return false;
+}
+
+/* After all files: a policy may name one of a later file. An alert that cannot come would never hold anything back, and nobody would know. */
+void policies_check_alerts(const struct config *config, struct config_faults *faults)
+{
+	for (uint32_t i = 0; i < config->policy_count; i++) {
+		const struct policy *policy = &config->policies[i];
+		const char *alert = policy->blocked_by.alert;
+		bool known = !alert[0] || is_kind(alert);
+		for (uint32_t j = 0; j < config->policy_count && !known; j++)
+			known = i != j && strcmp(config->policies[j].name, alert) == 0;
+		char shown[CONFIG_SHOWN_LEN];
+		if (!known)
+			config_fault(faults, policy->file, policy->line, 0, "blocked_by: alert: %s is neither a kind of incident nor another policy",
+				     config_shown(shown, alert));
+	}
+}
+
+static void check_blockers(struct reader *reader, const struct yaml_item *item, const struct blockers *blockers)
+{
+	const char *problem = blockers->unit[0] ? unit_name_problem(blockers->unit) : NULL;
+	if (problem)
+		reader_fault(reader, yaml_member(item, "unit"), "unit: %s", problem);
+	if (blockers->unit_states && !blockers->unit[0])
+		reader_fault(reader, yaml_member(item, "unit_state"), "unit_state: of which unit? give unit beside it");
+}
+
 void policy_check(struct reader *reader, const struct yaml_item *item, const struct policy *policy)
 {
 	const struct yaml_item *steps = yaml_member(item, "do");
+	const struct yaml_item *blockers = yaml_member(item, "blocked_by");
 	check_limits(reader, item, policy);
+	if (blockers && blockers->kind == ITEM_MAPPING)
+		check_blockers(reader, blockers, &policy->blocked_by);
 	if (!policy->when_count || names_a_consumer(policy))
 		return;
 	for (uint32_t i = 0; i < policy->step_count; i++) /* REMEDY_COUNT: a step that could not be read, as was said */

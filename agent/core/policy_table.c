@@ -413,13 +413,36 @@ _Static_assert(offsetof(struct policy, blocked_by.window_from_min) - offsetof(st
 _Static_assert(offsetof(struct policy, blocked_by.window_to_min) - offsetof(struct policy, blocked_by.has_window) ==
 	       offsetof(struct day_window, to_min), "a window is stored as struct day_window");
 
+static const char *const order_choices[] = { [STEPS_WRITTEN] = "written", [STEPS_LEARNED] = "learned" };
+
 static const struct setting blocked_by_settings[] = {
 	{ .name = "file", .type = VALUE_PATH, MEMBER(struct policy, blocked_by.file), .min = 1,
 	  .help = "while this file exists, the policy does not act" },
 	{ .name = "window", .type = VALUE_WINDOW, MEMBER(struct policy, blocked_by.has_window),
 	  .help = "nor between these times of day (local; the end excluded)" },
+	{ .name = "alert", .type = VALUE_STRING, MEMBER(struct policy, blocked_by.alert), .min = 1,
+	  .help = "nor while an incident of this kind, or one of this policy, is open" },
+	{ .name = "unit", .type = VALUE_STRING, MEMBER(struct policy, blocked_by.unit), .min = 1,
+	  .help = "nor while this unit, by its full name, is in one of `unit_state`; while systemd does not say, nothing is done" },
+	{ .name = "unit_state", .type = VALUE_CHOICES, MEMBER(struct policy, blocked_by.unit_states), CHOICES(unit_state_choices),
+	  .help = "of `unit`, one or a list; left out: active, activating or reloading" },
+	{ .name = "package_manager", .type = VALUE_BOOL, MEMBER(struct policy, blocked_by.package_manager), .initial = "false",
+	  .help = "nor while dpkg, apt, rpm, dnf or pacman holds its lock" },
+	{ .name = "logged_in", .type = VALUE_BOOL, MEMBER(struct policy, blocked_by.logged_in), .initial = "false",
+	  .help = "nor while a person is logged in on the node, by logind or utmp; where neither is there, nothing is done" },
 };
 const struct section blocked_by_section = SECTION("blocked_by", "When not to act.", blocked_by_settings);
+
+#define PREFERENCE(member_, count_) \
+	.type = VALUE_LIST, .offset = offsetof(struct policy, victims.member_), .size = NAME_LEN, .room = MAX_PREFERENCES, \
+	.count_offset = offsetof(struct policy, victims.count_)
+static const struct setting victim_settings[] = {
+	{ .name = "prefer", PREFERENCE(prefer, prefer_count), .help = "globs on a command, a unit or, with a / first, a cgroup and all below it: counts four times" },
+	{ .name = "avoid", PREFERENCE(avoid, avoid_count), .help = "likewise: counts an eighth" },
+};
+const struct section victims_section = SECTION("victims",
+	"Whom to act on rather, and whom rather not, among those who cause it: weights beside the evidence. `protect:` is for those who never may.",
+	victim_settings);
 
 static const struct setting policy_settings[] = {
 	{ .name = "name", .type = VALUE_STRING, .required = true, MEMBER(struct policy, name), .min = 1,
@@ -433,5 +456,8 @@ static const struct setting policy_settings[] = {
 	{ .name = "do", .type = VALUE_CUSTOM, .read = policy_read_do, .help = "remedies, in this order; none: the policy only tells" },
 	{ .name = "limits", .type = VALUE_SECTION, .section = &limits_section, .help = "how often it may act" },
 	{ .name = "blocked_by", .type = VALUE_SECTION, .section = &blocked_by_section, .help = "when not to act" },
+	{ .name = "victims", .type = VALUE_SECTION, .section = &victims_section, .help = "whom to act on rather, and whom rather not" },
+	{ .name = "order", .type = VALUE_CHOICE, MEMBER(struct policy, order), CHOICES(order_choices), .initial = "written",
+	  .help = "learned: of neighbours in `do` that are as destructive as each other, what has worked here comes first" },
 };
 const struct section policy_section = SECTION("policy", "One entry of `policies`.", policy_settings);

@@ -7,7 +7,7 @@
 #include "policy.h"
 
 extern const struct section policy_section;                             /* into struct policy */
-extern const struct section limits_section, blocked_by_section;         /* into struct policy */
+extern const struct section limits_section, blocked_by_section, victims_section; /* into struct policy */
 extern const struct section predicate_section;                          /* the words that may stand in `when`; reads nothing by itself */
 extern const struct section condition_sections[CONDITION_KIND_COUNT];   /* into struct condition */
 extern const struct section probe_section;                              /* into struct probe */
@@ -35,6 +35,7 @@ void policy_finish_liveness(struct reader *reader, const struct yaml_item *item,
 
 /* policy_check.c: what no single value shows. `item` is the mapping that the value was read from. */
 void policy_check(struct reader *reader, const struct yaml_item *item, const struct policy *policy);
+void policies_check_alerts(const struct config *config, struct config_faults *faults);
 /* Over all policies up to this one, which is the last. */
 void policy_check_logs(struct reader *reader, const struct yaml_item *item, const struct config *config, const struct policy *policy);
 void policy_check_condition(struct reader *reader, const struct yaml_item *item, const struct condition *condition);

@@ -9,8 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "decide/choose.h"
+#include "decide/foreign.h"
 #include "decide/guard.h"
 #include "decide/incident.h"
+#include "decide/knowledge.h"
 #include "decide/ledger.h"
 #include "decide/machine.h"
 #include "decide/story.h"
@@ -104,16 +107,35 @@ static void fill_story(struct order *order, const struct policy *policy, const s
 	story->signal = finding->signal;
 }
 
-static void fill_candidates(const struct engine *engine, struct order *order, const struct snapshot *snap, const struct policy *policy, const struct finding *finding)
+/* Those who cause it, in the order in which they are to be tried. */
+struct aimed {
+	uint32_t ranked, count;
+	struct cause each[MAX_CAUSES];
+	struct selection choice;
+};
+
+static void aim(const struct engine *engine, const struct snapshot *snap, const struct policy *policy, enum remedy_id remedy, const struct finding *finding,
+		struct aimed *ret)
 {
-	struct cause causes[MAX_CAUSES];
-	uint32_t count = rank_causes(snap, engine->baseline, policy_primary(policy), finding, causes);
-	memcpy(order->request.candidates, causes, count * sizeof(causes[0]));
-	order->request.candidate_count = count;
+	const struct choosing choosing = { .policy = policy, .snap = snap, .finding = finding, .ends_processes = remedies[remedy]->ends_processes };
+	ret->ranked = rank_causes(snap, engine->baseline, policy_primary(policy), finding, ret->each);
+	ret->count = choose(&choosing, ret->each, ret->ranked, &ret->choice);
+}
+
+static void fill_candidates(struct order *order, const struct snapshot *snap, const struct aimed *aimed)
+{
+	struct remedy_request *request = &order->request;
+	memcpy(request->candidates, aimed->each, aimed->count * sizeof(aimed->each[0]));
+	request->candidate_count = aimed->count;
+	order->action.choice = aimed->choice;
+	/* With memory.oom.group it has said itself that one of its processes is no use without the others. */
+	const struct cgroup *group = aimed->count ? snapshot_cgroup(snap, aimed->each[0].cgroup_id) : NULL;
+	if (request->remedy == REMEDY_TERMINATE && group && group->oom_group)
+		request->args.terminate.scope = TERMINATE_CGROUP;
 }
 
 static void begin(struct engine *engine, uint32_t slot, uint32_t machine_at, const struct snapshot *snap, const struct finding *finding,
-		  const struct config *config, bool dry_run, const struct circumstances *now, struct changes *ret)
+		  const struct aimed *aimed, const struct config *config, bool dry_run, const struct circumstances *now, struct changes *ret)
 {
 	struct machine *machine = &engine->saved->machines[machine_at];
 	const struct policy *policy = &config->policies[finding->policy];
@@ -139,8 +161,8 @@ static void begin(struct engine *engine, uint32_t slot, uint32_t machine_at, con
 	action_name(engine, action, now);
 	fill_request(order, step, config, now);
 	fill_story(order, policy, finding);
-	if (remedies[step->remedy]->aim == AIM_CAUSE || remedies[step->remedy]->wants_causes)
-		fill_candidates(engine, order, snap, policy, finding);
+	if (aimed)
+		fill_candidates(order, snap, aimed);
 
 	machine_enter(machine, ENGINE_ACTING, now, ret);
 	engine->refusals[machine_at][0] = '\0';
@@ -157,16 +179,12 @@ static void begin(struct engine *engine, uint32_t slot, uint32_t machine_at, con
 	ret->state_changed = true;
 }
 
-static void next_step(struct engine *engine, uint32_t machine_at, const struct policy *policy, bool dry_run, const struct circumstances *now,
+/* Nothing is left to be tried: what helped nobody waits, longer each time. */
+static void end_round(struct engine *engine, uint32_t machine_at, const struct policy *policy, bool dry_run, const struct circumstances *now,
 		      struct changes *ret)
 {
 	struct machine *machine = &engine->saved->machines[machine_at];
-	machine_enter(machine, ENGINE_ARMED, now, ret);
-	ret->state_changed = true;
-	if (++machine->step < policy->step_count)
-		return;
-
-	machine->step = 0;
+	machine->step = machine->tried = 0;
 	uint64_t hold = policy->limits.cooldown_ns;
 	if (!dry_run) {
 		for (uint32_t i = 0; i < machine->failed_rounds && hold < LONGEST_HOLD_NS; i++)
@@ -178,14 +196,56 @@ static void next_step(struct engine *engine, uint32_t machine_at, const struct p
 		machine_quarantine(engine, machine_at, now, ret, "it was tried as often as the policy allows and did not help");
 }
 
+/* Goes to the step that is next in this round. False: none was left, and the round is over. */
+static bool choose_step(struct engine *engine, uint32_t machine_at, const struct policy *policy, bool dry_run, const struct circumstances *now,
+			struct changes *ret)
+{
+	struct machine *machine = &engine->saved->machines[machine_at];
+	uint32_t next = knowledge_next_step(engine->saved, policy, incident_by_id(engine, machine->incident), machine->tried, (int64_t)now->boot_ns);
+	if (next < policy->step_count)
+		machine->step = next;
+	else if (machine->tried)
+		end_round(engine, machine_at, policy, dry_run, now, ret);
+	else
+		machine->step = 0; /* all is set aside: the guard says so of the first */
+	return next < policy->step_count || !machine->tried;
+}
+
+static void next_step(struct engine *engine, uint32_t machine_at, const struct policy *policy, bool dry_run, const struct circumstances *now,
+		      struct changes *ret)
+{
+	struct machine *machine = &engine->saved->machines[machine_at];
+	machine_enter(machine, ENGINE_ARMED, now, ret);
+	ret->state_changed = true;
+	machine->tried |= 1U << machine->step;
+	(void)choose_step(engine, machine_at, policy, dry_run, now, ret);
+}
+
+/* What it brought is remembered, and where that was nothing, the record says so. */
+static void learn(struct engine *engine, struct order *order, struct incident *incident, const struct circumstances *now, struct changes *ret)
+{
+	const char *remedy = order->action.remedy;
+	enum outcome outcome = order->action.outcome;
+	bool aside = knowledge_sets_aside(engine->saved, incident, remedy, (int64_t)now->boot_ns);
+	knowledge_learn(engine->saved, incident, remedy, outcome, now);
+	if (outcome == OUTCOME_NO_EFFECT || outcome == OUTCOME_ROLLED_BACK || outcome == OUTCOME_IMPROVED)
+		action_note(&order->action, "verify", false, now, "ineffective here: the condition still holds%s",
+			    outcome == OUTCOME_IMPROVED ? ", though it did what it promised" : "");
+	if (!aside && knowledge_sets_aside(engine->saved, incident, remedy, (int64_t)now->boot_ns))
+		incident_enter(incident, incident->state, now, ret, "%s is set aside for a day: it has failed %u times in a row against this here; `nodemend resume` lifts it",
+			       remedy, FAILURES_UNTIL_SET_ASIDE);
+}
+
 static void finish(struct engine *engine, struct order *order, enum outcome outcome, const struct circumstances *now, struct changes *ret)
 {
+	struct incident *incident = incident_by_id(engine, order->action.incident);
 	order->action.outcome = outcome;
 	order->action.ended_wall_ns = now->wall_ns;
 	if (!order->dry_run)
 		ledger_close(engine->saved, &order->action);
+	if (!order->dry_run && !order->manual && incident)
+		learn(engine, order, incident, now, ret);
 	action_tell(engine, &order->action, ret);
-	struct incident *incident = incident_by_id(engine, order->action.incident);
 	if (incident && !order->dry_run)
 		incident_enter(incident, incident->state, now, ret, "%s: %s%s%s", order->action.remedy, outcome_names[outcome],
 			       order->action.refused_by[0] ? " by " : "", order->action.refused_by);
@@ -263,15 +323,19 @@ static void consider(struct engine *engine, uint32_t machine_at, const struct sn
 
 	machine_enter(machine, ENGINE_ARMED, now, ret);
 	if (machine->step >= policy->step_count)
-		machine->step = 0;
+		machine->step = machine->tried = 0;
+	/* A round begins, or what was under way when the agent ended has had its turn. */
+	bool dry_run = effective_mode(config, policy) == MODE_SHADOW;
+	if ((!machine->tried || machine->tried >> machine->step & 1) && !choose_step(engine, machine_at, policy, dry_run, now, ret))
+		return;
 	struct target target;
 	act_target(&policy->steps[machine->step], &finding->target, &target);
 	char act_key[KEY_LEN];
 	target_key(&target, act_key);
 	struct guard_question question = {
 		.engine = engine, .config = config, .policy = policy, .policy_index = finding->policy, .key = machine->target_key, .act_key = act_key,
-		.machine = machine, .remedy = policy->steps[machine->step].remedy, .dry_run = effective_mode(config, policy) == MODE_SHADOW,
-		.own_slot = NONE, .now = now,
+		.machine = machine, .finding = finding, .incident = incident, .snap = snap, .remedy = policy->steps[machine->step].remedy,
+		.dry_run = dry_run, .own_slot = NONE, .now = now,
 	};
 	const char *guard = guard_against(&question);
 	if (guard && strcmp(guard, "per-target-budget") == 0)
@@ -280,8 +344,20 @@ static void consider(struct engine *engine, uint32_t machine_at, const struct sn
 		say_refusal(engine, machine_at, policy, finding, guard, now, ret);
 
 	uint32_t slot = guard ? NONE : free_slot(engine);
-	if (slot != NONE)
-		begin(engine, slot, machine_at, snap, finding, config, question.dry_run, now, ret);
+	if (slot == NONE)
+		return;
+	struct aimed aimed;
+	bool aims = remedies[question.remedy]->aim == AIM_CAUSE, tells = remedies[question.remedy]->wants_causes;
+	if (aims && engine->held_seq[machine_at] == snap->seq && strcmp(engine->refusals[machine_at], "self-inflicted") == 0)
+		return; /* looked at in this tick already */
+	if (aims || tells)
+		aim(engine, snap, policy, question.remedy, finding, &aimed);
+	if (aims && aimed.ranked && !aimed.count) {
+		engine->held_seq[machine_at] = snap->seq;
+		say_refusal(engine, machine_at, policy, finding, "self-inflicted", now, ret);
+		return;
+	}
+	begin(engine, slot, machine_at, snap, finding, aims || tells ? &aimed : NULL, config, dry_run, now, ret);
 }
 
 /* The trouble of a quarantined target has opened a new incident: it needs a person from the start. */
@@ -352,6 +428,7 @@ void engine_decide(struct engine *engine, const struct snapshot *snap, const str
 		   const struct circumstances *now, struct changes *ret)
 {
 	expire_pause(engine, now, ret);
+	foreign_take(engine, snap, now, ret);
 	for (uint32_t i = 0; i < MAX_ORDERS; i++)
 		if ((engine->orders[i].phase == ORDER_RUNNING || engine->orders[i].phase == ORDER_VERIFYING) && !engine->orders[i].manual && !engine->orders[i].dry_run)
 			watch(engine, &engine->orders[i], findings, config, now, ret);
@@ -368,25 +445,27 @@ const char *engine_still_wanted(struct engine *engine, uint32_t slot, const stru
 				const struct circumstances *now, struct changes *ret)
 {
 	struct order *order = &engine->orders[slot];
+	const struct finding *finding = NULL;
 	const char *guard = NULL;
 	if (!order->manual) {
 		const struct machine *machine = &engine->saved->machines[order->machine];
-		const struct finding *finding = finding_of(findings, order->policy, machine->target_key);
+		finding = finding_of(findings, order->policy, machine->target_key);
 		if (!finding || finding->verdict != VERDICT_TRUE)
 			guard = "recheck";
 	}
+	if (now->snap)
+		foreign_take(engine, now->snap, now, ret);
 	/* Budgets and cooldown were asked at the order and hold this very act now; what may have changed since stands before them. */
 	struct guard_question question = {
 		.engine = engine, .config = config, .policy = order->manual ? NULL : &config->policies[order->policy], .policy_index = order->policy,
-		.key = order->key, .act_key = order->key, .machine = NULL, .remedy = order->remedy, .dry_run = order->dry_run, .own_slot = slot, .now = now,
+		.key = order->key, .act_key = order->key, .machine = NULL, .finding = finding, .incident = incident_by_id(engine, order->action.incident),
+		.snap = now->snap, .remedy = order->remedy, .dry_run = order->dry_run, .counted = true, .own_slot = slot, .now = now,
 	};
-	if (!guard) {
+	if (!guard)
 		guard = guard_against(&question);
-		if (guard && (strcmp(guard, "per-target-budget") == 0 || strcmp(guard, "per-node-budget") == 0 || strcmp(guard, "ledger-full") == 0))
-			guard = NULL;
-	}
 	if (!guard) {
 		order->phase = ORDER_RUNNING;
+		ledger_begin(engine->saved, &order->action, now);
 		return NULL;
 	}
 
@@ -455,6 +534,8 @@ void engine_result(struct engine *engine, uint32_t slot, const struct remedy_res
 	}
 
 	copy_result(&order->action, result);
+	if (!order->dry_run && (result->ended.pid || result->ended.cgroup_id))
+		engine->last_ended = result->ended;
 	add_reason(&order->action, result, now);
 	bool worked = result->outcome == OUTCOME_FIXED || result->outcome == OUTCOME_IMPROVED;
 	if (order->dry_run || order->manual || !worked) {
@@ -492,7 +573,8 @@ int engine_manual(struct engine *engine, enum remedy_id remedy, const struct tar
 	char key[KEY_LEN];
 	target_key(target, key);
 	struct guard_question question = {
-		.engine = engine, .config = config, .key = key, .act_key = key, .remedy = remedy, .dry_run = dry_run, .own_slot = NONE, .now = now,
+		.engine = engine, .config = config, .key = key, .act_key = key, .snap = now->snap, .remedy = remedy, .dry_run = dry_run, .own_slot = NONE,
+		.now = now,
 	};
 	const char *guard = guard_against(&question);
 	if (guard) {

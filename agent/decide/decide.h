@@ -21,6 +21,8 @@ struct circumstances {
 	uint64_t agent_started_boot_ns;
 	bool kill_switch;                   /* the file is there */
 	bool blocked[MAX_POLICIES];         /* the policy's blocked_by.file exists */
+	bool package_manager, logged_in;    /* one is at work, a person is there; also where nobody can tell. Looked for where a policy asks */
+	const struct snapshot *snap;        /* fresh; NULL: nothing is known of the node */
 	const char *kill_switch_path;       /* for the hands, who look again */
 	const char *lease_book_path;        /* where they write down what they turn for a time */
 };
@@ -61,6 +63,10 @@ struct engine {
 	struct action recent_actions[MAX_RECENT];            /* begun and ended ones */
 	uint64_t actions_total[REMEDY_COUNT][MODE_COUNT][OUTCOME_COUNT];
 	uint64_t incidents_folded;                           /* not opened for want of room */
+	struct ended_one last_ended;                         /* its memory must be back before another is ended */
+	uint64_t events_seen, foreign_total;                 /* of the snapshot's events; kills by others that counted */
+	uint64_t ranked_seq;                                 /* the full tick for which the causes of incidents were ranked last */
+	uint64_t held_seq[MAX_MACHINES];                     /* the full tick at which nobody was found to be aimed at */
 };
 
 /* What is to be told and kept after a call; a change that found no room is counted and told at the next one. */

@@ -64,12 +64,14 @@ static const char *request_problem(const struct remedy_request *request)
 		return "the verb is unknown";
 	if ((unsigned)request->remedy >= REMEDY_COUNT)
 		return "there is no such remedy";
-	if (!ENDED(request->action_id) || !ENDED(request->kill_switch) || !ENDED(request->systemd_bus) || !ENDED(request->lease_book))
+	if (!ENDED(request->action_id) || !ENDED(request->kill_switch) || !ENDED(request->systemd_bus) || !ENDED(request->lease_book) || !ENDED(request->scratch))
 		return "a text has no end";
 	if ((unsigned)request->target.type >= TARGET_TYPE_COUNT || !ENDED(request->target.name) || !ENDED(request->target.device))
 		return "the target makes no sense";
 	if ((request->kill_switch[0] && request->kill_switch[0] != '/') || (request->lease_book[0] && request->lease_book[0] != '/'))
 		return "the kill switch or the book of leases is no absolute path";
+	if (request->scratch[0] && !request_path_is_plain(request->scratch))
+		return "the scratch directory is no plain absolute path";
 	if (!is_local_bus(request->systemd_bus))
 		return "the bus is no socket of this node";
 	if (!ENDED(request->story.policy) || !ENDED(request->story.incident) || !ENDED(request->story.signal.metric) ||

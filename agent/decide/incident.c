@@ -164,8 +164,9 @@ static void update_incident(const struct engine *engine, struct incident *incide
 	if (finding->severity == incident->severity)
 		incident->signal = finding->signal;
 
-	/* Once something was done the ranking is evidence: it is kept as it stood when it was acted on. */
-	if (incident->state != INCIDENT_OPEN)
+	/* Once something was done the ranking is evidence: it is kept as it stood when it was acted on. And what it goes by is measured at full
+	 * ticks: twenty times a second it would walk all processes for the same answer. */
+	if (incident->state != INCIDENT_OPEN || engine->ranked_seq == snap->seq)
 		return;
 	struct cause causes[MAX_CAUSES];
 	uint32_t count = rank_causes(snap, engine->baseline, policy_primary(policy), finding, causes);
@@ -253,6 +254,7 @@ void incidents_update(struct engine *engine, const struct snapshot *snap, const 
 			open_incident(engine, snap, finding, policy, config->hold_down_ns, now, ret);
 	}
 
+	engine->ranked_seq = snap->seq;
 	for (uint32_t i = engine->saved->incident_count; i-- > 0;) {
 		struct incident *incident = &engine->saved->incidents[i];
 		if (!is_over(engine, incident, findings)) {

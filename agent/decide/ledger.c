@@ -2,6 +2,7 @@
 /* See ledger.h. */
 #include "decide/ledger.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,6 +51,18 @@ void ledger_add(struct saved_state *saved, const struct action *action, const ch
 	snprintf(act->target_key, sizeof(act->target_key), "%s", key);
 }
 
+/* A lane may have been busy for long: cooldowns count from when it was really begun. */
+void ledger_begin(struct saved_state *saved, const struct action *action, const struct circumstances *now)
+{
+	for (uint32_t i = saved->act_count; i-- > 0;) {
+		if (strcmp(saved->acts[i].action_id, action->id) != 0)
+			continue;
+		saved->acts[i].boot_ns = (int64_t)now->boot_ns;
+		saved->acts[i].wall_ns = now->wall_ns;
+		return;
+	}
+}
+
 /* With an outcome: how it ended. A refusal is taken out again: nothing was done. */
 void ledger_close(struct saved_state *saved, const struct action *action)
 {
@@ -76,6 +89,26 @@ uint32_t budget_left(const struct saved_state *saved, const struct policy *polic
 			used++;
 	}
 	return used < budget->count ? budget->count - used : 0;
+}
+
+uint32_t acts_within(const struct saved_state *saved, const char *remedy, uint64_t per_ns, int64_t boot_ns)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < saved->act_count; i++)
+		count += boot_ns - saved->acts[i].boot_ns < (int64_t)per_ns && (!remedy || strcmp(saved->acts[i].remedy, remedy) == 0);
+	return count;
+}
+
+void action_note(struct action *action, const char *name, bool ok, const struct circumstances *now, const char *format, ...)
+{
+	uint32_t at = action->step_count < MAX_ACTION_STEPS ? action->step_count++ : MAX_ACTION_STEPS - 1;
+	struct action_step *step = &action->steps[at];
+	*step = (struct action_step){ .started_wall_ns = now->wall_ns, .ended_wall_ns = now->wall_ns, .ok = ok };
+	snprintf(step->name, sizeof(step->name), "%s", name);
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(step->detail, sizeof(step->detail), format, arguments);
+	va_end(arguments);
 }
 
 bool had_effect(const struct effect *observed)

@@ -14,6 +14,13 @@ void action_tell(struct engine *engine, const struct action *action, struct chan
 bool had_effect(const struct effect *observed);
 
 void ledger_add(struct saved_state *saved, const struct action *action, const char *key, uint32_t step, const struct circumstances *now);
+/* It goes to the hands now. */
+void ledger_begin(struct saved_state *saved, const struct action *action, const struct circumstances *now);
+/* Acts of this remedy (NULL: of any), by hand or by a policy, that began in the last `per_ns`. */
+uint32_t acts_within(const struct saved_state *saved, const char *remedy, uint64_t per_ns, int64_t boot_ns);
+/* Adds a step to the record; where it is full, in the last one's place: how it ended matters more than what happened before. */
+void action_note(struct action *action, const char *name, bool ok, const struct circumstances *now, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
 /* How it ended. A refusal is taken out again: nothing was done, nothing is spent. */
 void ledger_close(struct saved_state *saved, const struct action *action);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "decide/incident.h"
+#include "decide/knowledge.h"
 
 const char *const engine_state_names[ENGINE_STATE_COUNT] = { "ok", "pending", "armed", "acting", "verifying", "rollback", "quarantined" };
 
@@ -15,6 +16,8 @@ void engine_init(struct engine *engine, struct saved_state *saved)
 	for (uint32_t i = 0; i < saved->machine_count; i++) {
 		struct machine *machine = &saved->machines[i];
 		/* What was under way when the agent ended is over; the caller journals it. The round goes on with its next step, after a new look. */
+		if (machine->state == ENGINE_ACTING || machine->state == ENGINE_VERIFYING || machine->state == ENGINE_ROLLBACK)
+			machine->tried |= 1U << (machine->step % MAX_STEPS);
 		if (machine->state != ENGINE_QUARANTINED)
 			machine->state = ENGINE_ARMED;
 	}
@@ -50,6 +53,7 @@ void machine_drop(struct engine *engine, uint32_t at, struct changes *ret)
 	uint32_t last = --saved->machine_count;
 	saved->machines[at] = saved->machines[last];
 	memcpy(engine->refusals[at], engine->refusals[last], NAME_LEN);
+	engine->held_seq[at] = engine->held_seq[last];
 	for (uint32_t i = 0; i < MAX_ORDERS; i++)
 		if (engine->orders[i].phase != ORDER_FREE && engine->orders[i].machine == last)
 			engine->orders[i].machine = at;
@@ -77,12 +81,13 @@ void machine_quarantine(struct engine *engine, uint32_t at, const struct circums
 uint32_t engine_lift_quarantine(struct engine *engine, const struct circumstances *now, struct changes *ret)
 {
 	uint32_t lifted = 0;
+	ret->state_changed |= knowledge_lift(engine->saved, (int64_t)now->boot_ns) > 0;
 	for (uint32_t i = 0; i < engine->saved->machine_count; i++) {
 		struct machine *machine = &engine->saved->machines[i];
 		if (machine->state != ENGINE_QUARANTINED)
 			continue;
 		machine_enter(machine, ENGINE_ARMED, now, ret);
-		machine->step = machine->failed_rounds = 0;
+		machine->step = machine->tried = machine->failed_rounds = 0;
 		machine->hold_until_boot_ns = 0;
 		lifted++;
 		/* What was spent is forgiven with it, else the budget would send it straight back. */

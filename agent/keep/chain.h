@@ -10,7 +10,7 @@
 
 #include "keep/files.h"
 
-enum { JOURNAL_LINE_MAX = 128 << 10 }; /* an action of 10 KiB, every byte escaped to six, is half of it */
+enum { JOURNAL_LINE_MAX = 128 << 10 }; /* an action of 13 KiB, every byte escaped to six, is two thirds of it */
 
 #define JOURNAL_FILE "journal.jsonl"
 #define JOURNAL_OLD "journal.jsonl.1"

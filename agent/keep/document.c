@@ -153,9 +153,12 @@ static bool is_zero(const struct field *field, const void *at)
 	case FIELD_EXACT:
 	case FIELD_ID:
 		return *(const char *)at == '\0';
-	case FIELD_OBJECT:
 	case FIELD_LIST:
 		return false;
+	case FIELD_OBJECT:
+		if (!(field->flags & FIELD_OMIT))
+			return false;
+		/* fall through */
 	default:
 		for (uint32_t i = 0; i < field->size; i++)
 			if (((const char *)at)[i])

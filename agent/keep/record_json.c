@@ -100,6 +100,23 @@ static const struct field step_fields[] = {
 };
 static const struct fields step_rows = FIELDS(step_fields);
 
+static const struct field candidate_fields[] = {
+	{ .name = "pid", .type = FIELD_SIGNED, .flags = FIELD_OMIT, FIELD_AT(candidate, pid) },
+	{ .name = "comm", .type = FIELD_TEXT, .flags = FIELD_OMIT, FIELD_AT(candidate, comm) },
+	{ .name = "cgroup", .type = FIELD_TEXT, .flags = FIELD_OMIT, FIELD_AT(candidate, cgroup) },
+	{ .name = "share", .type = FIELD_PERMILLE, FIELD_AT(candidate, share_permille) },
+	{ .name = "score", .type = FIELD_PERMILLE, FIELD_AT(candidate, score) },
+	{ .name = "why", .type = FIELD_TEXT, .flags = FIELD_OMIT, FIELD_AT(candidate, why) },
+};
+static const struct fields candidate_rows = FIELDS(candidate_fields);
+
+static const struct field choice_fields[] = {
+	{ .name = "candidates", .type = FIELD_LIST, FIELD_EACH(selection, each, count), .inner = &candidate_rows },
+	{ .name = "margin", .type = FIELD_PERMILLE, FIELD_AT(selection, margin_permille) },
+	{ .name = "otherwise", .type = FIELD_TEXT, FIELD_AT(selection, otherwise) },
+};
+static const struct fields choice_rows = FIELDS(choice_fields);
+
 static const struct field action_fields[] = {
 	{ .name = "id", .type = FIELD_ID, .flags = FIELD_NEEDED, FIELD_AT(action, id) },
 	{ .name = "incident", .type = FIELD_ID, .flags = FIELD_NULL, FIELD_AT(action, incident) },
@@ -110,6 +127,7 @@ static const struct field action_fields[] = {
 	{ .name = "target", .type = FIELD_OBJECT, .flags = FIELD_NEEDED, FIELD_AT(action, target), .inner = &target_rows },
 	{ .name = "plan", .type = FIELD_LIST, FIELD_EACH(action, plan, plan_count), .inner = &plan_rows },
 	{ .name = "plan_cut", .type = FIELD_UNSIGNED, .flags = FIELD_OMIT, FIELD_AT(action, plan_cut) },
+	{ .name = "choice", .type = FIELD_OBJECT, .flags = FIELD_OMIT, FIELD_AT(action, choice), .inner = &choice_rows },
 	{ .name = "expected", .type = FIELD_OBJECT, .flags = FIELD_NEEDED, FIELD_AT(action, expected), .inner = &effect_rows },
 	{ .name = "observed", .type = FIELD_OBJECT, .flags = FIELD_NEEDED, FIELD_AT(action, observed), .inner = &effect_rows },
 	{ .name = "started", .type = FIELD_TIME, FIELD_AT(action, started_wall_ns) },

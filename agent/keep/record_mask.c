@@ -36,6 +36,11 @@ void incident_mask(struct incident *incident)
 void action_mask(struct action *action)
 {
 	target_mask(&action->target);
+	for (uint32_t i = 0; i < action->choice.count && i < MAX_CAUSES; i++) {
+		MASK(action->choice.each[i].comm);
+		MASK(action->choice.each[i].cgroup);
+	}
+	MASK(action->choice.otherwise);
 	for (uint32_t i = 0; i < action->plan_count && i < MAX_PLAN_LINES; i++)
 		MASK(action->plan[i]);
 	for (uint32_t i = 0; i < action->step_count && i < MAX_ACTION_STEPS; i++)

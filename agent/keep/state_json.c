@@ -32,6 +32,7 @@ static const struct field machine_fields[] = {
 	{ .name = "incident", .type = FIELD_ID, .flags = FIELD_NULL, FIELD_AT(machine, incident) },
 	{ .name = "state", .type = FIELD_CHOICE, .flags = FIELD_NEEDED, FIELD_AT(machine, state), FIELD_NAMES(engine_state_names) },
 	{ .name = "step", .type = FIELD_UNSIGNED, FIELD_AT(machine, step) },
+	{ .name = "tried", .type = FIELD_UNSIGNED, .flags = FIELD_OMIT, FIELD_AT(machine, tried) },
 	{ .name = "failed_rounds", .type = FIELD_UNSIGNED, FIELD_AT(machine, failed_rounds) },
 	{ .name = "since_boot_ns", .type = FIELD_I64, .flags = FIELD_NEEDED, FIELD_AT(machine, since_boot_ns) },
 	{ .name = "hold_until_boot_ns", .type = FIELD_I64, .flags = FIELD_OMIT, FIELD_AT(machine, hold_until_boot_ns) },
@@ -63,6 +64,29 @@ static const struct field task_fields[] = {
 	{ .name = "closed", .type = FIELD_TIME, FIELD_AT(task, closed_wall_ns) },
 };
 static const struct fields task_rows = FIELDS(task_fields);
+static const struct field foreign_fields[] = {
+	{ .name = "pid", .type = FIELD_SIGNED, .flags = FIELD_NEEDED, FIELD_AT(foreign_kill, pid) },
+	{ .name = "start_ns", .type = FIELD_U64, .flags = FIELD_NEEDED, FIELD_AT(foreign_kill, start_ns) },
+	{ .name = "cgroup_id", .type = FIELD_U64, .flags = FIELD_OMIT, FIELD_AT(foreign_kill, cgroup_id) },
+	{ .name = "comm", .type = FIELD_TEXT, FIELD_AT(foreign_kill, comm) },
+	{ .name = "killer", .type = FIELD_CHOICE, .flags = FIELD_NEEDED, FIELD_AT(foreign_kill, killer), FIELD_NAMES(killer_names) },
+	{ .name = "of_node", .type = FIELD_BOOL, .flags = FIELD_OMIT, FIELD_AT(foreign_kill, of_node) },
+	{ .name = "time", .type = FIELD_TIME, FIELD_AT(foreign_kill, wall_ns) },
+	{ .name = "boot_ns", .type = FIELD_I64, .flags = FIELD_NEEDED, FIELD_AT(foreign_kill, boot_ns) },
+};
+static const struct fields foreign_rows = FIELDS(foreign_fields);
+
+static const struct field lesson_fields[] = {
+	{ .name = "kind", .type = FIELD_CHOICE, .flags = FIELD_NEEDED, FIELD_AT(lesson, kind), FIELD_NAMES(incident_kind_names) },
+	{ .name = "cause", .type = FIELD_EXACT, FIELD_AT(lesson, cause) },
+	{ .name = "remedy", .type = FIELD_TEXT, .flags = FIELD_NEEDED, FIELD_AT(lesson, remedy) },
+	{ .name = "worked", .type = FIELD_UNSIGNED, FIELD_AT(lesson, worked) },
+	{ .name = "failed", .type = FIELD_UNSIGNED, FIELD_AT(lesson, failed) },
+	{ .name = "failed_in_a_row", .type = FIELD_UNSIGNED, FIELD_AT(lesson, failed_in_a_row) },
+	{ .name = "time", .type = FIELD_TIME, FIELD_AT(lesson, wall_ns) },
+	{ .name = "boot_ns", .type = FIELD_I64, .flags = FIELD_NEEDED, FIELD_AT(lesson, boot_ns) },
+};
+static const struct fields lesson_rows = FIELDS(lesson_fields);
 
 static const struct field pause_fields[] = {
 	{ .name = "paused", .type = FIELD_BOOL, .flags = FIELD_NEEDED, FIELD_AT(pause, paused) },
@@ -84,6 +108,8 @@ static const struct field state_fields[] = {
 	{ .name = "machines", .type = FIELD_LIST, .flags = FIELD_NEEDED, FIELD_EACH(saved_state, machines, machine_count), .inner = &machine_rows },
 	{ .name = "closed", .type = FIELD_LIST, FIELD_EACH(saved_state, closed, closed_count), .inner = &closed_rows },
 	{ .name = "tasks", .type = FIELD_LIST, FIELD_EACH(saved_state, tasks, task_count), .inner = &task_rows },
+	{ .name = "foreign_kills", .type = FIELD_LIST, FIELD_EACH(saved_state, foreign, foreign_count), .inner = &foreign_rows },
+	{ .name = "lessons", .type = FIELD_LIST, FIELD_EACH(saved_state, lessons, lesson_count), .inner = &lesson_rows },
 };
 static const struct fields state_rows = FIELDS(state_fields);
 
@@ -229,6 +255,10 @@ static void shift_times(struct saved_state *state, int64_t shift)
 	}
 	for (uint32_t i = 0; i < state->closed_count; i++)
 		state->closed[i].closed_boot_ns = add_ns(state->closed[i].closed_boot_ns, shift);
+	for (uint32_t i = 0; i < state->foreign_count; i++)
+		state->foreign[i].boot_ns = add_ns(state->foreign[i].boot_ns, shift);
+	for (uint32_t i = 0; i < state->lesson_count; i++)
+		state->lessons[i].boot_ns = add_ns(state->lessons[i].boot_ns, shift);
 	state->pause.until_boot_ns = shift_deadline(state->pause.until_boot_ns, shift);
 	state->saved_boot_ns = add_ns(state->saved_boot_ns, shift);
 }
@@ -244,6 +274,13 @@ static void drop_old_acts(struct saved_state *state, int64_t boot_now_ns)
 			state->acts[kept++] = *act;
 	}
 	state->act_count = kept;
+	/* Likewise of what others did, and of what is set aside. */
+	for (uint32_t i = 0; i < state->foreign_count; i++)
+		if (state->foreign[i].boot_ns > boot_now_ns)
+			state->foreign[i].boot_ns = boot_now_ns;
+	for (uint32_t i = 0; i < state->lesson_count; i++)
+		if (state->lessons[i].boot_ns > boot_now_ns)
+			state->lessons[i].boot_ns = boot_now_ns;
 }
 
 void state_translate(struct saved_state *state, const char *boot_id, int64_t boot_now_ns, int64_t wall_now_ns)

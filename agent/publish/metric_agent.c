@@ -132,6 +132,16 @@ static void emit_incidents(const struct metric *metric, const struct metric_cont
 	}
 }
 
+/* A policy names it, or it has acted, by hand perhaps: of the others there would be hundreds of zeros. */
+static bool is_in_use(const struct engine_section *engine, int remedy)
+{
+	bool used = engine->named[remedy];
+	for (int mode = 0; mode < SNAPSHOT_MODES; mode++)
+		for (int outcome = 0; outcome < OUTCOME_COUNT; outcome++)
+			used |= engine->actions_total[remedy][mode][outcome] != 0;
+	return used;
+}
+
 static void emit_actions(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
 {
 	const struct snapshot *snap = fresh_snapshot(context);
@@ -139,6 +149,8 @@ static void emit_actions(const struct metric *metric, const struct metric_contex
 		return;
 
 	for (int remedy = 0; remedy < REMEDY_COUNT; remedy++) {
+		if (!is_in_use(&snap->engine, remedy))
+			continue;
 		for (int mode = MODE_SHADOW; mode < SNAPSHOT_MODES; mode++) {
 			for (int outcome = OUTCOME_NONE + 1; outcome < OUTCOME_COUNT; outcome++) {
 				struct label labels[] = {
@@ -158,6 +170,16 @@ static void emit_remedy_armed(const struct metric *metric, const struct metric_c
 		struct label label = { "remedy", remedy_names[remedy] };
 		if (snap->engine.armed[remedy] <= 1)
 			sink_sample(sink, &label, 1, snap->engine.armed[remedy], 0);
+	}
+}
+
+static void emit_remedy_set_aside(const struct metric *metric, const struct metric_context *context, struct metric_sink *sink)
+{
+	const struct snapshot *snap = fresh_snapshot(context);
+	for (int remedy = 0; snap && remedy < REMEDY_COUNT; remedy++) {
+		struct label label = { "remedy", remedy_names[remedy] };
+		if (is_in_use(&snap->engine, remedy) || snap->engine.set_aside[remedy])
+			sink_sample(sink, &label, 1, snap->engine.set_aside[remedy], 0);
 	}
 }
 
@@ -258,7 +280,7 @@ static void emit_records_dropped(const struct metric *metric, const struct metri
 
 /* clang-format off */
 static const struct metric rows[] = {
-	ROW("actions_total", METRIC_COUNTER, "", emit_actions, "Actions that ended, by remedy, mode and outcome."),
+	ROW("actions_total", METRIC_COUNTER, "", emit_actions, "Actions that ended, by remedy, mode and outcome, of remedies that a policy names or that have acted."),
 	ROW("build_info", METRIC_INFO, "", emit_build, "1, with the version as a label."),
 	ROW("collector_degraded", METRIC_GAUGE, "", emit_collector_degraded, "1 where a better source exists than the one in use."),
 	FIELD("collector_last_seconds", METRIC_GAUGE, "seconds", emit_collector, "Time that the last collection took.", collector_status,
@@ -274,6 +296,8 @@ static const struct metric rows[] = {
 	ROW("incidents", METRIC_GAUGE, "", emit_incidents, "Incidents in memory, by kind, severity and state."),
 	FIELD("manual_tasks_open", METRIC_GAUGE, "", emit_engine, "Work items that wait for a human; `nodemend tasks` lists them.",
 		engine_section, manual_tasks_open, VALUE_U32),
+	FIELD("foreign_kills_total", METRIC_COUNTER, "", emit_engine,
+		"Kills by others (the kernel, a kubelet, an oomd, a person) that started a cooldown.", engine_section, foreign_kills, VALUE_U64),
 	FIELD("incidents_folded_total", METRIC_COUNTER, "", emit_engine, "Incidents for which there was no room.", engine_section,
 		incidents_folded, VALUE_U64),
 	FIELD("journal_late_total", METRIC_COUNTER, "", emit_self, "Intents that were not yet durable at their deadline.", self_section,
@@ -296,6 +320,8 @@ static const struct metric rows[] = {
 		"Incidents and actions that fell out of the publisher's memory."),
 	ROW("remedy_armed", METRIC_GAUGE, "", emit_remedy_armed,
 		"1 where the remedy would work on this host; absent until it has been asked."),
+	ROW("remedy_set_aside", METRIC_GAUGE, "", emit_remedy_set_aside,
+		"Kinds of trouble, by cause, against which the remedy keeps failing here and is not tried."),
 	ROW("rows_cut", METRIC_GAUGE, "", emit_cut, "Rows of the last snapshot for which its tables had no room."),
 	FIELD("self_cpu_seconds_total", METRIC_COUNTER, "seconds", emit_both_processes, "Processor time of nodemend itself.",
 		self_section, cpu_ns, VALUE_NS),

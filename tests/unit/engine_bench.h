@@ -43,6 +43,8 @@ static inline void reset(struct bench *bench)
 {
 	memset(&bench->saved->pause, 0, sizeof(bench->saved->pause));
 	bench->saved->act_count = bench->saved->machine_count = bench->saved->incident_count = bench->saved->closed_count = 0;
+	bench->saved->foreign_count = bench->saved->lesson_count = 0;
+	bench->engine->last_ended = (struct ended_one){ 0 };
 	bench->engine->recent_action_count = bench->engine->recent_incident_count = 0;
 	for (uint32_t i = 0; i < MAX_ORDERS; i++)
 		bench->engine->orders[i].phase = ORDER_FREE;
@@ -102,6 +104,7 @@ static inline uint32_t tick(struct bench *bench, uint64_t seconds)
 {
 	bench->now.boot_ns += SECONDS(seconds);
 	bench->now.wall_ns += (int64_t)SECONDS(seconds);
+	bench->snap->seq++;
 	decide(bench);
 	return bench->changes->order_count;
 }

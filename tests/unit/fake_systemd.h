@@ -156,8 +156,12 @@ static inline int fake_on_call(sd_bus_message *call, void *context, sd_bus_error
 		int at = fake_index(fake, text);
 		if (strcmp(member, "LoadUnit") == 0 && (result = sd_bus_path_encode(FAKE_PATH "/unit", at < 0 ? text : fake->units[at].name, &object)) >= 0)
 			result = sd_bus_reply_method_return(call, "o", object);
-		else if (strcmp(member, "RestartUnit") == 0 && at >= 0)
+		else if ((strcmp(member, "RestartUnit") == 0 || strcmp(member, "StartTransientUnit") == 0) && at >= 0)
 			result = fake_restart(fake, call, at);
+		else if (strcmp(member, "StopUnit") == 0 && at >= 0)
+			result = sd_bus_reply_method_return(call, "o", FAKE_PATH "/job/8");
+		else if (at < 0)
+			result = sd_bus_reply_method_errorf(call, FAKE_NAME ".NoSuchUnit", "no such unit");
 		else if (strcmp(member, "ResetFailedUnit") == 0 && at >= 0 && ++fake->counts[at].resets)
 			result = sd_bus_reply_method_return(call, "");
 	}

@@ -128,6 +128,24 @@ static inline void draw_effect(uint64_t *seed, struct effect *to)
 	to->within_ns = draw(seed, 4) ? draw_u64(seed) >> 16 : UNKNOWN;
 }
 
+static inline void draw_selection(uint64_t *seed, struct selection *to)
+{
+	to->count = draw(seed, MAX_CAUSES + 1);
+	for (uint32_t i = 0; i < to->count; i++) {
+		struct candidate *candidate = &to->each[i];
+		candidate->pid = (int32_t)draw(seed, 4194304);
+		candidate->share_permille = draw(seed, 1001);
+		candidate->score = draw(seed, 6001);
+		DRAW_TEXT(seed, candidate->comm);
+		DRAW_TEXT(seed, candidate->cgroup);
+		DRAW_TEXT(seed, candidate->why);
+	}
+	if (!to->count)
+		return;
+	to->margin_permille = draw(seed, 1001);
+	DRAW_TEXT(seed, to->otherwise);
+}
+
 static inline void draw_action(uint64_t *seed, struct action *to)
 {
 	*to = (struct action){ .mode = draw(seed, MODE_COUNT), .dry_run = draw(seed, 2), .outcome = draw(seed, OUTCOME_COUNT) };
@@ -141,6 +159,7 @@ static inline void draw_action(uint64_t *seed, struct action *to)
 	to->plan_cut = draw(seed, 3);
 	for (uint32_t i = 0; i < to->plan_count; i++)
 		DRAW_TEXT(seed, to->plan[i]);
+	draw_selection(seed, &to->choice);
 	draw_effect(seed, &to->expected);
 	draw_effect(seed, &to->observed);
 	to->started_wall_ns = draw_time(seed);

@@ -74,7 +74,7 @@ static inline struct cgroup *scene_cgroup(struct snapshot *snap, uint64_t id, co
 	cgroup->id = id;
 	cgroup->processes = 1;
 	cgroup->rss_bytes = rss;
-	cgroup->memory_current = cgroup->memory_max = cgroup->memory_file = cgroup->pids_current = cgroup->pids_max = UNKNOWN;
+	cgroup->memory_current = cgroup->memory_max = cgroup->memory_low = cgroup->memory_file = cgroup->pids_current = cgroup->pids_max = UNKNOWN;
 	snprintf(cgroup->path, sizeof(cgroup->path), "%s", path);
 	return cgroup;
 }

@@ -243,6 +243,19 @@ static void remedies_say_armed_budget_and_record(void **state)
 	assert_text(answer, "remedies.1.why", "no system bus");
 	assert_true(cJSON_IsNull(at(answer, "remedies.2.armed")));
 	assert_text(answer, "remedies.2.policies.0.effective_mode", "shadow");
+	assert_int_equal(cJSON_GetArraySize(at(answer, "remedies.2.lessons")), 0);
+	cJSON_Delete(answer);
+
+	agent->saved->lessons[0] = (struct lesson){ .kind = KIND_MEMORY_EXHAUSTION, .cause = "app.service", .remedy = "terminate", .worked = 2, .failed = 3,
+						    .failed_in_a_row = 3, .boot_ns = (int64_t)agent->snap->boot_ns };
+	agent->saved->lesson_count = 1;
+	answer = ask(agent, "{\"command\":\"remedies\"}", false);
+	assert_text(answer, "remedies.2.lessons.0.kind", "memory_exhaustion");
+	assert_text(answer, "remedies.2.lessons.0.cause", "app.service");
+	assert_number(answer, "remedies.2.lessons.0.worked", 2);
+	assert_number(answer, "remedies.2.lessons.0.failed", 3);
+	assert_true(cJSON_IsTrue(at(answer, "remedies.2.lessons.0.set_aside")));
+	assert_int_equal(cJSON_GetArraySize(at(answer, "remedies.0.lessons")), 0);
 	cJSON_Delete(answer);
 
 	agent->config->mode = MODE_OBSERVE;

@@ -289,10 +289,28 @@ static void a_sandbox_has_no_container_name(void **state)
 	assert_line(page, "nodemend_cgroup_resident_bytes{cgroup=\"" POD_CGROUP "\",namespace=\"shop\",pod=\"web-7d9f-x2x\"} 2048");
 }
 
+/* With some dozens of remedies the others would be hundreds of zeros. */
+static void only_remedies_in_use_have_series(void **state)
+{
+	struct fixture *fixture = *state;
+	const char *page = render(fixture, &prometheus_writer, 0);
+	assert_line(page, "nodemend_actions_total{remedy=\"clean-files\",mode=\"enforce\",outcome=\"failed\"} 0"); /* it has acted: all of its outcomes */
+	assert_no(page, "nodemend_actions_total{remedy=\"restart-unit\"");
+	assert_no(page, "nodemend_remedy_set_aside{remedy=\"restart-unit\"");
+	fixture->snap->engine.named[REMEDY_RESTART_UNIT] = true;
+	fixture->snap->engine.set_aside[REMEDY_LIMIT_CPU] = 2;
+	page = render(fixture, &prometheus_writer, 0);
+	assert_line(page, "nodemend_actions_total{remedy=\"restart-unit\",mode=\"shadow\",outcome=\"fixed\"} 0");
+	assert_line(page, "nodemend_remedy_set_aside{remedy=\"restart-unit\"} 0");
+	assert_line(page, "nodemend_remedy_set_aside{remedy=\"limit-cpu\"} 2");
+	assert_no(page, "nodemend_actions_total{remedy=\"terminate\"");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(numbers_stand_under_their_names),
+		TEST(only_remedies_in_use_have_series),
 		TEST(the_network_adds_up),
 		TEST(cgroups_and_their_rest),
 		TEST(the_nameless_are_among_the_others),

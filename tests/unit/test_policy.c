@@ -138,6 +138,45 @@ static void a_whole_policy_arrives_as_written(void **state)
 	assert_int_equal(policy->blocked_by.window_to_min, 4 * 60 + 5);
 }
 
+static void what_holds_back_and_whom_to_spare(void **state)
+{
+	const struct policy *policy = parse_ok("policies:\n"
+					       "  - name: p\n"
+					       "    when: {memory: {used_percent: 90}}\n"
+					       "    blocked_by: {alert: disk_exhaustion, unit: backup.service, unit_state: [active, failed], package_manager: true, logged_in: true}\n"
+					       "    victims: {prefer: [\"batch-*\", /machine.slice], avoid: [db.service]}\n"
+					       "    order: learned\n"
+					       "  - name: q\n"
+					       "    when: {memory: {used_percent: 90}}\n"
+					       "    blocked_by: {alert: p}\n");
+	assert_string_equal(policy->blocked_by.alert, "disk_exhaustion");
+	assert_string_equal(policy->blocked_by.unit, "backup.service");
+	assert_int_equal(policy->blocked_by.unit_states, 1U << UNIT_ACTIVE | 1U << UNIT_FAILED);
+	assert_true(policy->blocked_by.package_manager && policy->blocked_by.logged_in);
+	assert_int_equal(policy->victims.prefer_count, 2);
+	assert_string_equal(policy->victims.prefer[1], "/machine.slice");
+	assert_int_equal(policy->victims.avoid_count, 1);
+	assert_string_equal(policy->victims.avoid[0], "db.service");
+	assert_int_equal(policy->order, STEPS_LEARNED);
+	assert_int_equal(config->policies[1].order, STEPS_WRITTEN);
+	assert_false(config->policies[1].blocked_by.logged_in);
+	assert_true(config->acts_per_node.count == 100 && config->acts_per_remedy.count == 50); /* unless the file says otherwise */
+
+	static const char *const wrong[][2] = {
+		{ "blocked_by: {alert: disc_exhaustion}", "neither a kind of incident nor another policy" },
+		{ "blocked_by: {alert: p}", "neither a kind of incident nor another policy" }, /* itself */
+		{ "blocked_by: {unit: backup}", "unit: " },
+		{ "blocked_by: {unit_state: active}", "of which unit" },
+		{ "blocked_by: {logged_in: maybe}", "logged_in" },
+		{ "order: random", "order" },
+	};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		char text[256];
+		snprintf(text, sizeof(text), "policies: [{name: p, when: {memory: {used_percent: 90}}, %s}]\n", wrong[i][0]);
+		assert_refused(text, wrong[i][1]);
+	}
+}
+
 static void what_is_not_said_is_cautious(void **state)
 {
 	const struct policy *policy = parse_ok("policies: [{name: p, when: {memory: {used_percent: 90}}, do: [{terminate: {}, expect: "
@@ -567,6 +606,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_whole_policy_arrives_as_written),
+		cmocka_unit_test(what_holds_back_and_whom_to_spare),
 		cmocka_unit_test(what_is_not_said_is_cautious),
 		cmocka_unit_test(lists_nest_in_document_order),
 		cmocka_unit_test(the_sources_of_lines_are_bounded),

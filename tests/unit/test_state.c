@@ -26,12 +26,27 @@ static void draw_act(uint64_t *seed, struct act *act)
 
 static void draw_machine(uint64_t *seed, struct machine *machine)
 {
-	*machine = (struct machine){ .state = draw(seed, ENGINE_STATE_COUNT), .step = draw(seed, 8), .failed_rounds = draw(seed, 9),
+	*machine = (struct machine){ .state = draw(seed, ENGINE_STATE_COUNT), .step = draw(seed, 8), .tried = draw(seed, 256), .failed_rounds = draw(seed, 9),
 		.since_boot_ns = (int64_t)draw_u64(seed) >> 4, .hold_until_boot_ns = (int64_t)draw_u64(seed) >> 4 };
 	DRAW_TEXT(seed, machine->policy);
 	DRAW_TEXT(seed, machine->target_key);
 	if (draw(seed, 2))
 		draw_id(seed, machine->incident);
+}
+
+static void draw_foreign(uint64_t *seed, struct foreign_kill *kill)
+{
+	*kill = (struct foreign_kill){ .pid = (int32_t)draw(seed, 99999), .start_ns = draw_u64(seed), .cgroup_id = draw_u64(seed), .boot_ns = (int64_t)draw(seed, 1000000),
+		.wall_ns = draw_time(seed), .killer = draw(seed, KILLER_COUNT), .of_node = draw(seed, 2) };
+	DRAW_TEXT(seed, kill->comm);
+}
+
+static void draw_lesson(uint64_t *seed, struct lesson *lesson)
+{
+	*lesson = (struct lesson){ .kind = draw(seed, KIND_COUNT), .worked = draw(seed, 99), .failed = draw(seed, 99), .failed_in_a_row = draw(seed, 9),
+		.boot_ns = (int64_t)draw(seed, 1000000), .wall_ns = draw_time(seed) };
+	DRAW_TEXT(seed, lesson->cause);
+	DRAW_TEXT(seed, lesson->remedy);
 }
 
 static void draw_state(uint64_t *seed, uint32_t acts, uint32_t machines, uint32_t incidents)
@@ -53,6 +68,12 @@ static void draw_state(uint64_t *seed, uint32_t acts, uint32_t machines, uint32_
 		draw_machine(seed, &from.machines[i]);
 	for (uint32_t i = 0; i < incidents; i++)
 		draw_incident(seed, &from.incidents[i]);
+	from.foreign_count = acts < MAX_FOREIGN ? acts : MAX_FOREIGN;
+	from.lesson_count = acts < MAX_LESSONS ? acts : MAX_LESSONS;
+	for (uint32_t i = 0; i < from.foreign_count; i++)
+		draw_foreign(seed, &from.foreign[i]);
+	for (uint32_t i = 0; i < from.lesson_count; i++)
+		draw_lesson(seed, &from.lessons[i]);
 }
 
 static struct state_file *opened(int dir_fd)

@@ -16,6 +16,9 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "core/clock.h"
+#include "remedies/engine.h"
+
 static void add_row(cJSON *rows, const char *name, bool ok, const char *format, ...) __attribute__((format(printf, 4, 5)));
 static void add_row(cJSON *rows, const char *name, bool ok, const char *format, ...)
 {
@@ -105,6 +108,22 @@ static void runtimes(cJSON *rows)
 	add_row(rows, "containers", true, "%s", found[0] ? found : "no runtime's socket is there");
 }
 
+/* Those whose images can be pruned and whose containers can be restarted: that a socket is there says little. */
+static void engines(cJSON *rows)
+{
+	for (enum engine_kind kind = 0; kind < ENGINE_KIND_COUNT; kind++) {
+		struct engine engine;
+		if (access(engine_sockets[kind], F_OK) < 0)
+			continue;
+		int error = engine_open(&engine, kind, "", clock_boot_ns() + NSEC_PER_SEC);
+		if (error == 0)
+			add_row(rows, engine_names[kind], true, "%s %s answers on %s", engine_names[engine.kind], engine.version, engine.socket);
+		else
+			add_row(rows, engine_names[kind], false, "%s", engine.why);
+		engine_close(&engine);
+	}
+}
+
 static void capabilities(cJSON *rows)
 {
 	static const struct { cap_value_t value; const char *name; } wanted[] = {
@@ -138,6 +157,7 @@ void doctor_host(cJSON *rows)
 	cgroups(rows);
 	systemd(rows);
 	runtimes(rows);
+	engines(rows);
 	capabilities(rows);
 }
 

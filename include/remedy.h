@@ -22,6 +22,9 @@ enum remedy_id {
 	REMEDY_NOTIFY,
 	REMEDY_MANUAL_TASK,
 	REMEDY_EVICT_POD,
+	REMEDY_PRUNE_IMAGES,
+	REMEDY_RESTART_CONTAINER,
+	REMEDY_KILL_CONTAINER,
 	REMEDY_COUNT,
 };
 
@@ -80,6 +83,23 @@ struct manual_task_args {
 	char steps[MAX_TASK_STEPS][TASK_TEXT_LEN];
 };
 
+enum prune_what { PRUNE_IMAGES, PRUNE_BOTH };
+struct prune_images_args {
+	uint32_t runtime;                 /* enum engine_kind */
+	char socket[PATH_LEN];            /* "": where it is by default */
+	enum prune_what what;             /* unused images, and before them the dead containers that use them */
+	uint32_t keep_count;
+	char keep[MAX_MATCH][NAME_LEN];   /* fnmatch on the image's or the container's name */
+	uint64_t min_age_ns;              /* since the image came to this node, or the container ended */
+	uint64_t max_bytes;
+	uint32_t max_count;
+};
+
+struct container_args {
+	char socket[PATH_LEN];            /* "": where the container's runtime has it by default */
+	uint64_t grace_ns;                /* between asking it to end and making it end */
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -89,6 +109,8 @@ union remedy_args {
 	struct notify_args notify;
 	struct manual_task_args manual_task;
 	struct evict_pod_args evict_pod;
+	struct prune_images_args prune_images;
+	struct container_args restart_container, kill_container;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */
@@ -100,8 +122,9 @@ struct remedy_step { /* one entry of a policy's `do` */
 
 /* What must never be touched beside the built-in list (decide/protect.h); globs. */
 struct protection {
-	uint32_t unit_count, comm_count, cgroup_count;
+	uint32_t unit_count, comm_count, cgroup_count, container_count;
 	char units[MAX_PROTECT][NAME_LEN], comms[MAX_PROTECT][NAME_LEN], cgroups[MAX_PROTECT][PATH_LEN];
+	char containers[MAX_PROTECT][NAME_LEN];
 };
 
 enum remedy_verb {

@@ -15,6 +15,9 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_NOTIFY] = &notify,
 	[REMEDY_MANUAL_TASK] = &manual_task,
 	[REMEDY_EVICT_POD] = &evict_pod,
+	[REMEDY_PRUNE_IMAGES] = &prune_images,
+	[REMEDY_RESTART_CONTAINER] = &restart_container,
+	[REMEDY_KILL_CONTAINER] = &kill_container,
 };
 
 const struct remedy *remedy_by_name(const char *name)

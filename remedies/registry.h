@@ -5,6 +5,7 @@
 
 #include "remedy.h"
 
-extern const struct remedy clean_files, evict_pod, hook, limit_cpu, manual_task, notify, restart_unit, terminate;
+extern const struct remedy clean_files, evict_pod, hook, kill_container, limit_cpu, manual_task, notify, prune_images, restart_container, restart_unit,
+	terminate;
 
 #endif

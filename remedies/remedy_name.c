@@ -11,4 +11,7 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_NOTIFY] = "notify",
 	[REMEDY_MANUAL_TASK] = "manual-task",
 	[REMEDY_EVICT_POD] = "evict-pod",
+	[REMEDY_PRUNE_IMAGES] = "prune-images",
+	[REMEDY_RESTART_CONTAINER] = "restart-container",
+	[REMEDY_KILL_CONTAINER] = "kill-container",
 };

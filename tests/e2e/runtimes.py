@@ -45,8 +45,19 @@ class Runtime:
         return done.stdout.decode().strip()
 
     def _import_busybox(self):
+        self.import_image("busybox")
+
+    def import_image(self, name, mib=0):
+        """The busybox under this name, with so much of random bytes: nothing of it is shared or squeezed."""
+        filler = self.tree / "filler"
+        filler.write_bytes(os.urandom(mib << 20))
         packed = subprocess.run(["tar", "-C", self.tree, "-c", "."], stdout=subprocess.PIPE, check=True).stdout
-        self.run("import", "-", "busybox", input=packed)
+        filler.unlink()
+        self.run("import", "-", name, input=packed)
+
+    def inspect(self, name, what):
+        """One value of a container, by Go's template."""
+        return self.run("inspect", "--format", "{{" + what + "}}", name)
 
     def _daemon(self, argv, socket, env=None):
         """Starts it; it and what it started is gone when the test is over."""
@@ -77,9 +88,9 @@ class Runtime:
 
 
 class Podman(Runtime):
-    def __init__(self, bench):
+    def __init__(self, bench, storage=None):
         super().__init__(bench)
-        storage = self.root / "var/lib/containers/storage"
+        storage = storage or self.root / "var/lib/containers/storage"
         state = Path(bench.dir, "r")  # Podman takes no more than 50 characters
         self.argv = ["podman", "--root", storage, "--runroot", state, "--tmpdir", Path(bench.dir, "libpod"), "--runtime", "runc",
                      "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
@@ -90,6 +101,12 @@ class Podman(Runtime):
         """Starts one; its id."""
         return self.run("run", "--detach", "--name", name, "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000",
                         "--volume", f"{self.told}:/told:ro", "--cgroup-parent", self.parent + parent, "busybox", "/bin/sh", "-c", SPIN)
+
+    def serve(self):
+        """Its API; the socket."""
+        socket = Path(self.bench.dir, "podman.sock")
+        self._daemon([*self.argv, "system", "service", "--time=0", f"unix://{socket}"], socket)
+        return socket
 
     def _remove_containers(self):
         subprocess.run([*map(str, self.argv), "rm", "--all", "--force", "--time", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
@@ -106,17 +123,17 @@ def path_with(*packages):
 class Docker(Runtime):
     """dockerd with a containerd of its own, without network."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, storage=None):
         super().__init__(bench)
         path = path_with("docker.io", "containerd")
         self.possible = path is not None
         if not self.possible:
             return
-        socket = Path(bench.dir, "docker.sock")
+        self.socket = socket = Path(bench.dir, "docker.sock")
         env = {**os.environ, "PATH": path}
         self.argv = [shutil.which("docker", path=path), "--host", f"unix://{socket}"]
         bench.stack.callback(remove_mounts, self.root)
-        self._daemon([shutil.which("dockerd", path=path), "--data-root", self.root / "var/lib/docker", "--exec-root", Path(bench.dir, "x"), "--pidfile",
+        self._daemon([shutil.which("dockerd", path=path), "--data-root", storage or self.root / "var/lib/docker", "--exec-root", Path(bench.dir, "x"), "--pidfile",
                       Path(bench.dir, "docker.pid"), "--host", f"unix://{socket}", "--bridge", "none", "--iptables=false", "--ip-forward=false",
                       "--ip-masq=false", "--storage-driver", "vfs", "--exec-opt", "native.cgroupdriver=cgroupfs", "--userland-proxy=false"], socket, env)
         bench.stack.callback(self._remove_containers)

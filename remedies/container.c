@@ -119,7 +119,7 @@ static int find_engine(struct container *container, enum runtime runtime)
 		act_refuse(container->result, "no-runtime", "it is a container of %s, which is not acted through", runtime_names[runtime]);
 		return 1;
 	}
-	for (enum engine_kind kind = 0; kind < ENGINE_KIND_COUNT && error; kind++) {
+	for (enum engine_kind kind = 0; kind < ENGINE_CONTAINERD && error; kind++) {
 		/* A socket that is named is asked once, whoever serves there. */
 		if (container->args->socket[0] ? kind == 0 : may_have(kind, runtime))
 			error = ask(container, kind);

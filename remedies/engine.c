@@ -14,14 +14,17 @@
 #include <sys/mman.h>
 
 #include "remedies/act.h"
+#include "remedies/engine_containerd.h"
 #include "remedies/unix_http.h"
 
-/* Of Docker, a list with 2000 containers takes 3 MiB. */
-#define BODY_ROOM ((size_t)8 << 20)
 enum { TARGET_LEN = 512 };
 
-const char *const engine_names[ENGINE_KIND_COUNT] = { [ENGINE_DOCKER] = "docker", [ENGINE_PODMAN] = "podman" };
-const char *const engine_sockets[ENGINE_KIND_COUNT] = { [ENGINE_DOCKER] = "/run/docker.sock", [ENGINE_PODMAN] = "/run/podman/podman.sock" };
+const char *const engine_names[ENGINE_KIND_COUNT] = { [ENGINE_DOCKER] = "docker", [ENGINE_PODMAN] = "podman", [ENGINE_CONTAINERD] = "containerd" };
+const char *const engine_sockets[ENGINE_KIND_COUNT] = {
+	[ENGINE_DOCKER] = "/run/docker.sock",
+	[ENGINE_PODMAN] = "/run/podman/podman.sock",
+	[ENGINE_CONTAINERD] = "/run/containerd/containerd.sock",
+};
 
 /* --- calls --------------------------------------------------------------------------------------------------------------- */
 
@@ -59,7 +62,7 @@ static int error_of(int status)
 static int call(struct engine *engine, const char *method, const char *target, const char *what, size_t *ret_size)
 {
 	size_t size = 0;
-	int status = unix_http(engine->socket, method, target, engine->deadline_boot_ns, engine->body, BODY_ROOM, &size);
+	int status = unix_http(engine->socket, method, target, engine->deadline_boot_ns, engine->body, ENGINE_BODY_ROOM, &size);
 	if (status < 0)
 		return say(engine, status, what);
 	/* 304: it is so already. */
@@ -109,11 +112,13 @@ int engine_open(struct engine *engine, enum engine_kind kind, const char *path, 
 	*engine = (struct engine){ .kind = kind, .deadline_boot_ns = deadline_boot_ns };
 	snprintf(engine->socket, sizeof(engine->socket), "%s", path[0] ? path : engine_sockets[kind]);
 	/* Touched only as far as an answer goes. */
-	engine->body = mmap(NULL, BODY_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	engine->body = mmap(NULL, ENGINE_BODY_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (engine->body == MAP_FAILED) {
 		engine->body = NULL;
 		return say(engine, -ENOMEM, "version");
 	}
+	if (kind == ENGINE_CONTAINERD)
+		return containerd_version(engine);
 	int error = call(engine, "GET", "/version", "version", &size);
 	if (error < 0)
 		return error;
@@ -126,13 +131,15 @@ int engine_open(struct engine *engine, enum engine_kind kind, const char *path, 
 void engine_close(struct engine *engine)
 {
 	if (engine->body)
-		(void)munmap(engine->body, BODY_ROOM);
+		(void)munmap(engine->body, ENGINE_BODY_ROOM);
 	engine->body = NULL;
 }
 
 int engine_info(struct engine *engine)
 {
 	size_t size;
+	if (engine->kind == ENGINE_CONTAINERD)
+		return containerd_info(engine);
 	int error = call(engine, "GET", "/info", "info", &size);
 	if (error < 0)
 		return error;
@@ -151,6 +158,8 @@ int engine_info(struct engine *engine)
 int engine_list_images(struct engine *engine, struct engine_images *ret)
 {
 	size_t size;
+	if (engine->kind == ENGINE_CONTAINERD)
+		return containerd_list_images(engine, ret);
 	int error = call(engine, "GET", "/images/json?all=1&shared-size=1", "images", &size);
 	if (error == 0 && engine_read_images(engine->kind, engine->body, size, ret) < 0)
 		error = say(engine, -EPROTO, "images");
@@ -161,6 +170,8 @@ int engine_list_containers(struct engine *engine, struct engine_containers *ret)
 {
 	char target[TARGET_LEN];
 	size_t size;
+	if (engine->kind == ENGINE_CONTAINERD)
+		return containerd_list_containers(engine, ret);
 	if (engine->kind == ENGINE_PODMAN)
 		snprintf(target, sizeof(target), "/v%s/libpod/containers/json?all=true", engine->api);
 	else
@@ -192,6 +203,10 @@ int engine_look_image(struct engine *engine, const char *image_id, int64_t *ret_
 {
 	char target[TARGET_LEN];
 	size_t size;
+	if (engine->kind == ENGINE_CONTAINERD) {
+		*ret_tagged_wall_ns = 0;
+		return containerd_look_image(engine, image_id);
+	}
 	/* Of an image that is gone Podman 4.3 says 500 by Docker's path: it takes the id for a name. */
 	if (engine->kind == ENGINE_PODMAN)
 		snprintf(target, sizeof(target), "/v%s/libpod/images/%s/exists", engine->api, image_id);
@@ -208,6 +223,8 @@ int engine_look_image(struct engine *engine, const char *image_id, int64_t *ret_
 
 int engine_remove_image(struct engine *engine, const char *name)
 {
+	if (engine->kind == ENGINE_CONTAINERD)
+		return containerd_remove_image(engine, name);
 	return act_on(engine, "DELETE", "/images/", name, "?force=false", "removal");
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container engine, through its own interface: Docker's Engine API, and Podman's, which serves Docker's and one of its own on the same
- * socket. What it answers is read into rows of fixed size; what does not fit or makes no sense is left out and counted, never guessed.
+ * A container engine, through its own interface: Docker's Engine API; Podman's, which serves Docker's and one of its own on the same socket; and for
+ * images containerd's. What it answers is read into rows of fixed size; what does not fit or makes no sense is left out and counted, never guessed.
  */
 #ifndef NODEMEND_REMEDIES_ENGINE_H
 #define NODEMEND_REMEDIES_ENGINE_H
@@ -16,10 +16,13 @@ enum {
 	IMAGE_NAME_LEN = 256,
 };
 
-enum engine_kind { ENGINE_DOCKER, ENGINE_PODMAN, ENGINE_KIND_COUNT };
+enum engine_kind { ENGINE_DOCKER, ENGINE_PODMAN, ENGINE_CONTAINERD, ENGINE_KIND_COUNT };
 extern const char *const engine_names[ENGINE_KIND_COUNT];
 /* Where it serves by default. */
 extern const char *const engine_sockets[ENGINE_KIND_COUNT];
+
+/* The largest answer. Of Docker, a list with 2000 containers takes 3 MiB. */
+#define ENGINE_BODY_ROOM ((size_t)8 << 20)
 
 struct engine {
 	enum engine_kind kind;       /* what it said of itself: Podman often stands on Docker's socket */
@@ -38,6 +41,8 @@ struct engine_image {
 	char names[MAX_IMAGE_NAMES][IMAGE_NAME_LEN]; /* its tags, else its digests */
 	uint64_t bytes;              /* with what it shares with others */
 	uint64_t own_bytes;          /* without; UNKNOWN where the engine does not say */
+	int64_t arrived_wall_ns;     /* where its engine says when it came to this node; else 0 */
+	bool pinned;                 /* the engine's own, never to be removed */
 };
 
 enum container_state { CONTAINER_RUNNING, CONTAINER_DEAD, CONTAINER_OTHER };
@@ -75,7 +80,7 @@ int engine_look(struct engine *engine, const char *container_id, struct engine_f
 int engine_look_image(struct engine *engine, const char *image_id, int64_t *ret_tagged_wall_ns);
 
 /* Never by force: what is in use by then stays. 0; -ENOENT: it is gone; -EBUSY: the engine says it is in use; -errno. */
-int engine_remove_image(struct engine *engine, const char *name);
+int engine_remove_image(struct engine *engine, const char *name); /* containerd: by its id, with all of its names */
 int engine_remove_container(struct engine *engine, const char *container_id);
 /* The engine asks it to end, and makes it end after `grace_s`. */
 int engine_stop(struct engine *engine, const char *container_id, uint64_t grace_s);
@@ -83,7 +88,12 @@ int engine_kill(struct engine *engine, const char *container_id);
 int engine_restart(struct engine *engine, const char *container_id, uint64_t grace_s);
 
 /* `check` of every remedy that goes through an engine: armed where one answers at its default place. */
-int engines_check(const struct remedy_request *request, struct remedy_result *result);
+int engines_check(const struct remedy_request *request, struct remedy_result *result);      /* any engine */
+int engines_check_containers(const struct remedy_request *request, struct remedy_result *result); /* one whose containers may be acted on */
+
+/* Written where the text is one, without "sha256:"; else "". */
+bool engine_id(char *ret, size_t size, const char *text);
+bool engine_name(char *ret, size_t size, const char *text);
 
 /* The readers of its answers, for tests and fuzzing. 0 or -EPROTO. */
 int engine_read_images(enum engine_kind kind, const char *text, size_t size, struct engine_images *ret);

@@ -53,7 +53,7 @@ static uint64_t count_of(const cJSON *object, const char *name)
 }
 
 /* As both engines make them: 64 digits, which need no quoting anywhere. */
-static bool set_id(char *ret, size_t size, const char *text)
+bool engine_id(char *ret, size_t size, const char *text)
 {
 	if (strncmp(text, "sha256:", 7) == 0)
 		text += 7;
@@ -63,7 +63,7 @@ static bool set_id(char *ret, size_t size, const char *text)
 }
 
 /* What a name of a container or an image consists of; a path of a request takes it as it is. */
-static bool set_name(char *ret, size_t size, const char *text)
+bool engine_name(char *ret, size_t size, const char *text)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:@";
 	size_t length = strlen(text);
@@ -113,7 +113,7 @@ static void add_names(struct engine_image *row, const cJSON *list)
 		const char *name = cJSON_IsString(item) ? item->valuestring : "";
 		if (strncmp(name, "<none>", 6) == 0)
 			continue;
-		if (row->name_count == MAX_IMAGE_NAMES || !set_name(row->names[row->name_count], IMAGE_NAME_LEN, name))
+		if (row->name_count == MAX_IMAGE_NAMES || !engine_name(row->names[row->name_count], IMAGE_NAME_LEN, name))
 			row->names_cut = true;
 		else
 			row->name_count++;
@@ -123,10 +123,10 @@ static void add_names(struct engine_image *row, const cJSON *list)
 static bool read_image(enum engine_kind kind, const cJSON *item, struct engine_image *row)
 {
 	memset(row, 0, sizeof(*row));
-	if (!set_id(row->id, sizeof(row->id), text_of(item, "Id")))
+	if (!engine_id(row->id, sizeof(row->id), text_of(item, "Id")))
 		return false;
 	const char *parent = text_of(item, "ParentId");
-	if (parent[0] && !set_id(row->parent, sizeof(row->parent), parent))
+	if (parent[0] && !engine_id(row->parent, sizeof(row->parent), parent))
 		return false;
 	add_names(row, get(item, "RepoTags"));
 	if (row->name_count == 0 && !row->names_cut)
@@ -189,16 +189,16 @@ static enum container_state state_of(const char *word)
 static bool read_container(const cJSON *item, struct engine_container *row)
 {
 	memset(row, 0, sizeof(*row));
-	if (!set_id(row->id, sizeof(row->id), text_of(item, "Id")))
+	if (!engine_id(row->id, sizeof(row->id), text_of(item, "Id")))
 		return false;
 	const cJSON *labels = get(item, "Labels"), *first = cJSON_GetArrayItem(get(item, "Names"), 0);
 	const char *name = cJSON_IsString(first) ? first->valuestring : "";
-	(void)set_name(row->name, sizeof(row->name), name[0] == '/' ? name + 1 : name);
+	(void)engine_name(row->name, sizeof(row->name), name[0] == '/' ? name + 1 : name);
 	/* One of a rootfs has no image; one whose image cannot be read would make that image look unused. */
 	const char *image_id = text_of(item, "ImageID");
-	if (image_id[0] && !set_id(row->image_id, sizeof(row->image_id), image_id))
+	if (image_id[0] && !engine_id(row->image_id, sizeof(row->image_id), image_id))
 		return false;
-	(void)set_name(row->image, sizeof(row->image), text_of(item, "Image"));
+	(void)engine_name(row->image, sizeof(row->image), text_of(item, "Image"));
 	row->state = state_of(text_of(item, "State"));
 	row->sandbox = is_sandbox(item, labels);
 	row->of_pod = is_kubelets(labels) || text_of(item, "Pod")[0];
@@ -228,10 +228,10 @@ static int read_facts(const cJSON *item, struct engine_facts *ret)
 {
 	const cJSON *state = get(item, "State"), *config = get(item, "Config"), *labels = get(config, "Labels");
 	const char *name = text_of(item, "Name"), *policy = text_of(get(get(item, "HostConfig"), "RestartPolicy"), "Name");
-	if (!set_id(ret->id, sizeof(ret->id), text_of(item, "Id")) || !cJSON_IsObject(state))
+	if (!engine_id(ret->id, sizeof(ret->id), text_of(item, "Id")) || !cJSON_IsObject(state))
 		return -EPROTO;
-	(void)set_name(ret->name, sizeof(ret->name), name[0] == '/' ? name + 1 : name);
-	(void)set_name(ret->image, sizeof(ret->image), text_of(config, "Image")[0] ? text_of(config, "Image") : text_of(item, "ImageName"));
+	(void)engine_name(ret->name, sizeof(ret->name), name[0] == '/' ? name + 1 : name);
+	(void)engine_name(ret->image, sizeof(ret->image), text_of(config, "Image")[0] ? text_of(config, "Image") : text_of(item, "ImageName"));
 	set_word(ret->status, sizeof(ret->status), text_of(state, "Status"));
 	set_word(ret->health, sizeof(ret->health), text_of(get(state, "Health"), "Status"));
 	if (strcmp(ret->health, "none") == 0)

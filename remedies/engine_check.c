@@ -8,11 +8,11 @@
 
 #define CHECK_NS (NSEC_PER_SEC)
 
-/* Which engines answer where they are by default; a policy may name a socket elsewhere, and finds out when it acts. */
-int engines_check(const struct remedy_request *request, struct remedy_result *result)
+/* Which of the first `count` kinds answer where they are by default; a policy may name a socket elsewhere, and finds out when it acts. */
+static int check(const struct remedy_request *request, enum engine_kind count, struct remedy_result *result)
 {
 	size_t used = 0;
-	for (enum engine_kind kind = 0; kind < ENGINE_KIND_COUNT; kind++) {
+	for (enum engine_kind kind = 0; kind < count; kind++) {
 		uint64_t soon = clock_boot_ns() + CHECK_NS;
 		struct engine engine;
 		int error = engine_open(&engine, kind, "", soon < request->deadline_boot_ns ? soon : request->deadline_boot_ns);
@@ -25,4 +25,14 @@ int engines_check(const struct remedy_request *request, struct remedy_result *re
 	if (result->armed)
 		result->why[0] = '\0';
 	return 0;
+}
+
+int engines_check(const struct remedy_request *request, struct remedy_result *result)
+{
+	return check(request, ENGINE_KIND_COUNT, result);
+}
+
+int engines_check_containers(const struct remedy_request *request, struct remedy_result *result)
+{
+	return check(request, ENGINE_CONTAINERD, result);
 }

@@ -109,7 +109,7 @@ const struct remedy kill_container = {
 	.expect_example = "{exited: true, within: 15s}",
 	.arguments = &kill_container_arguments,
 	.problem = problem_of,
-	.check = engines_check,
+	.check = engines_check_containers,
 	.plan = run,
 	.apply = run,
 };

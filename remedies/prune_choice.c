@@ -90,6 +90,8 @@ static int64_t arrived_wall_ns(struct prune *prune, const struct engine_image *i
 	char path[PATH_LEN];
 	struct stat found;
 	int64_t tagged = 0;
+	if (prune->engine.kind == ENGINE_CONTAINERD)
+		return image->arrived_wall_ns;
 	if (prune->engine.kind == ENGINE_PODMAN)
 		snprintf(path, sizeof(path), "%s-images/%s", prune->engine.driver, image->id);
 	else
@@ -216,7 +218,7 @@ static enum prune_stay judge_image(struct prune *prune, const struct engine_imag
 		return STAY_BASE;
 	if (image->names_cut)
 		return STAY_NAMES;
-	if (image_is_kept(prune, image))
+	if (image->pinned || image_is_kept(prune, image))
 		return STAY_KEPT;
 	return judge_age(prune, arrived_wall_ns(prune, image), now_wall_ns, ret_age_ns);
 }

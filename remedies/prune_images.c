@@ -126,16 +126,17 @@ static void remove_containers(struct prune *prune)
 		 prune->errors > errors ? "; " : "", prune->errors > errors ? prune->engine.why : "");
 }
 
-/* Each of its names, and with the last one the image; one without names by its id. Then it must be gone. */
+/* Each of its names, and with the last one the image; one without names, and containerd's, by its id. Then it must be gone. */
 static int remove_image(struct prune *prune, const struct engine_image *image)
 {
 	int error = 0;
-	for (uint32_t i = 0; i < image->name_count && error == 0; i++) {
+	uint32_t names = prune->engine.kind == ENGINE_CONTAINERD ? 0 : image->name_count;
+	for (uint32_t i = 0; i < names && error == 0; i++) {
 		prune->stopped = i ? act_halted(prune->request) : NULL;
 		error = prune->stopped ? -ECANCELED : engine_remove_image(&prune->engine, image->names[i]);
 		error = error == -ENOENT ? 0 : error;
 	}
-	if (image->name_count == 0)
+	if (names == 0)
 		error = engine_remove_image(&prune->engine, image->id);
 	if (error < 0)
 		return error;
@@ -277,7 +278,7 @@ static const struct setting prune_images_settings[] = {
 	{ .name = "runtime", .type = VALUE_CHOICE, .required = true, ARGUMENT(prune_images.runtime), .choices = engine_names, .choice_count = ENGINE_KIND_COUNT,
 	  .help = "whose images" },
 	{ .name = "socket", .type = VALUE_PATH, ARGUMENT(prune_images.socket), .initial = "",
-	  .help = "where it serves; left out: /run/docker.sock, /run/podman/podman.sock" },
+	  .help = "where it serves; left out: /run/docker.sock, /run/podman/podman.sock, /run/containerd/containerd.sock" },
 	{ .name = "what", .type = VALUE_CHOICE, ARGUMENT(prune_images.what), CHOICES(what_choices), .initial = "images",
 	  .help = "both: containers that have ended go first, with what they wrote" },
 	{ .name = "keep", .type = VALUE_LIST, .offset = offsetof(union remedy_args, prune_images.keep), .size = NAME_LEN, .room = MAX_MATCH,
@@ -291,11 +292,22 @@ static const struct setting prune_images_settings[] = {
 };
 static const struct section arguments = SECTION("prune-images", "Removes images that no container uses, oldest first.", prune_images_settings);
 
+static const char containerds[] = "the containers of containerd are kubelet's to remove: leave it out";
+
+static void vet(const union remedy_args *args, uint64_t given, argument_fault *fault, void *context)
+{
+	(void)given;
+	if (args->prune_images.runtime == ENGINE_CONTAINERD && args->prune_images.what != PRUNE_IMAGES)
+		fault(context, "what", "%s", containerds);
+}
+
 static const char *problem_of(const union remedy_args *all)
 {
 	const struct prune_images_args *args = &all->prune_images;
 	if (args->runtime >= ENGINE_KIND_COUNT || (args->what != PRUNE_IMAGES && args->what != PRUNE_BOTH))
 		return "the runtime, or what to prune, is unknown";
+	if (args->runtime == ENGINE_CONTAINERD && args->what != PRUNE_IMAGES)
+		return containerds;
 	if (!ENDED(args->socket) || (args->socket[0] && !request_path_is_plain(args->socket)))
 		return "socket is no plain absolute path";
 	if (args->keep_count > MAX_MATCH)
@@ -310,7 +322,7 @@ const struct remedy prune_images = {
 	.name = "prune-images",
 	.id = REMEDY_PRUNE_IMAGES,
 	.lane = LANE_SLOW,
-	.help = "Removes images that no container uses, and by policy containers that have ended, through Docker or Podman.",
+	.help = "Removes images that no container uses, and by policy containers that have ended, through Docker, Podman or containerd.",
 	.undo = "none: an image is pulled again where it is needed again; what an ended container wrote is gone",
 	.destructive = true,
 	.aim = AIM_FOUND,
@@ -318,6 +330,7 @@ const struct remedy prune_images = {
 	.effects = EFFECT_FREED | EFFECT_WITHIN,
 	.expect_example = "{freed: 1GiB, within: 2m}",
 	.arguments = &arguments,
+	.vet = vet,
 	.problem = problem_of,
 	.check = engines_check,
 	.plan = run,

@@ -106,7 +106,7 @@ const struct remedy restart_container = {
 	.expect_example = "{unit: active, within: 60s}",
 	.arguments = &restart_container_arguments,
 	.problem = problem_of,
-	.check = engines_check,
+	.check = engines_check_containers,
 	.plan = run,
 	.apply = run,
 };

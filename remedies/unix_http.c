@@ -44,7 +44,7 @@ static int connect_by(int fd, const struct sockaddr_un *address, uint64_t deadli
 	return require_root(fd);
 }
 
-static int open_socket(const char *path, uint64_t deadline_boot_ns)
+int unix_connect(const char *path, uint64_t deadline_boot_ns)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(address.sun_path))
@@ -115,7 +115,7 @@ static int receive(int fd, struct http_answer *answer, uint64_t deadline_boot_ns
 int unix_http(const char *socket_path, const char *method, const char *target, uint64_t deadline_boot_ns, char *body, size_t room, size_t *ret_size)
 {
 	struct http_answer answer;
-	int fd = open_socket(socket_path, deadline_boot_ns);
+	int fd = unix_connect(socket_path, deadline_boot_ns);
 	if (fd < 0)
 		return fd;
 	http_answer_init(&answer, body, room);

@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A non-blocking connection to what root serves there. A fd or -errno, as below. */
+int unix_connect(const char *socket_path, uint64_t deadline_boot_ns);
+
 /*
  * `target`: path and query, of printable bytes without blanks. No request of ours has a body. The answer's goes into `body`, ended by a NUL,
  * `room` bytes at most. The answer's status; or -ETIME, -EPERM (the other end is not root's), -EPROTO, -EFBIG, or what connect says.

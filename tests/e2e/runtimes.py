@@ -4,6 +4,7 @@ a busybox; what this kind of machine refuses (raised limits, networks) is left o
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -151,20 +152,35 @@ class Docker(Runtime):
 class Containerd(Runtime):
     """containerd, told by ctr what its CRI plugin would be told by kubelet: the same annotations in the same OCI configuration."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, storage=None, cri=False):
         super().__init__(bench)
         path = path_with("containerd")
         self.possible = path is not None
         if not self.possible:
             return
-        socket = Path(bench.dir, "cd.sock")
+        self.socket = socket = Path(bench.dir, "cd.sock")
         settings = Path(bench.dir, "containerd.toml")
-        settings.write_text(f'version = 2\nroot = "{bench.dir}/lib"\nstate = "{self.root}/run/containerd"\n'
-                            f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "{socket}"\n')
+        plugin = "io.containerd.grpc.v1.cri"
+        settings.write_text(f'version = 2\nroot = "{storage or Path(bench.dir, "lib")}"\nstate = "{self.root}/run/containerd"\n'
+                            f'disabled_plugins = [{"" if cri else chr(34) + plugin + chr(34)}]\n[grpc]\naddress = "{socket}"\n'
+                            f'[plugins."{plugin}".containerd]\nsnapshotter = "native"\n[plugins."{plugin}".cni]\nconf_dir = "{bench.dir}/cni"\n')
         self.argv = [shutil.which("ctr", path=path), "--address", socket, "--namespace", "k8s.io"]
         self.started = []
         self._daemon([shutil.which("containerd", path=path), "--config", settings], socket, {**os.environ, "PATH": path})
         bench.stack.callback(self._remove_containers)
+
+    def import_image(self, name, mib=0):
+        """As Docker saves one: with random bytes as its only layer."""
+        home = Path(self.bench.dir, "saved")
+        home.mkdir()
+        Path(self.bench.dir, "filler").write_bytes(os.urandom(mib << 20))
+        subprocess.run(["tar", "-C", self.bench.dir, "-cf", home / "layer.tar", "filler"], check=True)
+        layer = hashlib.sha256((home / "layer.tar").read_bytes()).hexdigest()
+        (home / "config.json").write_text(json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]}}))
+        (home / "manifest.json").write_text(json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]))
+        subprocess.run(["tar", "-C", home, "-cf", f"{home}.tar", "manifest.json", "config.json", "layer.tar"], check=True)
+        self.run("images", "import", "--snapshotter", "native", f"{home}.tar")
+        shutil.rmtree(home)
 
     def container(self, container_id, parent, annotations):
         spec = Path(self.bench.dir, f"{container_id[:12]}.json")

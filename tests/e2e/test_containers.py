@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Real Docker and Podman, each with its storage on a filesystem of the test's own: it fills, the oldest unused image goes, and the bytes told are
+"""Real Docker, Podman and containerd, each with its storage on a filesystem of the test's own: it fills, the oldest unused image goes, and the bytes told are
 those of statvfs; what is in use, kept, or not needed any more stays. Then the container that spins is restarted, and ended, through its engine.
 """
 
 import os
+from pathlib import Path
 
 import harness
 from harness import MiB, wait_for
-from runtimes import Docker, Podman
+from runtimes import Containerd, Docker, Podman
 from test_identity import can_run
 
 
@@ -38,15 +39,15 @@ def images(runtime):
     return {name.removeprefix("localhost/") for name in runtime.run("images", "--format", "{{.Repository}}:{{.Tag}}").split()}
 
 
-def prunes(bench, runtime, agent, where, before):
-    """`before`: free bytes, when all images were there."""
+def prunes(bench, agent, where, before, names, wanted):
+    """`before`: free bytes, when all images were there; `names` says which are."""
     action = wait_for("the act", lambda: [a for a in agent.actions(remedy="prune-images") if a["outcome"]], 60)[0]
     bench.equal("it is fixed", action["outcome"], "fixed") or bench.note(action)
     gained = free(where) - before
     told = action["observed"]["freed_bytes"]
     bench.ok("the bytes told are those of statvfs", abs(told - gained) <= gained / 100 and told >= 10 * MiB, f"told {told}, statvfs {gained}")
     bench.note(f"told {told}, statvfs {gained}")
-    bench.equal("the oldest went, and no more than was needed", images(runtime), {"busybox:latest", "keep:1", "second:1"})
+    bench.equal("the oldest went, and no more than was needed", names(), wanted)
     bench.ok("the plan says how much at most", "at most" in str(action["plan"]), action["plan"])
 
 
@@ -81,7 +82,7 @@ def with_engine(bench, kind, make, socket_of):
     os.sync()
     before = free(where)
     agent = bench.agent(config(kind, socket, where))
-    prunes(bench, runtime, agent, where, before)
+    prunes(bench, agent, where, before, lambda: images(runtime), {"busybox:latest", "keep:1", "second:1"})
     restarts_and_ends(bench, runtime, agent, kind, socket, container_id)
     if kind == "podman":
         a_pods_sandbox_is_left_alone(bench, runtime, agent, socket)
@@ -89,8 +90,10 @@ def with_engine(bench, kind, make, socket_of):
 
 def a_pods_sandbox_is_left_alone(bench, runtime, agent, socket):
     """Podman's infra container, which holds the namespaces of the pod."""
-    runtime.run("pod", "create", "--name", "pod", "--network", "none", "--cgroup-parent", runtime.parent, "--infra-image", "localhost/keep:1",
-                "--infra-command", "sleep 120")
+    settings = Path(bench.dir, "containers.conf")
+    settings.write_text('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]\n')
+    runtime.run("pod", "create", "--name", "pod", "--network", "none", "--cgroup-parent", f"{runtime.parent}/libpod_parent", "--infra-image", "localhost/keep:1",
+                "--infra-command", "sleep 120", env={**os.environ, "CONTAINERS_CONF": str(settings)})
     runtime.run("pod", "start", "pod")
     infra = runtime.run("pod", "inspect", "--format", "{{.InfraContainerID}}", "pod")
     cgroup = wait_for("the pod's cgroup", lambda: [s["labels"]["cgroup"] for s in agent.feed().samples("nodemend_cgroup_info", container_id=infra)], 30)[0]
@@ -111,5 +114,21 @@ def docker(bench):
         with_engine(bench, "docker", Docker, lambda runtime: runtime.socket)
 
 
+def containerd(bench):
+    """As kubelet has it, by CRI; pauses are what sandboxes are made of, and in no list of containers."""
+    where = bench.loop_filesystem(64)
+    runtime = Containerd(bench, where / "s", cri=True)
+    if not runtime.possible:
+        bench.skip("images of containerd", "it cannot be fetched")
+        return
+    for name, mib in (("registry.local/pause:1", 1), ("registry.local/first:1", 8), ("registry.local/keep:1", 1), ("registry.local/second:1", 8)):
+        runtime.import_image(name, mib)
+    os.sync()
+    before = free(where)
+    agent = bench.agent(config("containerd", runtime.socket, where))
+    wanted = {"registry.local/pause:1", "registry.local/keep:1", "registry.local/second:1"}
+    prunes(bench, agent, where, before, lambda: {name for name in runtime.run("images", "list", "--quiet").split() if name.endswith(":1")}, wanted)
+
+
 if __name__ == "__main__":
-    raise SystemExit(harness.main(docker, podman, together=2))
+    raise SystemExit(harness.main(docker, podman, containerd, together=3))

@@ -524,6 +524,10 @@ static void a_hostile_request_is_refused(void **state)
 	*args = sound;
 	args->max_count = 0;
 	refused("invalid-request");
+	*args = sound;
+	args->runtime = ENGINE_CONTAINERD; /* whose containers are kubelet's */
+	args->what = PRUNE_BOTH;
+	refused("invalid-request");
 }
 
 static int open_all(void **state)

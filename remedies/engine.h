@@ -7,6 +7,7 @@
 #define NODEMEND_REMEDIES_ENGINE_H
 
 #include "identity.h"
+#include "remedies/http_answer.h"
 #include "remedy.h"
 
 enum {
@@ -28,6 +29,7 @@ struct engine {
 	enum engine_kind kind;       /* what it said of itself: Podman often stands on Docker's socket */
 	char socket[PATH_LEN];
 	uint64_t deadline_boot_ns;   /* of every call; the caller may move it */
+	char server[HTTP_SERVER_LEN]; /* of the last answer */
 	char version[NAME_LEN], api[NAME_LEN];
 	char root[PATH_LEN], driver[NAME_LEN]; /* after engine_info() */
 	char *body;

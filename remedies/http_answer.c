@@ -13,6 +13,7 @@ enum { MOST_FRAMING = 64 * 1024, DIGITS_DECIMAL = 18, DIGITS_HEX = 15 };
 void http_answer_init(struct http_answer *answer, char *body, size_t room)
 {
 	answer->status = 0;
+	answer->server[0] = '\0';
 	answer->size = 0;
 	answer->body = body;
 	answer->room = room;
@@ -99,6 +100,10 @@ static int take_header(struct http_answer *answer)
 		if (answer->has_length || number(value, length, 10, DIGITS_DECIMAL, &answer->length) < 0)
 			return -EPROTO;
 		answer->has_length = true;
+	}
+	if (name == 6 && strncasecmp(answer->line, "Server", name) == 0 && length < sizeof(answer->server)) {
+		memcpy(answer->server, value, length);
+		answer->server[length] = '\0';
 	}
 	return 0;
 }

@@ -10,12 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HTTP_LINE_LEN = 4096 };
+enum { HTTP_LINE_LEN = 4096, HTTP_SERVER_LEN = 64 };
 
 enum http_part { HTTP_STATUS, HTTP_HEADERS, HTTP_BODY, HTTP_CHUNK_SIZE, HTTP_CHUNK, HTTP_CHUNK_END, HTTP_TRAILERS, HTTP_WHOLE };
 
 struct http_answer {
 	int status;
+	char server[HTTP_SERVER_LEN]; /* the header of that name; "" = none, or too long */
 	size_t size;                 /* of the body so far; it is ended by a NUL that does not count */
 	char *body;
 	size_t room;

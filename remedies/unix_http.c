@@ -14,7 +14,6 @@
 
 #include "core/clock.h"
 #include "remedies/act.h"
-#include "remedies/http_answer.h"
 
 enum { REQUEST_LEN = 2048, READ_LEN = 16 * 1024 };
 #define CONNECT_AGAIN_NS (5 * NSEC_PER_MSEC)
@@ -112,7 +111,8 @@ static int receive(int fd, struct http_answer *answer, uint64_t deadline_boot_ns
 	}
 }
 
-int unix_http(const char *socket_path, const char *method, const char *target, uint64_t deadline_boot_ns, char *body, size_t room, size_t *ret_size)
+int unix_http(const char *socket_path, const char *method, const char *target, uint64_t deadline_boot_ns, char *body, size_t room,
+	      struct unix_answer *ret)
 {
 	struct http_answer answer;
 	int fd = unix_connect(socket_path, deadline_boot_ns);
@@ -125,6 +125,7 @@ int unix_http(const char *socket_path, const char *method, const char *target, u
 	close(fd);
 	if (error < 0)
 		return error;
-	*ret_size = answer.size;
+	ret->size = answer.size;
+	memcpy(ret->server, answer.server, sizeof(ret->server));
 	return answer.status;
 }

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "remedies/engine.h"
+#include "engine_probe.h"
 
 static void add_row(cJSON *rows, const char *name, bool ok, const char *format, ...) __attribute__((format(printf, 4, 5)));
 static void add_row(cJSON *rows, const char *name, bool ok, const char *format, ...)
@@ -111,16 +111,12 @@ static void runtimes(cJSON *rows)
 /* Those whose images can be pruned and whose containers can be restarted: that a socket is there says little. */
 static void engines(cJSON *rows)
 {
-	for (enum engine_kind kind = 0; kind < ENGINE_KIND_COUNT; kind++) {
-		struct engine engine;
-		if (access(engine_sockets[kind], F_OK) < 0)
-			continue;
-		int error = engine_open(&engine, kind, "", clock_boot_ns() + NSEC_PER_SEC);
+	struct engine_probe probe;
+	int error = 0;
+	for (uint32_t i = 0; error != -ERANGE; i++) {
+		error = engine_probe(i, clock_boot_ns() + 2 * NSEC_PER_SEC, &probe);
 		if (error == 0)
-			add_row(rows, engine_names[kind], true, "%s %s answers on %s", engine_names[engine.kind], engine.version, engine.socket);
-		else
-			add_row(rows, engine_names[kind], false, "%s", engine.why);
-		engine_close(&engine);
+			add_row(rows, probe.name, probe.answers, "%s", probe.text);
 	}
 }
 

@@ -60,7 +60,7 @@ static inline void fake_serve(struct fake_engine *fake, int fd)
 	int status = fake->answer(method, target, body, sizeof(body));
 	/* In two chunks, as Go's server sends what it did not measure. */
 	size_t size = strlen(body), first = size / 2;
-	int length = snprintf(head, sizeof(head), "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%s\r\n", status, status == 204 ? "" : "Transfer-Encoding: chunked\r\n");
+	int length = snprintf(head, sizeof(head), "HTTP/1.1 %d X\r\nContent-Type: application/json\r\nServer: Docker/20.10.24 (linux)\r\n%s\r\n", status, status == 204 ? "" : "Transfer-Encoding: chunked\r\n");
 	fake_write(fd, head, (size_t)length);
 	for (int i = 0; status != 204 && i < 2; i++) {
 		size_t piece = i ? size - first : first;

@@ -196,8 +196,8 @@ static int about_container(const char *method, const char *target, char *body, s
 
 static int answer(const char *method, const char *target, char *body, size_t room)
 {
-	if (strcmp(target, "/version") == 0)
-		fake_add(body, room, "{\"Version\":\"20.10.24\",\"ApiVersion\":\"1.41\",\"Components\":[{\"Name\":\"Engine\"}]}");
+	if (strcmp(target, "/_ping") == 0)
+		fake_add(body, room, "OK");
 	else if (strcmp(target, "/info") == 0)
 		fake_add(body, room, "{\"DockerRootDir\":\"%s\",\"Driver\":\"vfs\"}", root);
 	else if (strncmp(target, "/images/json", 12) == 0)

@@ -107,10 +107,13 @@ static void every_answer_in_every_piece(void **state)
 	}
 }
 
-static void a_nul_or_a_line_without_end_is_no_answer(void **state)
+static void lines_are_read_and_what_is_none_is_said(void **state)
 {
 	static char text[HTTP_LINE_LEN * 2];
 	char body[ROOM];
+	static const char named[] = "HTTP/1.1 200 OK\r\nserver:  Libpod/4.3.1 (linux) \r\nContent-Length: 0\r\n\r\n";
+	assert_int_equal(feed(named, strlen(named), 5, body, ROOM), 1);
+	assert_string_equal(answer.server, "Libpod/4.3.1 (linux)");
 	assert_int_equal(feed("HTTP/1.1 200 O\0K\r\n\r\n", 20, 20, body, ROOM), -EPROTO);
 	memset(text, 'a', sizeof(text));
 	memcpy(text, "HTTP/1.1 200 ", 13);
@@ -253,8 +256,8 @@ static char body[1 << 16];
 
 static int ask(uint64_t within_ns)
 {
-	size_t size;
-	return unix_http(path, "GET", "/version", clock_boot_ns() + within_ns, body, sizeof(body), &size);
+	struct unix_answer told;
+	return unix_http(path, "GET", "/version", clock_boot_ns() + within_ns, body, sizeof(body), &told);
 }
 
 static void expect(enum behaviour behaviour, uint64_t within_ns, int wanted)
@@ -302,13 +305,13 @@ static void one_that_never_accepts_is_given_up(void **state)
 
 static void nobody_there(void **state)
 {
-	size_t size;
+	struct unix_answer told;
 	snprintf(path, sizeof(path), "%s/none", dir);
 	assert_int_equal(ask(NSEC_PER_SEC), -ENOENT);
 	/* What would be another request, or another header, is none of ours. */
 	start(ANSWERS);
-	assert_int_equal(unix_http(path, "GET", "/a b", clock_boot_ns() + NSEC_PER_SEC, body, sizeof(body), &size), -EINVAL);
-	assert_int_equal(unix_http(path, "GET", "/a\r\nX: y", clock_boot_ns() + NSEC_PER_SEC, body, sizeof(body), &size), -EINVAL);
+	assert_int_equal(unix_http(path, "GET", "/a b", clock_boot_ns() + NSEC_PER_SEC, body, sizeof(body), &told), -EINVAL);
+	assert_int_equal(unix_http(path, "GET", "/a\r\nX: y", clock_boot_ns() + NSEC_PER_SEC, body, sizeof(body), &told), -EINVAL);
 	stop();
 }
 
@@ -381,7 +384,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_answer_in_every_piece),
-		cmocka_unit_test(a_nul_or_a_line_without_end_is_no_answer),
+		cmocka_unit_test(lines_are_read_and_what_is_none_is_said),
 		cmocka_unit_test(framing_is_bounded),
 		cmocka_unit_test(broken_answers_stay_in_their_room),
 		cmocka_unit_test(each_peer_ends_in_its_error),

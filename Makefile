@@ -52,7 +52,7 @@ policies := $(sort $(wildcard remedies/policy.d/*.yaml))
 
 # --- flags ------------------------------------------------------------------------------------------------------------
 
-packages := libelf zlib libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libcjson yaml-0.1 libsystemd libmicrohttpd libcap libseccomp nettle libprotobuf-c gnutls libxcrypt libpcre2-8
+packages := libelf zlib libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libcjson yaml-0.1 libsystemd libmicrohttpd libcap libseccomp nettle libprotobuf-c gnutls libxcrypt libpcre2-8 libnghttp2
 # The network's: of the sender alone, so they are linked only where something asks for them.
 sender-libraries := $(shell $(PKG_CONFIG) --libs libcurl) -lsnappy
 includes := -iquote include -iquote agent -iquote . -iquote $(O)/gen

@@ -201,18 +201,22 @@ static const char *find_process(const struct snapshot *snap, double number, stru
 	return NULL;
 }
 
+/* What was removed is told of for a while, and its name may have another one by then, such as a container's that was started anew: the one with
+ * members is meant. */
 static const char *find_cgroup(const struct snapshot *snap, const char *path, struct target *ret)
 {
+	const struct cgroup *found = NULL;
 	for (uint32_t i = 0; i < snap->cgroups.count; i++) {
 		const struct cgroup *cgroup = &snap->cgroups.each[i];
-		if (strcmp(cgroup->path, path) != 0)
-			continue;
-		ret->type = TARGET_CGROUP;
-		ret->cgroup_id = cgroup->id;
-		memcpy(ret->name, cgroup->path, sizeof(ret->name));
-		return NULL;
+		if (strcmp(cgroup->path, path) == 0 && (!found || (!found->processes && cgroup->processes)))
+			found = cgroup;
 	}
-	return "the agent knows no such cgroup";
+	if (!found)
+		return "the agent knows no such cgroup";
+	ret->type = TARGET_CGROUP;
+	ret->cgroup_id = found->id;
+	memcpy(ret->name, found->path, sizeof(ret->name));
+	return NULL;
 }
 
 /* Arguments as {"min_age":"10m","match":["*.log"]}. 0; or -EINVAL and why. */

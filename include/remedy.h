@@ -29,6 +29,9 @@ enum remedy_id {
 	REMEDY_TRIM_TMP,
 	REMEDY_PRUNE_PACKAGES,
 	REMEDY_RELEASE_BALLAST,
+	REMEDY_PRUNE_IMAGES,
+	REMEDY_RESTART_CONTAINER,
+	REMEDY_KILL_CONTAINER,
 	REMEDY_COUNT,
 };
 
@@ -131,6 +134,23 @@ struct release_ballast_args {
 	uint64_t remake_after_ns;
 };
 
+enum prune_what { PRUNE_IMAGES, PRUNE_BOTH };
+struct prune_images_args {
+	uint32_t runtime;                 /* enum engine_kind */
+	char socket[PATH_LEN];            /* "": where it is by default */
+	enum prune_what what;             /* unused images, and before them the dead containers that use them */
+	uint32_t keep_count;
+	char keep[MAX_MATCH][NAME_LEN];   /* fnmatch on the image's or the container's name */
+	uint64_t min_age_ns;              /* since the image came to this node, or the container ended */
+	uint64_t max_bytes;
+	uint32_t max_count;
+};
+
+struct container_args {
+	char socket[PATH_LEN];            /* "": where the container's runtime has it by default */
+	uint64_t grace_ns;                /* between asking it to end and making it end */
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -147,6 +167,8 @@ union remedy_args {
 	struct trim_tmp_args trim_tmp;
 	struct stale_files_args prune_packages;
 	struct release_ballast_args release_ballast;
+	struct prune_images_args prune_images;
+	struct container_args restart_container, kill_container;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */
@@ -158,8 +180,9 @@ struct remedy_step { /* one entry of a policy's `do` */
 
 /* What must never be touched beside the built-in list (decide/protect.h); globs. */
 struct protection {
-	uint32_t unit_count, comm_count, cgroup_count;
+	uint32_t unit_count, comm_count, cgroup_count, container_count;
 	char units[MAX_PROTECT][NAME_LEN], comms[MAX_PROTECT][NAME_LEN], cgroups[MAX_PROTECT][PATH_LEN];
+	char containers[MAX_PROTECT][NAME_LEN];
 };
 
 enum remedy_verb {

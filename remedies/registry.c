@@ -22,6 +22,9 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_TRIM_TMP] = &trim_tmp,
 	[REMEDY_PRUNE_PACKAGES] = &prune_packages,
 	[REMEDY_RELEASE_BALLAST] = &release_ballast,
+	[REMEDY_PRUNE_IMAGES] = &prune_images,
+	[REMEDY_RESTART_CONTAINER] = &restart_container,
+	[REMEDY_KILL_CONTAINER] = &kill_container,
 };
 
 const struct remedy *remedy_by_name(const char *name)

@@ -14,5 +14,7 @@ extern const struct remedy prune_coredumps;
 extern const struct remedy trim_tmp;
 extern const struct remedy prune_packages;
 extern const struct remedy release_ballast;
+extern const struct remedy clean_files, evict_pod, hook, kill_container, limit_cpu, manual_task, notify, prune_images, restart_container, restart_unit,
+	terminate;
 
 #endif

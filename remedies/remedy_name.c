@@ -18,4 +18,7 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_TRIM_TMP] = "trim-tmp",
 	[REMEDY_PRUNE_PACKAGES] = "prune-packages",
 	[REMEDY_RELEASE_BALLAST] = "release-ballast",
+	[REMEDY_PRUNE_IMAGES] = "prune-images",
+	[REMEDY_RESTART_CONTAINER] = "restart-container",
+	[REMEDY_KILL_CONTAINER] = "kill-container",
 };

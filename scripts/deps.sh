@@ -6,7 +6,7 @@ set -eu
 
 build='gcc make clang pkg-config libc6-dev libbpf-dev libelf-dev zlib1g-dev bpftool libnl-3-dev libnl-genl-3-dev libnl-route-3-dev
 libcjson-dev libyaml-dev libsystemd-dev libmicrohttpd-dev libcap-dev libseccomp-dev nettle-dev libprotobuf-c-dev protobuf-c-compiler
-protobuf-compiler libcurl4-openssl-dev libsnappy-dev libgnutls28-dev libcrypt-dev libpcre2-dev'
+protobuf-compiler libcurl4-openssl-dev libsnappy-dev libgnutls28-dev libcrypt-dev libpcre2-dev libnghttp2-dev'
 test='libcmocka-dev gcc-multilib clang-tidy cppcheck libclang-rt-14-dev llvm git curl jq python3 python3-jsonschema python3-yaml prometheus
 prometheus-node-exporter mmdebstrap systemd-container dbus systemd procps util-linux e2fsprogs iproute2 podman runc busybox-static openssl
 fio iperf3 stress-ng nodejs npm prometheus-alertmanager python3-aiosmtpd logrotate collectd-core libyajl2 libcurl3-gnutls'

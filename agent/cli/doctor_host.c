@@ -16,6 +16,9 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "core/clock.h"
+#include "engine_probe.h"
+
 static void add_row(cJSON *rows, const char *name, bool ok, const char *format, ...) __attribute__((format(printf, 4, 5)));
 static void add_row(cJSON *rows, const char *name, bool ok, const char *format, ...)
 {
@@ -105,6 +108,18 @@ static void runtimes(cJSON *rows)
 	add_row(rows, "containers", true, "%s", found[0] ? found : "no runtime's socket is there");
 }
 
+/* Those whose images can be pruned and whose containers can be restarted: that a socket is there says little. */
+static void engines(cJSON *rows)
+{
+	struct engine_probe probe;
+	int error = 0;
+	for (uint32_t i = 0; error != -ERANGE; i++) {
+		error = engine_probe(i, clock_boot_ns() + 2 * NSEC_PER_SEC, &probe);
+		if (error == 0)
+			add_row(rows, probe.name, probe.answers, "%s", probe.text);
+	}
+}
+
 static void capabilities(cJSON *rows)
 {
 	static const struct { cap_value_t value; const char *name; } wanted[] = {
@@ -138,6 +153,7 @@ void doctor_host(cJSON *rows)
 	cgroups(rows);
 	systemd(rows);
 	runtimes(rows);
+	engines(rows);
 	capabilities(rows);
 }
 

@@ -127,6 +127,7 @@ static const struct setting protect_settings[] = {
 	{ .name = "units", PROTECTED(units, unit_count), .help = "globs on unit names" },
 	{ .name = "comms", PROTECTED(comms, comm_count), .help = "globs on command names" },
 	{ .name = "cgroups", PROTECTED(cgroups, cgroup_count), .help = "globs on cgroup paths" },
+	{ .name = "containers", PROTECTED(containers, container_count), .help = "globs on the names of containers and of their images" },
 };
 const struct section protect_section = SECTION("protect",
 	"What no remedy may touch, beside the built-in list; the lists of all files are added up.", protect_settings);

@@ -380,7 +380,7 @@ static const struct setting expect_settings[] = {
 	  .tag = EFFECT_EXITED,
 	  .help = "so many processes ended; true is 1" },
 	{ .name = "unit", .type = VALUE_CHOICE, MEMBER(struct effect, unit_active), CHOICES(active_choice), .tag = EFFECT_UNIT,
-	  .help = "the unit is active, and stays so" },
+	  .help = "the unit, or the container, is active and stays so" },
 	{ .name = "use_percent", .type = VALUE_COUNT, MEMBER(struct effect, use_percent), .min = 1, .max = 99, .tag = EFFECT_USE,
 	  .help = "the target uses at most so many percent of what it used before" },
 	{ .name = "clears", .type = VALUE_CHOICE, MEMBER(struct effect, cleared), CHOICES(true_choice), .tag = EFFECT_CLEARS,

@@ -29,11 +29,13 @@ static bool all_ended(const char *texts, uint32_t count, size_t size)
 
 static const char *protection_problem(const struct protection *protection)
 {
-	if (protection->unit_count > MAX_PROTECT || protection->comm_count > MAX_PROTECT || protection->cgroup_count > MAX_PROTECT)
+	if (protection->unit_count > MAX_PROTECT || protection->comm_count > MAX_PROTECT || protection->cgroup_count > MAX_PROTECT ||
+	    protection->container_count > MAX_PROTECT)
 		return "more to protect than there is room for";
 	if (!all_ended(protection->units[0], protection->unit_count, sizeof(protection->units[0])) ||
 	    !all_ended(protection->comms[0], protection->comm_count, sizeof(protection->comms[0])) ||
-	    !all_ended(protection->cgroups[0], protection->cgroup_count, sizeof(protection->cgroups[0])))
+	    !all_ended(protection->cgroups[0], protection->cgroup_count, sizeof(protection->cgroups[0])) ||
+	    !all_ended(protection->containers[0], protection->container_count, sizeof(protection->containers[0])))
 		return "a pattern of the protection has no end";
 	return NULL;
 }

@@ -91,6 +91,20 @@ static const struct never units[] = {
 	{ "user@*.service", "all of a user's sessions" },
 };
 
+/* By the names that their own installers give them. */
+static const struct never containers[] = {
+	{ "etcd*", "the cluster's state" },
+	{ "k3d-*", "a node of a cluster" },
+	{ "k8s_*", "a pod, whose priority is not known here" },
+	{ "kind-*", "a node of a cluster" },
+	{ "kube-*", "the cluster's control" },
+	{ "kubelet*", "the cluster's agent" },
+	{ "minikube*", "a node of a cluster" },
+	{ "nodemend*", "this agent" },
+	{ "rancher*", "the cluster's control" },
+	{ "rke2*", "the cluster's agent" },
+};
+
 /* A pod's priority and whether it is a daemon of the cluster are not to be seen from the node: what cannot be told apart is not ended. */
 static const struct {
 	struct never rule;
@@ -155,6 +169,16 @@ const char *protect_unit(const struct protection *protection, const char *unit, 
 {
 	const char *rule = built_in(units, COUNT(units), unit, buffer, size);
 	return rule ? rule : added(protection->units[0], protection->unit_count, sizeof(protection->units[0]), "units", unit, buffer, size);
+}
+
+const char *protect_container(const struct protection *protection, const char *name, const char *image, char *buffer, size_t size)
+{
+	const char *rule = built_in(containers, COUNT(containers), name, buffer, size);
+	const char *const names[] = { name, image };
+	for (size_t i = 0; i < COUNT(names) && !rule; i++)
+		if (names[i][0])
+			rule = added(protection->containers[0], protection->container_count, sizeof(protection->containers[0]), "containers", names[i], buffer, size);
+	return rule;
 }
 
 /* A cgroup that a pattern names, or one below it. */

@@ -12,6 +12,8 @@
 const char *protect_comm(const struct protection *protection, const char *comm, char *buffer, size_t size);
 const char *protect_cgroup(const struct protection *protection, const char *path, char *buffer, size_t size);
 const char *protect_unit(const struct protection *protection, const char *unit, char *buffer, size_t size);
+/* By its name, or its image's; either may be "". */
+const char *protect_container(const struct protection *protection, const char *name, const char *image, char *buffer, size_t size);
 /* All of it for one live process, by procfs: comm, cgroup and unit, kernel thread, PID 1, ours, our ancestors. An unreadable
  * process is protected ("unknown"): what cannot be told apart is not ended. */
 const char *protect_process(const struct protection *protection, int proc_fd, int32_t pid, char *buffer, size_t size);

@@ -4,6 +4,7 @@ a busybox; what this kind of machine refuses (raised limits, networks) is left o
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -45,8 +46,19 @@ class Runtime:
         return done.stdout.decode().strip()
 
     def _import_busybox(self):
+        self.import_image("busybox")
+
+    def import_image(self, name, mib=0):
+        """The busybox under this name, with so much of random bytes: nothing of it is shared or squeezed."""
+        filler = self.tree / "filler"
+        filler.write_bytes(os.urandom(mib << 20))
         packed = subprocess.run(["tar", "-C", self.tree, "-c", "."], stdout=subprocess.PIPE, check=True).stdout
-        self.run("import", "-", "busybox", input=packed)
+        filler.unlink()
+        self.run("import", "-", name, input=packed)
+
+    def inspect(self, name, what):
+        """One value of a container, by Go's template."""
+        return self.run("inspect", "--format", "{{" + what + "}}", name)
 
     def _daemon(self, argv, socket, env=None):
         """Starts it; it and what it started is gone when the test is over."""
@@ -77,9 +89,9 @@ class Runtime:
 
 
 class Podman(Runtime):
-    def __init__(self, bench):
+    def __init__(self, bench, storage=None):
         super().__init__(bench)
-        storage = self.root / "var/lib/containers/storage"
+        storage = storage or self.root / "var/lib/containers/storage"
         state = Path(bench.dir, "r")  # Podman takes no more than 50 characters
         self.argv = ["podman", "--root", storage, "--runroot", state, "--tmpdir", Path(bench.dir, "libpod"), "--runtime", "runc",
                      "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
@@ -90,6 +102,12 @@ class Podman(Runtime):
         """Starts one; its id."""
         return self.run("run", "--detach", "--name", name, "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000",
                         "--volume", f"{self.told}:/told:ro", "--cgroup-parent", self.parent + parent, "busybox", "/bin/sh", "-c", SPIN)
+
+    def serve(self):
+        """Its API; the socket."""
+        socket = Path(self.bench.dir, "podman.sock")
+        self._daemon([*self.argv, "system", "service", "--time=0", f"unix://{socket}"], socket)
+        return socket
 
     def _remove_containers(self):
         subprocess.run([*map(str, self.argv), "rm", "--all", "--force", "--time", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
@@ -106,17 +124,17 @@ def path_with(*packages):
 class Docker(Runtime):
     """dockerd with a containerd of its own, without network."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, storage=None):
         super().__init__(bench)
         path = path_with("docker.io", "containerd")
         self.possible = path is not None
         if not self.possible:
             return
-        socket = Path(bench.dir, "docker.sock")
+        self.socket = socket = Path(bench.dir, "docker.sock")
         env = {**os.environ, "PATH": path}
         self.argv = [shutil.which("docker", path=path), "--host", f"unix://{socket}"]
         bench.stack.callback(remove_mounts, self.root)
-        self._daemon([shutil.which("dockerd", path=path), "--data-root", self.root / "var/lib/docker", "--exec-root", Path(bench.dir, "x"), "--pidfile",
+        self._daemon([shutil.which("dockerd", path=path), "--data-root", storage or self.root / "var/lib/docker", "--exec-root", Path(bench.dir, "x"), "--pidfile",
                       Path(bench.dir, "docker.pid"), "--host", f"unix://{socket}", "--bridge", "none", "--iptables=false", "--ip-forward=false",
                       "--ip-masq=false", "--storage-driver", "vfs", "--exec-opt", "native.cgroupdriver=cgroupfs", "--userland-proxy=false"], socket, env)
         bench.stack.callback(self._remove_containers)
@@ -134,20 +152,35 @@ class Docker(Runtime):
 class Containerd(Runtime):
     """containerd, told by ctr what its CRI plugin would be told by kubelet: the same annotations in the same OCI configuration."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, storage=None, cri=False):
         super().__init__(bench)
         path = path_with("containerd")
         self.possible = path is not None
         if not self.possible:
             return
-        socket = Path(bench.dir, "cd.sock")
+        self.socket = socket = Path(bench.dir, "cd.sock")
         settings = Path(bench.dir, "containerd.toml")
-        settings.write_text(f'version = 2\nroot = "{bench.dir}/lib"\nstate = "{self.root}/run/containerd"\n'
-                            f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "{socket}"\n')
+        plugin = "io.containerd.grpc.v1.cri"
+        settings.write_text(f'version = 2\nroot = "{storage or Path(bench.dir, "lib")}"\nstate = "{self.root}/run/containerd"\n'
+                            f'disabled_plugins = [{"" if cri else chr(34) + plugin + chr(34)}]\n[grpc]\naddress = "{socket}"\n'
+                            f'[plugins."{plugin}".containerd]\nsnapshotter = "native"\n[plugins."{plugin}".cni]\nconf_dir = "{bench.dir}/cni"\n')
         self.argv = [shutil.which("ctr", path=path), "--address", socket, "--namespace", "k8s.io"]
         self.started = []
         self._daemon([shutil.which("containerd", path=path), "--config", settings], socket, {**os.environ, "PATH": path})
         bench.stack.callback(self._remove_containers)
+
+    def import_image(self, name, mib=0):
+        """As Docker saves one: with random bytes as its only layer."""
+        home = Path(self.bench.dir, "saved")
+        home.mkdir()
+        Path(self.bench.dir, "filler").write_bytes(os.urandom(mib << 20))
+        subprocess.run(["tar", "-C", self.bench.dir, "-cf", home / "layer.tar", "filler"], check=True)
+        layer = hashlib.sha256((home / "layer.tar").read_bytes()).hexdigest()
+        (home / "config.json").write_text(json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]}}))
+        (home / "manifest.json").write_text(json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]))
+        subprocess.run(["tar", "-C", home, "-cf", f"{home}.tar", "manifest.json", "config.json", "layer.tar"], check=True)
+        self.run("images", "import", "--snapshotter", "native", f"{home}.tar")
+        shutil.rmtree(home)
 
     def container(self, container_id, parent, annotations):
         spec = Path(self.bench.dir, f"{container_id[:12]}.json")

@@ -80,6 +80,10 @@ static void sound_args(enum remedy_id remedy)
 		request.args.hook.memory_bytes = 64 << 20;
 		request.args.hook.tasks = 1;
 	}
+	if (remedy == REMEDY_PRUNE_IMAGES)
+		request.args.prune_images = (struct prune_images_args){ .socket = "/nonexistent", .max_bytes = 1, .max_count = 1 };
+	if (remedy == REMEDY_RESTART_CONTAINER || remedy == REMEDY_KILL_CONTAINER)
+		request.args.kill_container = (struct container_args){ .socket = "/nonexistent", .grace_ns = 1 };
 }
 
 /* Pieces of: where (two bytes, from the front or from the arguments), how long, the bytes. */

@@ -175,6 +175,7 @@ enum remedy_verb {
 /* Of the book of leases, after a REVERT or a SWEEP: what is still held, what was turned back, and when the next one ends. */
 struct lease_report {
 	uint32_t held, returned, foreign, gone, failed;
+	uint32_t taken_over;                       /* REVERT: a later act has it, and turns it back */
 	uint32_t unreadable;                       /* places that hold something else: left alone, and not tried again */
 	uint64_t next_boot_ns;                     /* UNKNOWN: none is held */
 };

@@ -131,6 +131,9 @@ struct release_ballast_args {
 	uint64_t remake_after_ns;
 };
 
+/* Whether a throttle is for the process that is the first cause, or for all of its cgroup. */
+enum throttle_scope { THROTTLE_PROCESS, THROTTLE_CGROUP };
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -264,6 +267,7 @@ struct remedy {
 	bool tells;                    /* it mends nothing, so nothing is to be expected of it */
 	bool wants_causes;             /* whatever it is aimed at, the request carries the candidates */
 	enum aim aim;
+	bool of_writers;               /* AIM_CAUSE: whoever fills a filesystem may be it */
 	uint32_t applies_to;           /* enum applies_to */
 	const char *target_argument;   /* the argument that the text of a path or a unit sets as well; NULL: none */
 	uint32_t effects;              /* EFFECT_…: what may be expected of it */

@@ -29,6 +29,7 @@ enum remedy_id {
 	REMEDY_TRIM_TMP,
 	REMEDY_PRUNE_PACKAGES,
 	REMEDY_RELEASE_BALLAST,
+	REMEDY_RENICE,
 	REMEDY_COUNT,
 };
 
@@ -134,6 +135,12 @@ struct release_ballast_args {
 /* Whether a throttle is for the process that is the first cause, or for all of its cgroup. */
 enum throttle_scope { THROTTLE_PROCESS, THROTTLE_CGROUP };
 
+struct renice_args {
+	enum throttle_scope scope;
+	uint32_t nice;                    /* 1 to 19; never below what a process has */
+	uint64_t for_ns;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -150,6 +157,7 @@ union remedy_args {
 	struct trim_tmp_args trim_tmp;
 	struct stale_files_args prune_packages;
 	struct release_ballast_args release_ballast;
+	struct renice_args renice;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

@@ -22,6 +22,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_TRIM_TMP] = &trim_tmp,
 	[REMEDY_PRUNE_PACKAGES] = &prune_packages,
 	[REMEDY_RELEASE_BALLAST] = &release_ballast,
+	[REMEDY_RENICE] = &renice,
 };
 
 const struct remedy *remedy_by_name(const char *name)

@@ -18,4 +18,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_TRIM_TMP] = "trim-tmp",
 	[REMEDY_PRUNE_PACKAGES] = "prune-packages",
 	[REMEDY_RELEASE_BALLAST] = "release-ballast",
+	[REMEDY_RENICE] = "renice",
 };

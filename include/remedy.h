@@ -30,6 +30,7 @@ enum remedy_id {
 	REMEDY_PRUNE_PACKAGES,
 	REMEDY_RELEASE_BALLAST,
 	REMEDY_RENICE,
+	REMEDY_CPU_WEIGHT,
 	REMEDY_COUNT,
 };
 
@@ -141,6 +142,11 @@ struct renice_args {
 	uint64_t for_ns;
 };
 
+struct cpu_weight_args {
+	uint32_t weight;                  /* as cpu.weight has it: 100 is the default of a cgroup */
+	uint64_t for_ns;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -158,6 +164,7 @@ union remedy_args {
 	struct stale_files_args prune_packages;
 	struct release_ballast_args release_ballast;
 	struct renice_args renice;
+	struct cpu_weight_args cpu_weight;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

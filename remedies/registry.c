@@ -23,6 +23,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_PRUNE_PACKAGES] = &prune_packages,
 	[REMEDY_RELEASE_BALLAST] = &release_ballast,
 	[REMEDY_RENICE] = &renice,
+	[REMEDY_CPU_WEIGHT] = &cpu_weight,
 };
 
 const struct remedy *remedy_by_name(const char *name)

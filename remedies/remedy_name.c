@@ -19,4 +19,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_PRUNE_PACKAGES] = "prune-packages",
 	[REMEDY_RELEASE_BALLAST] = "release-ballast",
 	[REMEDY_RENICE] = "renice",
+	[REMEDY_CPU_WEIGHT] = "cpu-weight",
 };

@@ -31,6 +31,7 @@ enum remedy_id {
 	REMEDY_RELEASE_BALLAST,
 	REMEDY_RENICE,
 	REMEDY_CPU_WEIGHT,
+	REMEDY_ISOLATE,
 	REMEDY_COUNT,
 };
 
@@ -147,6 +148,11 @@ struct cpu_weight_args {
 	uint64_t for_ns;
 };
 
+struct isolate_args {
+	char cpus[NAME_LEN];              /* a count, or a list as the kernel writes one: "2", "0,2-3" */
+	uint64_t for_ns;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -165,6 +171,7 @@ union remedy_args {
 	struct release_ballast_args release_ballast;
 	struct renice_args renice;
 	struct cpu_weight_args cpu_weight;
+	struct isolate_args isolate;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

@@ -24,6 +24,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_RELEASE_BALLAST] = &release_ballast,
 	[REMEDY_RENICE] = &renice,
 	[REMEDY_CPU_WEIGHT] = &cpu_weight,
+	[REMEDY_ISOLATE] = &isolate,
 };
 
 const struct remedy *remedy_by_name(const char *name)

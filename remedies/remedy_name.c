@@ -20,4 +20,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_RELEASE_BALLAST] = "release-ballast",
 	[REMEDY_RENICE] = "renice",
 	[REMEDY_CPU_WEIGHT] = "cpu-weight",
+	[REMEDY_ISOLATE] = "isolate",
 };

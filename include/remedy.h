@@ -32,6 +32,7 @@ enum remedy_id {
 	REMEDY_RENICE,
 	REMEDY_CPU_WEIGHT,
 	REMEDY_ISOLATE,
+	REMEDY_LIMIT_MEMORY,
 	REMEDY_COUNT,
 };
 
@@ -153,6 +154,13 @@ struct isolate_args {
 	uint64_t for_ns;
 };
 
+struct limit_memory_args {
+	uint64_t high;                    /* bytes; 0: as low as at_least_percent allows */
+	uint32_t at_least_percent;        /* of what it uses now: no lower than that */
+	uint32_t stall_percent;           /* of a second: where all of it waits for longer, it is turned back */
+	uint64_t watch_ns, for_ns;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -172,6 +180,7 @@ union remedy_args {
 	struct renice_args renice;
 	struct cpu_weight_args cpu_weight;
 	struct isolate_args isolate;
+	struct limit_memory_args limit_memory;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

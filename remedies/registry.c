@@ -25,6 +25,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_RENICE] = &renice,
 	[REMEDY_CPU_WEIGHT] = &cpu_weight,
 	[REMEDY_ISOLATE] = &isolate,
+	[REMEDY_LIMIT_MEMORY] = &limit_memory,
 };
 
 const struct remedy *remedy_by_name(const char *name)

@@ -21,4 +21,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_RENICE] = "renice",
 	[REMEDY_CPU_WEIGHT] = "cpu-weight",
 	[REMEDY_ISOLATE] = "isolate",
+	[REMEDY_LIMIT_MEMORY] = "limit-memory",
 };

@@ -33,6 +33,7 @@ enum remedy_id {
 	REMEDY_CPU_WEIGHT,
 	REMEDY_ISOLATE,
 	REMEDY_LIMIT_MEMORY,
+	REMEDY_THROTTLE_WRITER,
 	REMEDY_COUNT,
 };
 
@@ -161,6 +162,12 @@ struct limit_memory_args {
 	uint64_t watch_ns, for_ns;
 };
 
+struct throttle_writer_args {
+	uint64_t bytes_per_second;
+	char path[PATH_LEN];              /* on the filesystem that is meant; "" = the one that the incident is about */
+	uint64_t for_ns;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -181,6 +188,7 @@ union remedy_args {
 	struct cpu_weight_args cpu_weight;
 	struct isolate_args isolate;
 	struct limit_memory_args limit_memory;
+	struct throttle_writer_args throttle_writer;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

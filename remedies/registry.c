@@ -26,6 +26,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_CPU_WEIGHT] = &cpu_weight,
 	[REMEDY_ISOLATE] = &isolate,
 	[REMEDY_LIMIT_MEMORY] = &limit_memory,
+	[REMEDY_THROTTLE_WRITER] = &throttle_writer,
 };
 
 const struct remedy *remedy_by_name(const char *name)

@@ -22,4 +22,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_CPU_WEIGHT] = "cpu-weight",
 	[REMEDY_ISOLATE] = "isolate",
 	[REMEDY_LIMIT_MEMORY] = "limit-memory",
+	[REMEDY_THROTTLE_WRITER] = "throttle-writer",
 };

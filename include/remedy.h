@@ -34,6 +34,7 @@ enum remedy_id {
 	REMEDY_ISOLATE,
 	REMEDY_LIMIT_MEMORY,
 	REMEDY_THROTTLE_WRITER,
+	REMEDY_STOP_WRITER,
 	REMEDY_COUNT,
 };
 
@@ -168,6 +169,11 @@ struct throttle_writer_args {
 	uint64_t for_ns;
 };
 
+struct stop_writer_args {
+	enum throttle_scope scope;
+	uint64_t for_ns;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -189,6 +195,7 @@ union remedy_args {
 	struct isolate_args isolate;
 	struct limit_memory_args limit_memory;
 	struct throttle_writer_args throttle_writer;
+	struct stop_writer_args stop_writer;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */

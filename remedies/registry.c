@@ -27,6 +27,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_ISOLATE] = &isolate,
 	[REMEDY_LIMIT_MEMORY] = &limit_memory,
 	[REMEDY_THROTTLE_WRITER] = &throttle_writer,
+	[REMEDY_STOP_WRITER] = &stop_writer,
 };
 
 const struct remedy *remedy_by_name(const char *name)

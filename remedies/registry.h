@@ -13,6 +13,6 @@ extern const struct remedy prune_coredumps;
 extern const struct remedy trim_tmp;
 extern const struct remedy prune_packages;
 extern const struct remedy release_ballast;
-extern const struct remedy cpu_weight, isolate, limit_memory, renice, throttle_writer;
+extern const struct remedy cpu_weight, isolate, limit_memory, renice, stop_writer, throttle_writer;
 
 #endif

@@ -23,4 +23,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_ISOLATE] = "isolate",
 	[REMEDY_LIMIT_MEMORY] = "limit-memory",
 	[REMEDY_THROTTLE_WRITER] = "throttle-writer",
+	[REMEDY_STOP_WRITER] = "stop-writer",
 };

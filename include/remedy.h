@@ -32,6 +32,12 @@ enum remedy_id {
 	REMEDY_PRUNE_IMAGES,
 	REMEDY_RESTART_CONTAINER,
 	REMEDY_KILL_CONTAINER,
+	REMEDY_RENICE,
+	REMEDY_CPU_WEIGHT,
+	REMEDY_ISOLATE,
+	REMEDY_LIMIT_MEMORY,
+	REMEDY_THROTTLE_WRITER,
+	REMEDY_STOP_WRITER,
 	REMEDY_COUNT,
 };
 
@@ -151,6 +157,43 @@ struct container_args {
 	uint64_t grace_ns;                /* between asking it to end and making it end */
 };
 
+/* Whether a throttle is for the process that is the first cause, or for all of its cgroup. */
+enum throttle_scope { THROTTLE_PROCESS, THROTTLE_CGROUP };
+
+struct renice_args {
+	enum throttle_scope scope;
+	uint32_t nice;                    /* 1 to 19; never below what a process has */
+	uint64_t for_ns;
+};
+
+struct cpu_weight_args {
+	uint32_t weight;                  /* as cpu.weight has it: 100 is the default of a cgroup */
+	uint64_t for_ns;
+};
+
+struct isolate_args {
+	char cpus[NAME_LEN];              /* a count, or a list as the kernel writes one: "2", "0,2-3" */
+	uint64_t for_ns;
+};
+
+struct limit_memory_args {
+	uint64_t high;                    /* bytes; 0: as low as at_least_percent allows */
+	uint32_t at_least_percent;        /* of what it uses now: no lower than that */
+	uint32_t stall_percent;           /* of a second: where all of it waits for longer, it is turned back */
+	uint64_t watch_ns, for_ns;
+};
+
+struct throttle_writer_args {
+	uint64_t bytes_per_second;
+	char path[PATH_LEN];              /* on the filesystem that is meant; "" = the one that the incident is about */
+	uint64_t for_ns;
+};
+
+struct stop_writer_args {
+	enum throttle_scope scope;
+	uint64_t for_ns;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct restart_unit_args restart_unit;
@@ -169,6 +212,12 @@ union remedy_args {
 	struct release_ballast_args release_ballast;
 	struct prune_images_args prune_images;
 	struct container_args restart_container, kill_container;
+	struct renice_args renice;
+	struct cpu_weight_args cpu_weight;
+	struct isolate_args isolate;
+	struct limit_memory_args limit_memory;
+	struct throttle_writer_args throttle_writer;
+	struct stop_writer_args stop_writer;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */
@@ -198,6 +247,7 @@ enum remedy_verb {
 /* Of the book of leases, after a REVERT or a SWEEP: what is still held, what was turned back, and when the next one ends. */
 struct lease_report {
 	uint32_t held, returned, foreign, gone, failed;
+	uint32_t taken_over;                       /* REVERT: a later act has it, and turns it back */
 	uint32_t unreadable;                       /* places that hold something else: left alone, and not tried again */
 	uint64_t next_boot_ns;                     /* UNKNOWN: none is held */
 };
@@ -294,6 +344,7 @@ struct remedy {
 	bool tells;                    /* it mends nothing, so nothing is to be expected of it */
 	bool wants_causes;             /* whatever it is aimed at, the request carries the candidates */
 	enum aim aim;
+	bool of_writers;               /* AIM_CAUSE: whoever fills a filesystem may be it */
 	uint32_t applies_to;           /* enum applies_to */
 	const char *target_argument;   /* the argument that the text of a path or a unit sets as well; NULL: none */
 	uint32_t effects;              /* EFFECT_…: what may be expected of it */

@@ -164,6 +164,13 @@ int group_each(const struct group *group, int (*visit)(int32_t pid, void *contex
 	return visit_below(&walk, group->fd, 0);
 }
 
+/* A directory of kernfs has two links and one for each directory in it. */
+int group_is_leaf(const struct group *group)
+{
+	struct stat directory;
+	return fstat(group->fd, &directory) < 0 ? -errno : directory.st_nlink == 2;
+}
+
 /* --- events -------------------------------------------------------------------------------------------------------------- */
 
 /* 1 when cgroup.events has the line `wanted`; it may be read before something changes, and poll says when to read again. */
@@ -191,6 +198,11 @@ static int wait_for_event(const struct group *group, const char *wanted, uint64_
 int group_wait_empty(const struct group *group, uint64_t until_boot_ns)
 {
 	return wait_for_event(group, "populated 0\n", until_boot_ns);
+}
+
+int group_wait_frozen(const struct group *group, uint64_t until_boot_ns)
+{
+	return wait_for_event(group, "frozen 1\n", until_boot_ns);
 }
 
 /* --- ending -------------------------------------------------------------------------------------------------------------- */

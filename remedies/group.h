@@ -21,6 +21,8 @@ void group_close(struct group *group);
  */
 int group_each(const struct group *group, int (*visit)(int32_t pid, void *context), void *context);
 int group_wait_empty(const struct group *group, uint64_t until_boot_ns); /* 1 empty, 0 not, -errno */
+int group_wait_frozen(const struct group *group, uint64_t until_boot_ns); /* 1 all of it is frozen, 0 not, -errno */
+int group_is_leaf(const struct group *group); /* 1 no cgroup is below it, 0 there is, -errno */
 
 /* SIGKILL to all of it in one stroke, which no fork outruns (5.14). -ENOENT: this kernel cannot. */
 int group_kill(const struct group *group);

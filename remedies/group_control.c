@@ -142,17 +142,22 @@ static uint32_t count_members(const char *mount, const char *path)
 	return fd < 0 ? UINT32_MAX : count_below(fd, 0, &groups);
 }
 
+static const char *v1_name(const struct control_name *name)
+{
+	return name->v1_controller ? name->v1_controller : name->controller;
+}
+
 static int find_v1(uint64_t id, const char *path, const struct control_name *name, struct knob *ret)
 {
 	char mount[PATH_LEN];
-	snprintf(mount, sizeof(mount), "/sys/fs/cgroup/%s", name->controller);
+	snprintf(mount, sizeof(mount), "/sys/fs/cgroup/%s", v1_name(name));
 	struct group group;
 	int error = group_open(id, path, &group);
 	if (error == -ENODEV) /* no v2 at all: the path is the controller's own */
 		return strcmp(path, "/") == 0 ? -EPERM : fill(ret, mount, path, name->v1);
 	if (error)
 		return error;
-	struct v1_search search = { .controller = name->controller };
+	struct v1_search search = { .controller = v1_name(name) };
 	error = group_each(&group, visit_member, &search);
 	group_close(&group);
 	if (error)
@@ -187,6 +192,8 @@ bool control_exists(const struct control_name *name)
 {
 	char text[1024] = "", path[PATH_LEN];
 	const char *mount = v2_mount();
+	if (!name->controller)
+		return mount != NULL;
 	if (mount && name->v2) {
 		snprintf(path, sizeof(path), "%s/cgroup.controllers", mount);
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -198,6 +205,6 @@ bool control_exists(const struct control_name *name)
 			if (strcmp(word, name->controller) == 0)
 				return true;
 	}
-	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/cgroup.procs", name->controller);
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/cgroup.procs", v1_name(name));
 	return name->v1 && access(path, F_OK) == 0;
 }

@@ -6,7 +6,8 @@
 #include "lease.h"
 
 struct control_name {
-	const char *controller;   /* "cpu" */
+	const char *controller;   /* "cpu"; NULL: every cgroup of v2 has the file */
+	const char *v1_controller; /* its name in v1 where that is another; NULL: the same */
 	const char *v2, *v1;      /* "cpu.max", "cpu.cfs_quota_us"; NULL: there is none */
 };
 

@@ -8,20 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 #include "remedies/act.h"
-#include "remedies/victim.h"
+#include "remedies/knob.h"
+#include "remedies/lease_mark.h"
 
-const char *const lease_end_names[LEASE_END_COUNT] = { "returned", "foreign", "gone", "failed" };
+const char *const lease_end_names[LEASE_END_COUNT] = { "returned", "foreign", "gone", "failed", "taken over" };
 
 /* Longer than any holder needs: it writes some hundred bytes to the page cache and to a control file. */
 #define BOOK_WAIT_NS (500 * NSEC_PER_MSEC)
 #define BOOK_LOOK_NS (2 * NSEC_PER_MSEC)
+/* What an agent and the timer beside it need to turn back is 15 s; a mark that is older than its lease by so much was left by none that comes back. */
+#define ABANDONED_NS (60 * NSEC_PER_SEC)
 
 /* --- the book ------------------------------------------------------------------------------------------------------------ */
 
@@ -61,6 +63,14 @@ static int open_book(const char *path, int flags)
 	return error;
 }
 
+static bool owners_end(const struct lease *lease)
+{
+	for (int i = 0; i < LEASE_OWNERS; i++)
+		if (!ENDED(lease->owners[i]))
+			return false;
+	return true;
+}
+
 /* 1: a sound place, held or not; 0: the book ends before it; -EBADMSG: something else stands there. */
 static int read_place(int fd, uint32_t at, struct lease *ret)
 {
@@ -70,7 +80,7 @@ static int read_place(int fd, uint32_t at, struct lease *ret)
 	if (got != (ssize_t)sizeof(*ret))
 		return got < 0 ? -errno : -EBADMSG;
 	return ret->sum == sum_of(ret) && ret->version == LEASE_VERSION && ret->knob.kind < KNOB_KIND_COUNT && ENDED(ret->action_id) && ENDED(ret->remedy) && ENDED(ret->boot_id) &&
-		       ENDED(ret->knob.file) && ENDED(ret->knob.key) && ENDED(ret->knob.absent) && ENDED(ret->before) && ENDED(ret->during) && ENDED(ret->earlier) ?
+		       ENDED(ret->knob.file) && ENDED(ret->knob.key) && ENDED(ret->knob.absent) && ENDED(ret->before) && ENDED(ret->during) && ENDED(ret->earlier) && owners_end(ret) ?
 		       1 :
 		       -EBADMSG;
 }
@@ -89,20 +99,6 @@ static bool same_knob(const struct knob *a, const struct knob *b)
 	       strcmp(a->file, b->file) == 0 && strcmp(a->key, b->key) == 0;
 }
 
-/* All of it, up to `size`: what comes in pieces, or is interrupted, is read on. */
-static ssize_t read_whole(int fd, char *ret, size_t size)
-{
-	size_t used = 0;
-	ssize_t got = 1;
-	while (got != 0 && used < size) {
-		got = read(fd, ret + used, size - used);
-		if (got < 0 && errno != EINTR)
-			return -errno;
-		used += got > 0 ? (size_t)got : 0;
-	}
-	return (ssize_t)used;
-}
-
 static int read_boot_id(char ret[40])
 {
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -113,123 +109,6 @@ static int read_boot_id(char ret[40])
 		return -EIO;
 	ret[36] = '\0';
 	return 0;
-}
-
-/* --- knobs --------------------------------------------------------------------------------------------------------------- */
-
-/* Of a control file, and only of the cgroup that was meant: the name may be another one's by now. */
-static int open_control(const struct knob *knob, int flags)
-{
-	char directory[PATH_LEN];
-	const char *slash = strrchr(knob->file, '/');
-	if (!slash || slash == knob->file)
-		return -EINVAL;
-	snprintf(directory, sizeof(directory), "%.*s", (int)(slash - knob->file), knob->file);
-	int dir_fd = open(directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir_fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
-	struct stat held;
-	int fd = -ESTALE;
-	if (fstat(dir_fd, &held) == 0 && held.st_ino == knob->directory_inode) {
-		fd = openat(dir_fd, slash + 1, flags | O_NOFOLLOW | O_CLOEXEC);
-		fd = fd < 0 ? -errno : fd;
-	}
-	close(dir_fd);
-	return fd;
-}
-
-/* The one value, or the line of the key; a key without a line is `absent`. */
-static int read_control(const struct knob *knob, char *ret, size_t size)
-{
-	char text[4096];
-	int fd = open_control(knob, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	ssize_t got = read_whole(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (got < 0)
-		return got == -ENODEV ? -ESTALE : (int)got;
-	text[got] = '\0';
-
-	size_t key = strlen(knob->key);
-	char *save = NULL;
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (!key || (strncmp(line, knob->key, key) == 0 && line[key] == ' '))
-			return snprintf(ret, size, "%s", line) < (int)size ? 0 : -EOVERFLOW;
-	return snprintf(ret, size, "%s", knob->absent) < (int)size ? 0 : -EOVERFLOW;
-}
-
-static int write_control(const struct knob *knob, const char *value)
-{
-	int fd = open_control(knob, O_WRONLY);
-	if (fd < 0)
-		return fd;
-	size_t length = strlen(value);
-	ssize_t put = write(fd, value, length);
-	int error = put == (ssize_t)length ? 0 : put < 0 ? -errno : -EIO;
-	close(fd);
-	return error == -ENODEV ? -ESTALE : error;
-}
-
-/* The process behind the number is the one that was meant, and stays it while it is held. 0 or -ESTALE. */
-static int hold_process(const struct knob *knob, struct victim *ret)
-{
-	const uint64_t tick_ns = NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK); /* procfs tells no finer */
-	int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (proc_fd < 0)
-		return -errno;
-	int error = victim_hold(proc_fd, knob->pid, ret);
-	close(proc_fd);
-	if (error < 0)
-		return -ESTALE;
-	if (ret->start_ns / tick_ns == knob->start_ns / tick_ns)
-		return 0;
-	victim_close(ret);
-	return -ESTALE;
-}
-
-static int read_nice(const struct knob *knob, char *ret, size_t size)
-{
-	struct victim victim;
-	int error = hold_process(knob, &victim);
-	if (error)
-		return error;
-	errno = 0;
-	int nice = getpriority(PRIO_PROCESS, (id_t)knob->pid);
-	error = errno ? -errno : victim_lives(&victim) ? 0 : -ESTALE;
-	victim_close(&victim);
-	if (error == 0)
-		snprintf(ret, size, "%d", nice);
-	return error;
-}
-
-static int write_nice(const struct knob *knob, const char *value)
-{
-	struct victim victim;
-	char *end;
-	long nice = strtol(value, &end, 10);
-	if (*end || end == value || nice < -20 || nice > 19)
-		return -EINVAL;
-	int error = hold_process(knob, &victim);
-	if (error)
-		return error;
-	if (setpriority(PRIO_PROCESS, (id_t)knob->pid, (int)nice) < 0)
-		error = errno == ESRCH ? -ESTALE : -errno;
-	victim_close(&victim);
-	return error;
-}
-
-static const struct {
-	int (*read)(const struct knob *knob, char *ret, size_t size);
-	int (*write)(const struct knob *knob, const char *value);
-} knobs[KNOB_KIND_COUNT] = {
-	[KNOB_CGROUP] = { read_control, write_control },
-	[KNOB_NICE] = { read_nice, write_nice },
-};
-
-int knob_read(const struct knob *knob, char *ret, size_t size)
-{
-	return knobs[knob->kind].read(knob, ret, size);
 }
 
 /* --- taking -------------------------------------------------------------------------------------------------------------- */
@@ -257,15 +136,73 @@ static int find_place(int fd, const struct knob *knob, uint32_t *ret_at, struct 
 	return 0;
 }
 
+static int own_mark(int book_fd, const struct lease *lease, struct lease_mark *ret)
+{
+	struct stat book;
+	if (fstat(book_fd, &book) < 0)
+		return -errno;
+	*ret = (struct lease_mark){ .book_dev = book.st_dev, .book_inode = book.st_ino, .expires_boot_ns = lease->expires_boot_ns };
+	memcpy(ret->before, lease->before, sizeof(ret->before));
+	memcpy(ret->during, lease->during, sizeof(ret->during));
+	return 0;
+}
+
+/* 1: another book has it. One whose time is long over is nobody's: its agent and its book are gone, and `mark` says what the knob was. */
+static int is_another_s(int book_fd, const struct knob *knob, struct lease_mark *mark)
+{
+	struct stat book;
+	int there = lease_mark_read(knob, mark);
+	if (there == -EBADMSG)
+		mark->expires_boot_ns = UNKNOWN;
+	if (there <= 0)
+		return there == -EBADMSG;
+	if (fstat(book_fd, &book) < 0)
+		return -errno;
+	return mark->book_dev != book.st_dev || mark->book_inode != book.st_ino;
+}
+
+static bool is_abandoned(const struct lease_mark *mark)
+{
+	return mark->expires_boot_ns != UNKNOWN && clock_boot_ns() >= mark->expires_boot_ns + ABANDONED_NS;
+}
+
+/* What the knob was before anybody's lease. */
+static int find_before(int book_fd, struct lease *lease)
+{
+	struct lease_mark mark;
+	int error = knob_read(&lease->knob, lease->before, sizeof(lease->before));
+	if (error)
+		return error;
+	int another = is_another_s(book_fd, &lease->knob, &mark);
+	if (another <= 0)
+		return another;
+	if (!is_abandoned(&mark))
+		return -EADDRINUSE;
+	if (strcmp(lease->before, mark.during) == 0)
+		memcpy(lease->before, mark.before, sizeof(lease->before));
+	lease_mark_remove(&lease->knob);
+	return 0;
+}
+
 /* `was`: the place as it stood, to be put back where the kernel will not turn the knob. */
 static int turn(int fd, uint32_t at, struct lease *lease, const struct lease *was, const char *value)
 {
+	struct lease_mark mark;
 	lease->held = LEASE_TURNING;
 	int error = write_place(fd, at, lease);
 	if (error)
 		return error;
-	error = knobs[lease->knob.kind].write(&lease->knob, value);
+	error = own_mark(fd, lease, &mark);
+	if (error == 0)
+		error = lease_mark_write(&lease->knob, &mark, !was->held);
+	if (error == -EEXIST) /* since it was looked at, another agent has come before us */
+		error = -EADDRINUSE;
+	bool marked = error == 0;
+	if (error == 0)
+		error = knob_write(&lease->knob, value);
 	if (error) {
+		if (marked && !was->held)
+			lease_mark_remove(&lease->knob);
 		*lease = *was;
 		(void)write_place(fd, at, lease);
 		return error;
@@ -274,10 +211,38 @@ static int turn(int fd, uint32_t at, struct lease *lease, const struct lease *wa
 	char stands[LEASE_TEXT_LEN];
 	if (knob_read(&lease->knob, stands, sizeof(stands)) == 0) {
 		memcpy(lease->during, stands, sizeof(lease->during));
+		memcpy(mark.during, stands, sizeof(mark.during));
 		lease->held = LEASE_HELD;
 		(void)write_place(fd, at, lease);
+		(void)lease_mark_write(&lease->knob, &mark, false);
 	}
 	return 0;
+}
+
+/* As this book's lease left it: 1; 0: somebody else turned it meanwhile; -errno. */
+static int stands_as_left(const struct lease *lease)
+{
+	char stands[LEASE_TEXT_LEN];
+	int error = knob_read(&lease->knob, stands, sizeof(stands));
+	return error ? error : lease->held == LEASE_TURNING || strcmp(stands, lease->during) == 0 || (lease->earlier[0] && strcmp(stands, lease->earlier) == 0);
+}
+
+static int begin(int fd, const struct knob *knob, struct lease *lease)
+{
+	memset(lease, 0, sizeof(*lease));
+	lease->held = LEASE_TURNING;
+	lease->knob = *knob;
+	int error = find_before(fd, lease);
+	return error ? error : read_boot_id(lease->boot_id);
+}
+
+static void take_over(struct lease *lease, const char *action_id)
+{
+	memcpy(lease->earlier, lease->during, sizeof(lease->earlier));
+	if (strcmp(lease->action_id, action_id) == 0)
+		return;
+	memmove(lease->owners[1], lease->owners[0], sizeof(lease->owners) - sizeof(lease->owners[0]));
+	memcpy(lease->owners[0], lease->action_id, sizeof(lease->owners[0]));
 }
 
 static int take(int fd, const struct remedy_request *request, const struct knob *knob, const char *value, uint64_t for_ns, struct lease *lease)
@@ -287,18 +252,19 @@ static int take(int fd, const struct remedy_request *request, const struct knob 
 	if (again < 0)
 		return again;
 	struct lease was = *lease;
-	if (!again) {
-		memset(&was, 0, sizeof(was));
-		memset(lease, 0, sizeof(*lease));
-		lease->held = LEASE_TURNING;
-		lease->knob = *knob;
-		int error = knob_read(knob, lease->before, sizeof(lease->before));
-		if (error == 0)
-			error = read_boot_id(lease->boot_id);
+	if (again)
+		again = stands_as_left(lease); /* else what it was before is what somebody chose meanwhile */
+	if (again < 0)
+		return again;
+	if (again) {
+		take_over(lease, request->action_id);
+	} else {
+		int error = begin(fd, knob, lease);
 		if (error)
 			return error;
+		if (!was.held || !same_knob(&was.knob, knob))
+			memset(&was, 0, sizeof(was));
 	}
-	memcpy(lease->earlier, lease->during, sizeof(lease->earlier));
 	memcpy(lease->action_id, request->action_id, sizeof(lease->action_id));
 	snprintf(lease->remedy, sizeof(lease->remedy), "%s", remedies[request->remedy]->name);
 	snprintf(lease->during, sizeof(lease->during), "%s", value);
@@ -309,40 +275,109 @@ static int take(int fd, const struct remedy_request *request, const struct knob 
 
 int lease_take(const struct remedy_request *request, const struct knob *knob, const char *value, uint64_t for_ns, struct remedy_result *result)
 {
-	struct lease lease;
+	struct lease lease = { 0 };
 	char shown[PATH_LEN];
 	struct action_step *step = result_step(result, "lease");
 	int fd = open_book(request->lease_book, O_CREAT);
 	int error = fd < 0 ? fd : take(fd, request, knob, value, for_ns, &lease);
 	if (fd >= 0)
 		close(fd);
-	act_shown(shown, sizeof(shown), knob->kind == KNOB_NICE ? "nice" : knob->file);
-	if (error < 0)
+	act_shown(shown, sizeof(shown), knob_name(knob));
+	if (error == -EADDRINUSE)
+		step_end(step, false, "%.100s: not set: another agent has it on lease", shown);
+	else if (error < 0)
 		step_end(step, false, "%.100s: not set: %s", shown, strerror(-error));
 	else
 		step_end(step, true, "%.100s: %.30s, was %.30s, for %llu s", shown, lease.during, lease.before, (unsigned long long)(for_ns / NSEC_PER_SEC));
 	return error;
 }
 
+int lease_extend(const char *book, const struct knob *knob, uint64_t for_ns)
+{
+	struct lease lease = { 0 };
+	struct lease_mark mark;
+	uint32_t at;
+	int fd = open_book(book, 0);
+	if (fd < 0)
+		return fd;
+	int error = find_place(fd, knob, &at, &lease);
+	error = error == 1 ? 0 : error == 0 ? -ENOENT : error;
+	if (error == 0) {
+		lease.expires_boot_ns = clock_boot_ns() + for_ns;
+		error = write_place(fd, at, &lease);
+	}
+	if (error == 0 && own_mark(fd, &lease, &mark) == 0)
+		(void)lease_mark_write(knob, &mark, false);
+	close(fd);
+	return error;
+}
+
+/* `book_fd` < 0: there is no book yet, and so nothing in it. */
+static bool another_agent_has_it(int book_fd, const struct knob *knob)
+{
+	struct lease_mark mark;
+	int another = book_fd >= 0 ? is_another_s(book_fd, knob, &mark) : lease_mark_read(knob, &mark);
+	if (another == -EBADMSG)
+		return true;
+	return another == 1 && !is_abandoned(&mark);
+}
+
+int lease_find(const char *book, const struct knob *knob, char *ret, size_t size)
+{
+	struct lease lease = { 0 };
+	uint32_t at;
+	int fd = book[0] ? open_book(book, 0) : -ENOENT;
+	if (fd < 0 && fd != -ENOENT)
+		return fd;
+	int held = another_agent_has_it(fd, knob) ? -EADDRINUSE : fd < 0 ? 0 : find_place(fd, knob, &at, &lease);
+	if (fd >= 0)
+		close(fd);
+	if (held <= 0)
+		return held == -ENOSPC ? 0 : held;
+	held = stands_as_left(&lease);
+	if (held == 1)
+		snprintf(ret, size, "%s", lease.before);
+	return held;
+}
+
 /* --- returning ----------------------------------------------------------------------------------------------------------- */
 
-static enum lease_end give_back(const struct lease *lease, const char *boot_id, int *ret_error)
+static enum lease_end turn_back(const struct lease *lease, int *ret_error)
 {
 	char stands[LEASE_TEXT_LEN];
-	*ret_error = 0;
-	if (strcmp(lease->boot_id, boot_id) != 0)
-		return LEASE_GONE;
 	int error = knob_read(&lease->knob, stands, sizeof(stands));
 	if (error == 0 && strcmp(stands, lease->before) == 0)
 		return LEASE_RETURNED; /* it was never turned, or somebody did this already */
 	if (error == 0 && lease->held != LEASE_TURNING && strcmp(stands, lease->during) != 0 && (!lease->earlier[0] || strcmp(stands, lease->earlier) != 0))
 		return LEASE_FOREIGN;
 	if (error == 0)
-		error = knobs[lease->knob.kind].write(&lease->knob, lease->before);
+		error = knob_write(&lease->knob, lease->before);
 	if (error == -ESTALE)
 		return LEASE_GONE;
 	*ret_error = error;
 	return error == 0 ? LEASE_RETURNED : LEASE_FAILED;
+}
+
+static enum lease_end give_back(int book_fd, const struct lease *lease, const char *boot_id, int *ret_error)
+{
+	struct lease_mark mark;
+	*ret_error = 0;
+	if (strcmp(lease->boot_id, boot_id) != 0)
+		return LEASE_GONE;
+	if (is_another_s(book_fd, &lease->knob, &mark) == 1)
+		return LEASE_FOREIGN; /* another agent found our lease long over, and took it */
+	enum lease_end end = turn_back(lease, ret_error);
+	if (end != LEASE_FAILED)
+		lease_mark_remove(&lease->knob);
+	return end;
+}
+
+static bool had(const struct lease *lease, const char *action_id)
+{
+	for (int i = 0; i < LEASE_OWNERS; i++)
+		if (strcmp(lease->owners[i], action_id) == 0)
+			return true;
+	return false;
 }
 
 static bool is_chosen(const struct lease *lease, enum lease_choice which, const char *action_id, uint64_t now_boot_ns, const char *boot_id)
@@ -379,7 +414,7 @@ int leases_return(const char *book, enum lease_choice which, const char *action_
 		int why = 0;
 		bool chosen = is_chosen(&lease, which, action_id, now_boot_ns, boot_id);
 		if (chosen) {
-			end = give_back(&lease, boot_id, &why);
+			end = give_back(fd, &lease, boot_id, &why);
 			uint32_t held = lease.held;
 			lease.held = end == LEASE_FAILED ? held : 0;
 			if (!lease.held && (why = write_place(fd, at, &lease)) < 0)
@@ -390,6 +425,10 @@ int leases_return(const char *book, enum lease_choice which, const char *action_
 			ret->foreign += end == LEASE_FOREIGN;
 			ret->gone += end == LEASE_GONE;
 			ret->failed += end == LEASE_FAILED;
+		} else if (which == LEASES_OF_ACTION && had(&lease, action_id)) {
+			ret->taken_over++;
+			if (tell)
+				tell(&lease, LEASE_TAKEN_OVER, 0, context);
 		}
 		if (lease.held) {
 			ret->held++;

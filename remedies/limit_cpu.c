@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gives the cgroup that uses up the processors so much of them and no more, for a time: cpu.max, or the quota of v1. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "core/value.h"
 #include "remedies/act.h"
@@ -23,9 +20,11 @@ static uint64_t lasts(const union remedy_args *args)
 }
 
 /* A cgroup with a tighter limit of its own keeps it: it is not this one's to widen. */
-static int value(const struct remedy_request *request, bool v2, const char *now, char *ret, size_t size, char *why, size_t why_size)
+static int value(const struct throttle_view *view, char *ret, size_t size, char *why, size_t why_size)
 {
-	uint64_t quota = (uint64_t)request->args.limit_cpu.percent * PERIOD_US / 100;
+	const char *now = view->now;
+	bool v2 = view->v2;
+	uint64_t quota = (uint64_t)view->request->args.limit_cpu.percent * PERIOD_US / 100;
 	char *end;
 	long long has = strtoll(now, &end, 10), period = v2 && *end == ' ' ? strtoll(end, NULL, 10) : PERIOD_US;
 	if (end != now && has > 0 && period > 0 && (uint64_t)has * PERIOD_US / (uint64_t)period <= quota) {
@@ -39,31 +38,11 @@ static int value(const struct remedy_request *request, bool v2, const char *now,
 	return 0;
 }
 
-/* cpu.stat of the v2 hierarchy counts with or without the controller (4.15). */
-static int used(const struct group *group, uint64_t *ret)
-{
-	char text[512];
-	int fd = openat(group->fd, "cpu.stat", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ssize_t got = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (got <= 0)
-		return -EIO;
-	text[got] = '\0';
-	static const char word[] = "usage_usec ";
-	if (strncmp(text, word, sizeof(word) - 1) != 0)
-		return -EINVAL;
-	char *end;
-	*ret = strtoull(text + sizeof(word) - 1, &end, 10);
-	return *end == '\n' ? 0 : -EINVAL;
-}
-
 static const struct throttle throttle = {
 	.control = { .controller = "cpu", .v2 = "cpu.max", .v1 = "cpu.cfs_quota_us" },
 	.for_ns = lasts,
 	.value = value,
-	.used = used,
+	.used = throttle_cpu_used,
 	.watch_ns = 500 * NSEC_PER_MSEC,
 };
 
@@ -102,8 +81,7 @@ static int check(const struct remedy_request *request, struct remedy_result *res
 static const struct setting limit_cpu_settings[] = {
 	{ .name = "percent", .type = VALUE_COUNT, .required = true, ARGUMENT(limit_cpu.percent), .min = LEAST_PERCENT, .max = MOST_PERCENT,
 	  .help = "of one processor, so much for all of it together: 150 is one and a half" },
-	{ .name = "for", .type = VALUE_DURATION, ARGUMENT(limit_cpu.for_ns), .min = 1.0 * NSEC_PER_SEC, .max = LONGEST_WAIT_S * 1e9, .initial = "5m",
-	  .help = "after which it is turned back, whatever becomes of the agent" },
+	THROTTLE_FOR(limit_cpu.for_ns, LONGEST_WAIT_S, "5m"),
 };
 static const struct section arguments = SECTION("limit-cpu", "Limits the cgroup that uses up the processors, for a time.", limit_cpu_settings);
 
@@ -111,7 +89,7 @@ static const char *problem_of(const union remedy_args *args)
 {
 	if (args->limit_cpu.percent < LEAST_PERCENT || args->limit_cpu.percent > MOST_PERCENT)
 		return "percent is out of its range";
-	return args->limit_cpu.for_ns < NSEC_PER_SEC || args->limit_cpu.for_ns > LONGEST_WAIT_S * NSEC_PER_SEC ? "for is out of its range" : NULL;
+	return throttle_for_is_sound(args->limit_cpu.for_ns, LONGEST_WAIT_S) ? NULL : "for is out of its range";
 }
 
 const struct remedy limit_cpu = {

@@ -25,6 +25,12 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_PRUNE_IMAGES] = &prune_images,
 	[REMEDY_RESTART_CONTAINER] = &restart_container,
 	[REMEDY_KILL_CONTAINER] = &kill_container,
+	[REMEDY_RENICE] = &renice,
+	[REMEDY_CPU_WEIGHT] = &cpu_weight,
+	[REMEDY_ISOLATE] = &isolate,
+	[REMEDY_LIMIT_MEMORY] = &limit_memory,
+	[REMEDY_THROTTLE_WRITER] = &throttle_writer,
+	[REMEDY_STOP_WRITER] = &stop_writer,
 };
 
 const struct remedy *remedy_by_name(const char *name)

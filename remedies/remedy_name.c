@@ -21,4 +21,10 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_PRUNE_IMAGES] = "prune-images",
 	[REMEDY_RESTART_CONTAINER] = "restart-container",
 	[REMEDY_KILL_CONTAINER] = "kill-container",
+	[REMEDY_RENICE] = "renice",
+	[REMEDY_CPU_WEIGHT] = "cpu-weight",
+	[REMEDY_ISOLATE] = "isolate",
+	[REMEDY_LIMIT_MEMORY] = "limit-memory",
+	[REMEDY_THROTTLE_WRITER] = "throttle-writer",
+	[REMEDY_STOP_WRITER] = "stop-writer",
 };

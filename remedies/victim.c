@@ -103,15 +103,21 @@ bool victim_lives(const struct victim *victim)
 	return poll(&ended, 1, 0) == 0;
 }
 
+int victim_pidfd(int32_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return fd < 0 ? -errno : fd;
+}
+
 /* What was read by number was read of the held process if that one still lives afterwards: its number was not free for another. */
 int victim_hold(int proc_fd, int32_t pid, struct victim *ret)
 {
 	*ret = (struct victim){ .pidfd = -1, .pid = pid };
 	if (pid <= 1)
 		return -EPERM;
-	ret->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	ret->pidfd = victim_pidfd(pid);
 	if (ret->pidfd < 0)
-		return -errno;
+		return ret->pidfd;
 	int error = read_stat(proc_fd, pid, ret);
 	if (error == 0 && !victim_lives(ret))
 		error = -ESRCH;

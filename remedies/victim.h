@@ -20,6 +20,7 @@ struct victim {
 int victim_hold(int proc_fd, int32_t pid, struct victim *ret);
 /* Holds the process that `cause` was, by start, name and cgroup. 0; -ESRCH: gone. -ESTALE: it is another one now, or it has changed; `why` says what. */
 int victim_open(int proc_fd, const struct cause *cause, struct victim *ret, char *why, size_t why_size);
+int victim_pidfd(int32_t pid); /* or -errno */
 void victim_close(struct victim *victim);
 bool victim_lives(const struct victim *victim);             /* not yet ended; a zombie has ended */
 /* 1: some hierarchy has it in the cgroup `path` (or below it where `below`). */

@@ -18,11 +18,10 @@ static void say(const struct lease *lease, enum lease_end end, int error, void *
 {
 	static const char *const words[LEASE_END_COUNT] = {
 		[LEASE_RETURNED] = "turned back to", [LEASE_FOREIGN] = "changed by somebody else meanwhile, left as it is; it was", [LEASE_GONE] = "gone; it was",
-		[LEASE_FAILED] = "could not be turned back to",
+		[LEASE_FAILED] = "could not be turned back to", [LEASE_TAKEN_OVER] = "on lease by a later act; it was",
 	};
 	(void)context;
-	const char *what = lease->knob.kind == KNOB_NICE ? "nice value" : lease->knob.file;
-	printf("%s of %s: %s %s%s%s\n", show_text(what).text, show_text(lease->action_id).text, words[end], show_text(lease->before).text, error ? ": " : "",
+	printf("%s of %s: %s %s%s%s\n", show_text(knob_name(&lease->knob)).text, show_text(lease->action_id).text, words[end], show_text(lease->before).text, error ? ": " : "",
 	       error ? strerror(-error) : "");
 }
 

@@ -149,15 +149,15 @@ int remedy_args_check(enum remedy_id remedy, const union remedy_args *args, uint
 
 /* --- the whole --------------------------------------------------------------------------------------------------------- */
 
-/* What makes one process or cgroup the cause: without it, terminate would have nobody to aim at. */
-static bool names_a_consumer(const struct policy *policy)
+/* What makes one process or cgroup the cause: without it, terminate would have nobody to aim at. `writers`: whoever fills a filesystem, too. */
+static bool names_a_consumer(const struct policy *policy, bool writers)
 {
 	for (uint32_t i = 0; i < policy->when_count; i++) {
 		const struct predicate *predicate = &policy->when[i];
 		enum condition_kind kind = predicate->condition.kind;
-		if (predicate->op == PREDICATE_LEAF &&
-		    (kind == CONDITION_PROCESS || kind == CONDITION_MEMORY || kind == CONDITION_CPU || kind == CONDITION_PSI) &&
-		    predicate->condition.measure != MEASURE_COUNT_BELOW)
+		bool names = kind == CONDITION_PROCESS || kind == CONDITION_MEMORY || kind == CONDITION_CPU || kind == CONDITION_PSI;
+		names |= writers && (kind == CONDITION_FILESYSTEM || kind == CONDITION_CAPACITY);
+		if (predicate->op == PREDICATE_LEAF && names && predicate->condition.measure != MEASURE_COUNT_BELOW)
 			return true;
 	}
 	return false;
@@ -225,11 +225,14 @@ void policy_check(struct reader *reader, const struct yaml_item *item, const str
 	check_limits(reader, item, policy);
 	if (blockers && blockers->kind == ITEM_MAPPING)
 		check_blockers(reader, blockers, &policy->blocked_by);
-	if (!policy->when_count || names_a_consumer(policy))
+	if (!policy->when_count)
 		return;
-	for (uint32_t i = 0; i < policy->step_count; i++) /* REMEDY_COUNT: a step that could not be read, as was said */
-		if (policy->steps[i].remedy < REMEDY_COUNT && remedies[policy->steps[i].remedy]->aim == AIM_CAUSE)
-			reader_fault(reader, steps,
-				     "do: %s needs a process, memory, cpu or psi condition in when, which says whom it may be aimed at",
-				     remedies[policy->steps[i].remedy]->name);
+	for (uint32_t i = 0; i < policy->step_count; i++) {
+		if (policy->steps[i].remedy >= REMEDY_COUNT)
+			continue; /* a step that could not be read, as was said */
+		const struct remedy *remedy = remedies[policy->steps[i].remedy];
+		if (remedy->aim == AIM_CAUSE && !names_a_consumer(policy, remedy->of_writers))
+			reader_fault(reader, steps, "do: %s needs a process, memory, cpu%s condition in when, which says whom it may be aimed at", remedy->name,
+				     remedy->of_writers ? ", psi or filesystem" : " or psi");
+	}
 }

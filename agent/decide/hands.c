@@ -112,8 +112,24 @@ static void dispatch(const struct remedy_request *request, struct remedy_result 
 static void tell_lease(const struct lease *lease, enum lease_end end, int error, void *context)
 {
 	char shown[PLAN_LINE_LEN / 2];
-	act_shown(shown, sizeof(shown), lease->knob.kind == KNOB_NICE ? "nice" : lease->knob.file);
-	step_end(result_step(context, "return"), end != LEASE_FAILED, "%.100s: %s%s%s", shown, lease_end_names[end], error ? ": " : "", error ? strerror(-error) : "");
+	act_shown(shown, sizeof(shown), knob_name(&lease->knob));
+	step_end(result_step(context, "return"), end == LEASE_RETURNED || end == LEASE_GONE, "%.100s: %s%s%s", shown, lease_end_names[end], error ? ": " : "", error ? strerror(-error) : "");
+}
+
+/* Undone is what does not stand any more by this act; what another one has turned since, an act of ours or somebody else, was not undone by us. */
+static void say_given_back(const struct remedy_request *request, struct remedy_result *result)
+{
+	const struct lease_report *leases = &result->leases;
+	result->outcome = OUTCOME_ROLLED_BACK;
+	if (request->verb == REMEDY_VERB_SWEEP || leases->returned)
+		return;
+	if (leases->taken_over || leases->foreign) {
+		result->outcome = OUTCOME_NO_EFFECT;
+		snprintf(result->why, sizeof(result->why), "nothing was turned back: %s", leases->taken_over ? "a later act has it on lease, and turns it back when its time is over" :
+												   "somebody else has turned it meanwhile, and it is theirs");
+	} else if (!leases->gone) {
+		step_end(result_step(result, "return"), true, "nothing of it is on lease: it was turned back before");
+	}
 }
 
 /* Turning back is never held up by a guard: it is what the guards are for. */
@@ -126,7 +142,7 @@ static void give_back(const struct remedy_request *request, struct remedy_result
 	else if (result->leases.failed)
 		act_fail(result, "%u could not be turned back; it is tried again", result->leases.failed);
 	else
-		result->outcome = OUTCOME_ROLLED_BACK;
+		say_given_back(request, result);
 }
 
 void hands_run(const struct remedy_request *request, struct remedy_result *result)

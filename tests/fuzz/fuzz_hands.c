@@ -84,6 +84,20 @@ static void sound_args(enum remedy_id remedy)
 		request.args.prune_images = (struct prune_images_args){ .socket = "/nonexistent", .max_bytes = 1, .max_count = 1 };
 	if (remedy == REMEDY_RESTART_CONTAINER || remedy == REMEDY_KILL_CONTAINER)
 		request.args.kill_container = (struct container_args){ .socket = "/nonexistent", .grace_ns = 1 };
+	if (remedy == REMEDY_LIMIT_CPU)
+		request.args.limit_cpu = (struct limit_cpu_args){ .percent = 50, .for_ns = NSEC_PER_SEC };
+	if (remedy == REMEDY_RENICE)
+		request.args.renice = (struct renice_args){ .nice = 10, .for_ns = NSEC_PER_SEC };
+	if (remedy == REMEDY_CPU_WEIGHT)
+		request.args.cpu_weight = (struct cpu_weight_args){ .weight = 10, .for_ns = NSEC_PER_SEC };
+	if (remedy == REMEDY_ISOLATE)
+		request.args.isolate = (struct isolate_args){ .cpus = "1", .for_ns = NSEC_PER_SEC };
+	if (remedy == REMEDY_LIMIT_MEMORY)
+		request.args.limit_memory = (struct limit_memory_args){ .at_least_percent = 80, .stall_percent = 30, .watch_ns = NSEC_PER_SEC, .for_ns = NSEC_PER_SEC };
+	if (remedy == REMEDY_THROTTLE_WRITER)
+		request.args.throttle_writer = (struct throttle_writer_args){ .bytes_per_second = 1 << 20, .path = "/", .for_ns = NSEC_PER_SEC };
+	if (remedy == REMEDY_STOP_WRITER)
+		request.args.stop_writer = (struct stop_writer_args){ .for_ns = NSEC_PER_SEC };
 }
 
 /* Pieces of: where (two bytes, from the front or from the arguments), how long, the bytes. */

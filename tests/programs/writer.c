@@ -3,13 +3,15 @@
  * Fault program: fills a filesystem at a steady rate, by write, through a mapping, or by fallocate. What it could not
  * write it tries again, as a careless logger would, until --total is reached or it is ended.
  *
- *   writer FILE [--rate BYTES_PER_SECOND] [--total BYTES] [--mode write|mmap|fallocate]
+ *   writer FILE [--rate BYTES_PER_SECOND] [--total BYTES] [--mode write|direct|mmap|fallocate] [--ring BYTES]
  *
+ * direct: past the page cache. --ring: the file gets no larger than that, and is written over from its beginning.
  * Prints `ready PID`, then at the end `done BYTES ENOSPC_COUNT`.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -65,9 +67,10 @@ static void wait_until(const struct timespec *start, double seconds)
 
 int main(int argc, char **argv)
 {
-	uint64_t rate = 50000000, total = UINT64_MAX, written = 0, paced = 0, enospc = 0;
+	uint64_t rate = 50000000, total = UINT64_MAX, ring = UINT64_MAX, written = 0, paced = 0, enospc = 0;
 	enum write_mode mode = BY_WRITE;
-	static char data[CHUNK];
+	bool direct = false;
+	static alignas(4096) char data[CHUNK];
 	struct timespec start;
 
 	for (int i = 2; i + 1 < argc; i += 2) {
@@ -75,17 +78,21 @@ int main(int argc, char **argv)
 			rate = strtoull(argv[i + 1], NULL, 10);
 		else if (!strcmp(argv[i], "--total"))
 			total = strtoull(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--ring"))
+			ring = strtoull(argv[i + 1], NULL, 10) / CHUNK * CHUNK;
+		else if (!strcmp(argv[i], "--mode") && !strcmp(argv[i + 1], "direct"))
+			direct = true;
 		else if (!strcmp(argv[i], "--mode"))
 			mode = !strcmp(argv[i + 1], "mmap") ? BY_MMAP : !strcmp(argv[i + 1], "fallocate") ? BY_FALLOCATE : BY_WRITE;
 	}
-	if (argc < 2 || argc % 2 || !rate) {
-		fprintf(stderr, "usage: writer FILE [--rate BYTES_PER_SECOND] [--total BYTES] [--mode write|mmap|fallocate]\n");
+	if (argc < 2 || argc % 2 || !rate || !ring) {
+		fprintf(stderr, "usage: writer FILE [--rate BYTES_PER_SECOND] [--total BYTES] [--mode write|direct|mmap|fallocate] [--ring BYTES]\n");
 		return 2;
 	}
 	sigaction(SIGTERM, &(struct sigaction){ .sa_handler = on_term }, NULL);
 	memset(data, 'w', sizeof(data));
 
-	int fd = open(argv[1], O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int fd = open(argv[1], O_RDWR | O_CREAT | O_CLOEXEC | (direct ? O_DIRECT : 0), 0644);
 
 	if (fd < 0) {
 		perror(argv[1]);
@@ -96,7 +103,7 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	while (!ended && written < total) {
 		size_t size = total - written < CHUNK ? (size_t)(total - written) : CHUNK;
-		int r = put(fd, mode, data, written, size);
+		int r = put(fd, mode, data, written % ring, size);
 
 		if (r == -ENOSPC)
 			enospc++;

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -46,6 +47,17 @@ static const char *got(void)
 	return text;
 }
 
+/* What another book left on the group: the tests make theirs anew. */
+static void remove_marks(void)
+{
+	char directory[PATH_LEN], names[16384];
+	snprintf(directory, sizeof(directory), "%s/group", place);
+	ssize_t length = listxattr(directory, names, sizeof(names));
+	for (ssize_t at = 0; at < length; at += (ssize_t)strlen(names + at) + 1)
+		if (strncmp(names + at, "trusted.nodemend.", 17) == 0)
+			(void)removexattr(directory, names + at);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -54,6 +66,7 @@ static int set_up(void **state)
 	snprintf(book, sizeof(book), "%s/leases", place);
 	snprintf(control, sizeof(control), "%s/group/cpu.max", place);
 	(void)unlink(book);
+	remove_marks();
 	put("max 100000\n");
 	snprintf(request.lease_book, sizeof(request.lease_book), "%s", book);
 	snprintf(request.action_id, sizeof(request.action_id), "a-1");
@@ -238,6 +251,20 @@ static void an_end_at_any_moment_leaves_nothing_turned(void **state)
 	assert_true(turned_when_killed > 0);
 }
 
+static uint64_t start_of(pid_t pid)
+{
+	char path[64], text[1024];
+	uint64_t ticks = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	int fd = open(path, O_RDONLY);
+	ssize_t length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	assert_true(length > 0);
+	text[length] = '\0';
+	assert_int_equal(sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lu", &ticks), 1);
+	return ticks * (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
 static void a_nice_value_is_one_process_own(void **state)
 {
 	pid_t child = fork();
@@ -246,17 +273,7 @@ static void a_nice_value_is_one_process_own(void **state)
 		pause();
 		_exit(0);
 	}
-	char path[64], text[1024];
-	snprintf(path, sizeof(path), "/proc/%d/stat", child);
-	int fd = open(path, O_RDONLY);
-	ssize_t length = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	assert_true(length > 0);
-	text[length] = '\0';
-	uint64_t ticks = 0;
-	assert_int_equal(sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lu", &ticks), 1);
-
-	struct knob turned = { .kind = KNOB_NICE, .pid = child, .start_ns = ticks * (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK)) };
+	struct knob turned = { .kind = KNOB_NICE, .pid = child, .start_ns = start_of(child) };
 	assert_int_equal(lease_take(&request, &turned, "10", NSEC_PER_SEC, &result), 0);
 	assert_int_equal(getpriority(PRIO_PROCESS, (id_t)child), 10);
 	struct knob other = turned;
@@ -266,6 +283,215 @@ static void a_nice_value_is_one_process_own(void **state)
 	assert_int_equal(getpriority(PRIO_PROCESS, (id_t)child), 0);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
+}
+
+/* A knob that somebody turned while it was on lease is theirs; a second lease on it is a new one, and ends at what they chose. */
+static void a_second_lease_after_somebody_else_keeps_theirs(void **state)
+{
+	struct knob turned = knob();
+	put("80000 100000");
+	assert_int_equal(lease_take(&request, &turned, "50000 100000", 60 * NSEC_PER_SEC, &result), 0);
+	put("70000 100000");
+	assert_int_equal(lease_take(&request, &turned, "20000 100000", 60 * NSEC_PER_SEC, &result), 0);
+	assert_int_equal(give(LEASES_ALL, 0), 0);
+	assert_int_equal(report.returned, 1);
+	assert_string_equal(got(), "70000 100000");
+}
+
+static void what_a_lease_stands_for_is_told(void **state)
+{
+	struct knob turned = knob();
+	char text[LEASE_TEXT_LEN] = "";
+	put("80000 100000");
+	assert_int_equal(lease_find(book, &turned, text, sizeof(text)), 0); /* no book yet */
+	assert_int_equal(lease_find("", &turned, text, sizeof(text)), 0);
+	assert_int_equal(lease_take(&request, &turned, "50000 100000", 60 * NSEC_PER_SEC, &result), 0);
+	assert_int_equal(lease_find(book, &turned, text, sizeof(text)), 1);
+	assert_string_equal(text, "80000 100000");
+	put("70000 100000");
+	assert_int_equal(lease_find(book, &turned, text, sizeof(text)), 0);
+	assert_int_equal(give(LEASES_ALL, 0), 0);
+}
+
+static void what_has_proven_itself_stays_longer(void **state)
+{
+	struct knob turned = knob();
+	put("80000 100000");
+	assert_int_equal(lease_extend(book, &turned, NSEC_PER_SEC), -ENOENT);
+	assert_int_equal(lease_take(&request, &turned, "50000 100000", 5 * NSEC_PER_SEC, &result), 0);
+	assert_int_equal(lease_extend(book, &turned, 60 * NSEC_PER_SEC), 0);
+	assert_int_equal(give(LEASES_EXPIRED, 30), 0);
+	assert_true(report.held == 1 && report.returned == 0);
+	assert_int_equal(give(LEASES_EXPIRED, 61), 0);
+	assert_int_equal(report.returned, 1);
+	assert_string_equal(got(), "80000 100000");
+	assert_int_equal(lease_extend(book, &turned, NSEC_PER_SEC), -ENOENT);
+}
+
+/* Ended between the turn and the look at how the kernel words it: what stands there looks like nobody's, and is ours. */
+static void what_the_kernel_words_otherwise_is_ours_all_the_same(void **state)
+{
+	struct knob turned = knob();
+	struct lease lease;
+	put("80000 100000");
+	assert_int_equal(lease_take(&request, &turned, "50000 100000", 60 * NSEC_PER_SEC, &result), 0);
+	put("5e4   100000");
+	assert_int_equal(give(LEASES_EXPIRED, 61), 0);
+	assert_int_equal(report.foreign, 1);
+	put("80000 100000");
+	assert_int_equal(lease_take(&request, &turned, "50000 100000", 60 * NSEC_PER_SEC, &result), 0);
+	/* A place in the middle of it is written as such: the test makes one of it with the book's own sum. */
+	int fd = open(book, O_RDWR);
+	assert_int_equal(pread(fd, &lease, sizeof(lease), 0), sizeof(lease));
+	assert_int_equal(lease.held, LEASE_HELD);
+	lease.held = LEASE_TURNING;
+	uint64_t hash = 0xcbf29ce484222325ULL;
+	for (const unsigned char *at = (const unsigned char *)&lease + sizeof(lease.sum); at < (const unsigned char *)(&lease + 1); at++)
+		hash = (hash ^ *at) * 0x100000001b3ULL;
+	lease.sum = hash;
+	assert_int_equal(pwrite(fd, &lease, sizeof(lease), 0), sizeof(lease));
+	close(fd);
+	put("5e4   100000");
+	assert_int_equal(give(LEASES_EXPIRED, 61), 0);
+	assert_true(report.returned == 1 && report.foreign == 0);
+	assert_string_equal(got(), "80000 100000");
+}
+
+/* An act whose lease a later one took over has nothing to turn back, and does not say it had. */
+static void an_act_whose_lease_was_taken_over_says_so(void **state)
+{
+	struct knob turned = knob();
+	put("80000 100000");
+	for (int i = 1; i <= LEASE_OWNERS + 1; i++) {
+		snprintf(request.action_id, sizeof(request.action_id), "a-%d", i);
+		assert_int_equal(lease_take(&request, &turned, i % 2 ? "50000 100000" : "40000 100000", 60 * NSEC_PER_SEC, &result), 0);
+	}
+	request.verb = REMEDY_VERB_REVERT;
+	snprintf(request.action_id, sizeof(request.action_id), "a-1"); /* as far back as is kept */
+	hands_run(&request, &result);
+	assert_true(result.outcome == OUTCOME_NO_EFFECT && result.leases.taken_over == 1 && result.leases.held == 1 && result.why[0]);
+	assert_string_equal(got(), "50000 100000");
+	snprintf(request.action_id, sizeof(request.action_id), "a-%d", LEASE_OWNERS + 1);
+	put("60000 100000");
+	hands_run(&request, &result);
+	assert_true(result.outcome == OUTCOME_NO_EFFECT && result.leases.foreign == 1 && result.why[0]);
+	hands_run(&request, &result); /* nothing of it is left */
+	assert_true(result.outcome == OUTCOME_ROLLED_BACK && result.step_count == 1);
+}
+
+static void needs_marks(void)
+{
+	char directory[PATH_LEN];
+	snprintf(directory, sizeof(directory), "%s/group", place);
+	if (setxattr(directory, "trusted.nodemend.test", "1", 1, 0) == 0)
+		return;
+	print_message("SKIP marks: %s carries no trusted attribute here: %s\n", directory, strerror(errno));
+	skip();
+}
+
+/* Two agents with a book each: the second would take what the first one set for what it was before. */
+static void a_knob_is_in_one_book_only(void **state)
+{
+	struct knob turned = knob();
+	char second[PATH_LEN + 8];
+	needs_marks();
+	put("max 100000");
+	assert_int_equal(lease_take(&request, &turned, "50000 100000", 60 * NSEC_PER_SEC, &result), 0);
+	struct remedy_request theirs = request;
+	snprintf(second, sizeof(second), "%s/second", place);
+	snprintf(theirs.lease_book, sizeof(theirs.lease_book), "%.200s", second);
+	assert_int_equal(lease_take(&theirs, &turned, "20000 100000", 60 * NSEC_PER_SEC, &result), -EADDRINUSE);
+	assert_string_equal(got(), "50000 100000");
+	assert_int_equal(leases_return(second, LEASES_ALL, NULL, 0, NULL, NULL, &report), 0);
+	assert_true(report.held == 0 && report.returned == 0);
+	assert_int_equal(give(LEASES_ALL, 0), 0);
+	assert_int_equal(report.returned, 1);
+	assert_int_equal(strncmp(got(), "max 100000", 10), 0);
+	/* It is free again. */
+	put("max 100000");
+	assert_int_equal(lease_take(&theirs, &turned, "20000 100000", 60 * NSEC_PER_SEC, &result), 0);
+	assert_int_equal(leases_return(second, LEASES_ALL, NULL, 0, NULL, NULL, &report), 0);
+	assert_int_equal(report.returned, 1);
+	assert_int_equal(strncmp(got(), "max 100000", 10), 0);
+	(void)unlink(second);
+}
+
+/* Ages the mark that is on the group, as if its agent and its book had been gone for long. */
+static void age_mark(void)
+{
+	char directory[PATH_LEN], text[512];
+	unsigned long dev, inode;
+	snprintf(directory, sizeof(directory), "%s/group", place);
+	ssize_t length = getxattr(directory, "trusted.nodemend.cpu.max", text, sizeof(text) - 1);
+	assert_true(length > 0);
+	text[length] = '\0';
+	assert_int_equal(sscanf(text, "1 %lu %lu", &dev, &inode), 2);
+	char aged[600];
+	snprintf(aged, sizeof(aged), "1 %lu %lu 1%s", dev, inode, strchr(text, '\n'));
+	assert_int_equal(setxattr(directory, "trusted.nodemend.cpu.max", aged, strlen(aged), 0), 0);
+}
+
+static void what_a_lost_book_left_turned_is_found_and_ended(void **state)
+{
+	struct knob turned = knob();
+	char second[PATH_LEN + 8];
+	needs_marks();
+	put("max 100000");
+	assert_int_equal(lease_take(&request, &turned, "50000 100000", 60 * NSEC_PER_SEC, &result), 0);
+	struct remedy_request theirs = request;
+	snprintf(second, sizeof(second), "%s/second", place);
+	snprintf(theirs.lease_book, sizeof(theirs.lease_book), "%.200s", second);
+	age_mark();
+	assert_int_equal(lease_take(&theirs, &turned, "20000 100000", 60 * NSEC_PER_SEC, &result), 0);
+	/* Should the first book come back, it finds another's mark, whatever stands there. */
+	put("50000 100000");
+	assert_int_equal(give(LEASES_ALL, 0), 0);
+	assert_true(report.foreign == 1 && report.held == 0);
+	put("20000 100000");
+	assert_int_equal(leases_return(second, LEASES_ALL, NULL, 0, NULL, NULL, &report), 0);
+	assert_int_equal(report.returned, 1);
+	assert_int_equal(strncmp(got(), "max 100000", 10), 0); /* not what the first one had set */
+	(void)unlink(second);
+}
+
+/* Written by a version that words it otherwise: it is somebody's. */
+static void a_mark_that_cannot_be_read_is_respected(void **state)
+{
+	struct knob turned = knob();
+	char directory[PATH_LEN];
+	needs_marks();
+	snprintf(directory, sizeof(directory), "%s/group", place);
+	static const char *const marks[] = { "", "2 1 1 1\na\nb", "1 1 1 1", "1 1 1 x\na\nb", "1 1 1 1\na" };
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		assert_int_equal(setxattr(directory, "trusted.nodemend.cpu.max", marks[i], strlen(marks[i]), 0), 0);
+		assert_int_equal(lease_take(&request, &turned, "20000 100000", 60 * NSEC_PER_SEC, &result), -EADDRINUSE);
+		assert_int_equal(strncmp(got(), "max 100000", 10), 0);
+	}
+}
+
+static void a_process_is_stopped_and_goes_on(void **state)
+{
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		for (;;)
+			pause();
+	}
+	struct knob turned = { .kind = KNOB_STOP, .pid = child, .start_ns = start_of(child) };
+	char text[LEASE_TEXT_LEN];
+	assert_int_equal(lease_take(&request, &turned, KNOB_STOPPED, NSEC_PER_SEC, &result), 0);
+	assert_int_equal(knob_read(&turned, text, sizeof(text)), 0);
+	assert_string_equal(text, KNOB_STOPPED);
+	assert_int_equal(give(LEASES_EXPIRED, 2), 0);
+	assert_int_equal(report.returned, 1);
+	assert_int_equal(knob_read(&turned, text, sizeof(text)), 0);
+	assert_string_equal(text, KNOB_RUNNING);
+
+	assert_int_equal(lease_take(&request, &turned, KNOB_STOPPED, NSEC_PER_SEC, &result), 0);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	assert_int_equal(give(LEASES_EXPIRED, 2), 0);
+	assert_true(report.gone == 1 && report.held == 0);
 }
 
 /* The hands' own verbs: no remedy's arguments are needed, and no guard stops them. */
@@ -298,6 +524,15 @@ int main(void)
 		cmocka_unit_test_setup(no_book_is_nothing_to_do, set_up),
 		cmocka_unit_test_setup(an_end_at_any_moment_leaves_nothing_turned, set_up),
 		cmocka_unit_test_setup(a_nice_value_is_one_process_own, set_up),
+		cmocka_unit_test_setup(a_second_lease_after_somebody_else_keeps_theirs, set_up),
+		cmocka_unit_test_setup(what_a_lease_stands_for_is_told, set_up),
+		cmocka_unit_test_setup(what_has_proven_itself_stays_longer, set_up),
+		cmocka_unit_test_setup(what_the_kernel_words_otherwise_is_ours_all_the_same, set_up),
+		cmocka_unit_test_setup(an_act_whose_lease_was_taken_over_says_so, set_up),
+		cmocka_unit_test_setup(a_knob_is_in_one_book_only, set_up),
+		cmocka_unit_test_setup(what_a_lost_book_left_turned_is_found_and_ended, set_up),
+		cmocka_unit_test_setup(a_mark_that_cannot_be_read_is_respected, set_up),
+		cmocka_unit_test_setup(a_process_is_stopped_and_goes_on, set_up),
 		cmocka_unit_test_setup(the_hands_sweep_and_revert, set_up),
 	};
 	char group[PATH_LEN];

@@ -493,6 +493,10 @@ static void terminate_needs_somebody_to_aim_at(void **state)
 	assert_do_refused("filesystem: {used_percent: 90}", step, "terminate needs");
 	assert_do_refused("unit: {name: a.service, state: failed}", step, "terminate needs");
 	assert_do_refused("process: {comm: a, running: {below: 1}}", step, "terminate needs");
+	/* Whoever fills a filesystem is a writer, and nobody else's cause. */
+	static const char hold[] = "{stop-writer: {}, expect: {use_percent: 1, within: 5s}}";
+	assert_do_refused("unit: {name: a.service, state: failed}", hold, "psi or filesystem");
+	(void)parse_ok("policies: [{name: p, when: {filesystem: {used_percent: 90}}, do: [{stop-writer: {}, expect: {use_percent: 1, within: 5s}}]}]\n");
 }
 
 static void units_are_whole_names_of_one_thing(void **state)

@@ -16,6 +16,8 @@ enum { LEASE_VERSION = 1, MAX_LEASES = 64, LEASE_TEXT_LEN = 96, LEASE_KEY_LEN = 
 enum knob_kind {
 	KNOB_CGROUP, /* one line of a control file: `file`, and its directory's inode, which is the cgroup's id; `key` where a line is one device's */
 	KNOB_NICE,   /* a process' nice value: `pid` with `start_ns` */
+	KNOB_SYSCTL, /* the one value of `file`, below /proc/sys */
+	KNOB_LINK,   /* "up" or "down": the interface `file` whose index is `directory_inode` */
 	KNOB_KIND_COUNT,
 };
 

@@ -15,6 +15,7 @@
 
 #include "core/clock.h"
 #include "remedies/act.h"
+#include "remedies/knob_kernel.h"
 #include "remedies/victim.h"
 
 const char *const lease_end_names[LEASE_END_COUNT] = { "returned", "foreign", "gone", "failed" };
@@ -212,6 +213,8 @@ static const struct {
 } knobs[KNOB_KIND_COUNT] = {
 	[KNOB_CGROUP] = { read_control, write_control },
 	[KNOB_NICE] = { read_nice, write_nice },
+	[KNOB_SYSCTL] = { knob_sysctl_read, knob_sysctl_write },
+	[KNOB_LINK] = { knob_link_read, knob_link_write },
 };
 
 int knob_read(const struct knob *knob, char *ret, size_t size)

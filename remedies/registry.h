@@ -14,5 +14,7 @@ extern const struct remedy prune_coredumps;
 extern const struct remedy trim_tmp;
 extern const struct remedy prune_packages;
 extern const struct remedy release_ballast;
+extern const struct remedy start_unit, reload_unit, reset_failed;
+extern const struct remedy raise_conntrack, raise_neighbours, restart_interface;
 
 #endif

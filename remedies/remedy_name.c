@@ -18,4 +18,10 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_TRIM_TMP] = "trim-tmp",
 	[REMEDY_PRUNE_PACKAGES] = "prune-packages",
 	[REMEDY_RELEASE_BALLAST] = "release-ballast",
+	[REMEDY_START_UNIT] = "start-unit",
+	[REMEDY_RELOAD_UNIT] = "reload-unit",
+	[REMEDY_RESET_FAILED] = "reset-failed",
+	[REMEDY_RAISE_CONNTRACK] = "raise-conntrack",
+	[REMEDY_RAISE_NEIGHBOURS] = "raise-neighbours",
+	[REMEDY_RESTART_INTERFACE] = "restart-interface",
 };

@@ -189,6 +189,7 @@ void policy_check(struct reader *reader, const struct yaml_item *item, const str
 {
 	const struct yaml_item *steps = yaml_member(item, "do");
 	check_limits(reader, item, policy);
+	policy_check_aims(reader, steps, policy);
 	if (!policy->when_count || names_a_consumer(policy))
 		return;
 	for (uint32_t i = 0; i < policy->step_count; i++) /* REMEDY_COUNT: a step that could not be read, as was said */

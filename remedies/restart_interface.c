@@ -173,6 +173,12 @@ static bool put_back(struct wake *wake)
 	return !kept.missing;
 }
 
+/* Of some drivers the counters begin anew when they come up. */
+static uint64_t heard_since(const struct link_facts *before, const struct link_facts *now)
+{
+	return now->rx_packets >= before->rx_packets ? now->rx_packets - before->rx_packets : now->rx_packets;
+}
+
 /* 1: it hears something again; 0: not in its time; -errno. */
 static int listen_again(struct wake *wake)
 {
@@ -183,10 +189,10 @@ static int listen_again(struct wake *wake)
 	until = until > deadline ? until : deadline; /* a link may take seconds to agree on its speed */
 	for (;;) {
 		error = link_look(wake->socket, wake->name, &now);
-		bool hears = error == 0 && now.rx_packets > wake->facts.rx_packets;
+		bool hears = error == 0 && heard_since(&wake->facts, &now) > 0;
 		if (error || hears || clock_boot_ns() >= until) {
 			step_end(step, hears, error ? "%s" : "carrier %s, %" PRIu64 " packets received since", error ? strerror(-error) : now.carrier ? "there" : "lost",
-				 now.rx_packets - wake->facts.rx_packets);
+				 error ? 0 : heard_since(&wake->facts, &now));
 			return error ? error : hears;
 		}
 		pause_ns(LOOK_NS);

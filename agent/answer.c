@@ -247,7 +247,7 @@ static void say_targets(const struct remedy *remedy, char why[VALUE_WHY_LEN])
 		const char *words;
 	} kinds[] = {
 		{ APPLIES_TO_PATH, "a path" }, { APPLIES_TO_UNIT, "a unit" }, { APPLIES_TO_PROCESS, "a process" }, { APPLIES_TO_CGROUP, "a cgroup" },
-		{ APPLIES_TO_NODE, "the node" },
+		{ APPLIES_TO_NODE, "the node" }, { APPLIES_TO_INTERFACE, "an interface" },
 	};
 	size_t used = (size_t)snprintf(why, VALUE_WHY_LEN, "its target is ");
 	const char *between = "";
@@ -263,7 +263,7 @@ static void say_targets(const struct remedy *remedy, char why[VALUE_WHY_LEN])
 static int read_target(const struct agent *agent, const struct remedy *remedy, const cJSON *given, struct target *target, union remedy_args *args,
 		       uint64_t *given_args, char why[VALUE_WHY_LEN])
 {
-	const char *path = text_of(given, "path"), *unit = text_of(given, "unit"), *cgroup = text_of(given, "cgroup");
+	const char *path = text_of(given, "path"), *unit = text_of(given, "unit"), *cgroup = text_of(given, "cgroup"), *interface = text_of(given, "interface");
 	const cJSON *pid = cJSON_GetObjectItemCaseSensitive(given, "pid");
 	const char *problem = NULL, *argument = NULL, *text = NULL;
 
@@ -286,6 +286,9 @@ static int read_target(const struct agent *agent, const struct remedy *remedy, c
 		problem = find_cgroup(agent->snap, cgroup, target);
 	} else if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(given, "node")) && (remedy->applies_to & APPLIES_TO_NODE)) {
 		target->type = TARGET_NODE;
+	} else if (interface && (remedy->applies_to & APPLIES_TO_INTERFACE)) {
+		target->type = TARGET_INTERFACE;
+		snprintf(target->name, sizeof(target->name), "%s", interface);
 	} else {
 		say_targets(remedy, why);
 		return -EINVAL;

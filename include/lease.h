@@ -17,6 +17,8 @@ enum knob_kind {
 	KNOB_CGROUP, /* one line of a control file: `file`, and its directory's inode, which is the cgroup's id; `key` where a line is one device's */
 	KNOB_NICE,   /* a process' nice value, of all its threads: `pid` with `start_ns` */
 	KNOB_STOP,   /* whether a process runs: KNOB_STOPPED or KNOB_RUNNING; likewise */
+	KNOB_SYSCTL, /* the one value of `file`, below /proc/sys */
+	KNOB_LINK,   /* "up" or "down": the interface `file` whose index is `directory_inode` */
 	KNOB_KIND_COUNT,
 };
 

@@ -6,6 +6,7 @@
 #ifndef NODEMEND_POLICY_H
 #define NODEMEND_POLICY_H
 
+#include "probing.h"
 #include "record.h"
 #include "remedy.h"
 
@@ -15,7 +16,7 @@ enum {
 	MAX_STEPS = 8,
 	MAX_BUDGET = 1024,
 	MAX_PREFERENCES = 8,   /* of a policy, for and against a victim, each */
-	LOG_REGEX_LEN = 384,
+	LOG_REGEX_LEN = PROBE_BODY_LEN,
 	LOG_PATTERN_LEN = 32,
 	LOG_PATTERNS_MAX = 12, /* of one condition */
 };
@@ -75,6 +76,7 @@ enum measure {
 	MEASURE_CRASHES,               /* crash: ends of that kind within `window_ns` */
 	MEASURE_HUNG,                  /* hung: 1 for `window_ns` without any sign of life although something waits */
 	MEASURE_PROBE,                 /* probe: it fails */
+	MEASURE_UNANSWERED_BYTES,      /* interface: sent in a second, where nothing at all was received; else 0 */
 	MEASURE_COUNT,
 };
 
@@ -90,16 +92,6 @@ struct threshold {
 struct sample_window { uint32_t count, samples; };
 enum { MAX_WINDOW_SAMPLES = 64 };
 
-enum probe_type { PROBE_TYPE_NONE, PROBE_TYPE_TCP, PROBE_TYPE_HTTP, PROBE_TYPE_COMMAND };
-struct probe {
-	enum probe_type type;
-	char address[PATH_LEN];  /* tcp: host:port, numeric; http: http://host:port/path, numeric host */
-	char argv[8][PATH_LEN];  /* command; argv[0] absolute, root-owned, not writable by others */
-	uint64_t timeout_ns, every_ns;
-	uint32_t failures;       /* in a row until it counts as failing */
-	uint32_t status_from, status_to; /* http: what counts as an answer */
-	char body[LOG_REGEX_LEN]; /* http: what must stand in the first 16 KiB behind the header; "" anything */
-};
 enum probe_means { PROBE_MEANS_SERVICE_DOWN, PROBE_MEANS_SERVICE_HUNG, PROBE_MEANS_DEPENDENCY_DOWN, PROBE_MEANS_COUNT };
 
 /* Where lines come from and what is looked for in them. Compiled where they are read; here it is known that they compile. */
@@ -153,8 +145,6 @@ struct predicate {
 
 /* The kind of incident that these capacities (bits of enum capacity_resource) make; KIND_COUNT: not one and the same. */
 enum incident_kind capacity_kind(uint32_t resources);
-
-struct budget { uint32_t count; uint64_t per_ns; }; /* at most `count` acts in any `per_ns` */
 
 /* Whom a person would rather see acted on, and whom not: weights beside the evidence, never instead of it. Globs on a command name, on a unit, or,
  * where they begin with a slash, on a cgroup's path and all below it. */

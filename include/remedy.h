@@ -7,6 +7,7 @@
 #ifndef NODEMEND_REMEDY_H
 #define NODEMEND_REMEDY_H
 
+#include "probing.h"
 #include "record.h"
 
 enum { MAX_TASK_STEPS = 6, TASK_TEXT_LEN = 160 };
@@ -38,6 +39,12 @@ enum remedy_id {
 	REMEDY_LIMIT_MEMORY,
 	REMEDY_THROTTLE_WRITER,
 	REMEDY_STOP_WRITER,
+	REMEDY_START_UNIT,
+	REMEDY_RELOAD_UNIT,
+	REMEDY_RESET_FAILED,
+	REMEDY_RAISE_CONNTRACK,
+	REMEDY_RAISE_NEIGHBOURS,
+	REMEDY_RESTART_INTERFACE,
 	REMEDY_COUNT,
 };
 
@@ -57,9 +64,23 @@ struct clean_files_args {
 	bool empty;                       /* files without blocks, too: each is an inode */
 };
 
-struct restart_unit_args {
+struct budget { uint32_t count; uint64_t per_ns; }; /* at most `count` acts in any `per_ns` */
+
+/* UNSAID: STUCK where the policy is about a service that does not answer, else ANY. */
+enum restart_if { RESTART_IF_UNSAID, RESTART_IF_ANY, RESTART_IF_STUCK, RESTART_IF_COUNT };
+
+struct unit_args { /* of all remedies on units; each takes what its table names */
 	char unit[NAME_LEN];
 	uint64_t job_timeout_ns;
+	uint64_t stop_within_ns;          /* 0: as long as its unit file says */
+	uint64_t ready_within_ns;
+	struct probe ready;               /* PROBE_TYPE_NONE: active is ready */
+	bool ready_said;                  /* else the policy's own probe of the unit is meant */
+	enum restart_if only_if;
+	uint64_t patience_ns;             /* stuck: how long one last answer is waited for */
+	bool start_needed;
+	struct budget crash_loop;
+	uint64_t back_off_ns;
 };
 
 enum terminate_scope { TERMINATE_PROCESS, TERMINATE_CGROUP };
@@ -194,9 +215,20 @@ struct stop_writer_args {
 	uint64_t for_ns;
 };
 
+struct raise_limit_args {
+	double times, memory_percent, full_percent;
+	uint64_t for_ns;
+};
+
+struct restart_interface_args {
+	uint64_t watch_ns;                /* how long it is watched first */
+	uint64_t down_ns;
+	bool even_default_route;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
-	struct restart_unit_args restart_unit;
+	struct unit_args unit;
 	struct terminate_args terminate;
 	struct limit_cpu_args limit_cpu;
 	struct hook_args hook;
@@ -218,6 +250,8 @@ union remedy_args {
 	struct limit_memory_args limit_memory;
 	struct throttle_writer_args throttle_writer;
 	struct stop_writer_args stop_writer;
+	struct raise_limit_args raise_limit;
+	struct restart_interface_args restart_interface;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */
@@ -315,6 +349,7 @@ enum applies_to {
 	APPLIES_TO_PROCESS = 1 << 2,
 	APPLIES_TO_CGROUP = 1 << 3,
 	APPLIES_TO_NODE = 1 << 4,
+	APPLIES_TO_INTERFACE = 1 << 7,
 };
 
 /* The members of struct effect, by bit. */

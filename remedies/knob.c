@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "remedies/knob_kernel.h"
 #include "remedies/victim.h"
 
 ssize_t read_whole(int fd, char *ret, size_t size)
@@ -254,6 +255,8 @@ static const struct {
 	[KNOB_CGROUP] = { NULL, read_control, write_control },
 	[KNOB_NICE] = { "nice value", read_nice, write_nice },
 	[KNOB_STOP] = { "state of the process", read_stop, write_stop },
+	[KNOB_SYSCTL] = { NULL, knob_sysctl_read, knob_sysctl_write },
+	[KNOB_LINK] = { NULL, knob_link_read, knob_link_write },
 };
 
 int knob_read(const struct knob *knob, char *ret, size_t size)

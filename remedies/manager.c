@@ -3,6 +3,7 @@
 #include "remedies/manager.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,25 @@ static int flag_of(sd_bus *bus, const char *path, const char *name, bool *ret)
 	return error;
 }
 
+/* Microseconds; systemd writes "infinity" and "not measured" as the largest number. */
+static uint64_t time_of(sd_bus *bus, const char *path, const char *interface, const char *name)
+{
+	uint64_t value = UINT64_MAX;
+	int error = sd_bus_get_property_trivial(bus, SYSTEMD, path, interface, name, NULL, 't', &value);
+	return error < 0 || value > UINT64_MAX / NSEC_PER_USEC ? UNKNOWN : value * NSEC_PER_USEC;
+}
+
+static int job_of(sd_bus *bus, const char *path, uint32_t *ret)
+{
+	sd_bus_message *answer = NULL;
+	const char *object;
+	int error = sd_bus_get_property(bus, SYSTEMD, path, UNIT, "Job", NULL, &answer, "(uo)");
+	if (error >= 0)
+		error = sd_bus_message_read(answer, "(uo)", ret, &object);
+	sd_bus_message_unref(answer);
+	return error;
+}
+
 static int names_of(sd_bus *bus, const char *path, const char *property, struct unit_names *names)
 {
 	sd_bus_message *answer = NULL;
@@ -124,12 +144,34 @@ static int load(sd_bus *bus, const char *unit, char *ret_path, size_t size)
 	return error;
 }
 
-int manager_facts(struct sd_bus *bus, const char *unit, struct unit_facts *ret)
+/* What is there for services alone, and what older versions do not tell: absent is the quieter answer. */
+static void service_facts(sd_bus *bus, struct unit_facts *ret)
+{
+	(void)number_of(bus, ret->path, "MainPID", &ret->main_pid);   /* a unit that is not loaded has none */
+	(void)number_of(bus, ret->path, "NRestarts", &ret->restarts); /* since systemd 235 */
+	(void)text_of(bus, ret->path, SERVICE, "Result", ret->result, sizeof(ret->result));
+	ret->start_limit_ns = time_of(bus, ret->path, SERVICE, "TimeoutStartUSec");
+	ret->stop_limit_ns = time_of(bus, ret->path, SERVICE, "TimeoutStopUSec");
+}
+
+static int lists_of(sd_bus *bus, struct unit_facts *ret)
 {
 	/* What stopping it stops and restarting it restarts: systemd.unit(5), Requires=, BindsTo=, PartOf=, from the other side. */
 	static const char *const binding[] = { "RequiredBy", "BoundBy", "ConsistsOf" };
+	static const char *const needing[] = { "Requires", "BindsTo", "Requisite" };
+	int error = names_of(bus, ret->path, "Names", &ret->names);
+	for (size_t i = 0; error >= 0 && i < sizeof(binding) / sizeof(binding[0]); i++)
+		error = names_of(bus, ret->path, binding[i], &ret->bound);
+	for (size_t i = 0; error >= 0 && i < sizeof(needing) / sizeof(needing[0]); i++)
+		error = names_of(bus, ret->path, needing[i], &ret->needs);
+	return error;
+}
+
+int manager_facts(struct sd_bus *bus, const char *unit, struct unit_facts *ret)
+{
 	bool refuses_start = false, refuses_stop = false;
 	memset(ret, 0, sizeof(*ret));
+	ret->start_limit_ns = ret->stop_limit_ns = UNKNOWN;
 	int error = load(bus, unit, ret->path, sizeof(ret->path));
 	if (error >= 0)
 		error = text_of(bus, ret->path, UNIT, "LoadState", ret->load_state, sizeof(ret->load_state));
@@ -138,29 +180,50 @@ int manager_facts(struct sd_bus *bus, const char *unit, struct unit_facts *ret)
 	if (error >= 0)
 		error = text_of(bus, ret->path, UNIT, "SubState", ret->sub_state, sizeof(ret->sub_state));
 	if (error >= 0)
-		error = names_of(bus, ret->path, "Names", &ret->names);
-	for (size_t i = 0; error >= 0 && i < sizeof(binding) / sizeof(binding[0]); i++)
-		error = names_of(bus, ret->path, binding[i], &ret->bound);
+		error = lists_of(bus, ret);
 	if (error >= 0)
 		error = flag_of(bus, ret->path, "RefuseManualStart", &refuses_start);
 	if (error >= 0)
 		error = flag_of(bus, ret->path, "RefuseManualStop", &refuses_stop);
+	if (error >= 0)
+		error = flag_of(bus, ret->path, "CanReload", &ret->can_reload);
+	if (error >= 0)
+		error = flag_of(bus, ret->path, "ConditionResult", &ret->condition);
+	if (error >= 0)
+		error = job_of(bus, ret->path, &ret->job);
 	if (error < 0)
 		return error;
 	ret->may_start = !refuses_start && !refuses_stop;
+	uint64_t began = time_of(bus, ret->path, UNIT, "InactiveExitTimestampMonotonic");
+	uint64_t changed = time_of(bus, ret->path, UNIT, "StateChangeTimestampMonotonic");
+	ret->began_awake_ns = began == UNKNOWN ? 0 : began;
+	ret->changed_awake_ns = changed == UNKNOWN ? 0 : changed;
 
 	size_t length = strlen(unit);
-	if (length > 8 && strcmp(unit + length - 8, ".service") == 0) {
-		(void)number_of(bus, ret->path, "MainPID", &ret->main_pid);   /* a unit that is not loaded has none */
-		(void)number_of(bus, ret->path, "NRestarts", &ret->restarts); /* since systemd 235 */
-		(void)text_of(bus, ret->path, SERVICE, "Result", ret->result, sizeof(ret->result));
-	}
+	if (length > 8 && strcmp(unit + length - 8, ".service") == 0)
+		service_facts(bus, ret);
+	return 0;
+}
+
+int manager_processor_time(struct sd_bus *bus, const char *path, uint64_t *ret_ns)
+{
+	uint64_t value = UINT64_MAX;
+	int error = sd_bus_get_property_trivial(bus, SYSTEMD, path, SERVICE, "CPUUsageNSec", NULL, 't', &value);
+	if (error < 0)
+		return error;
+	*ret_ns = value == UINT64_MAX ? UNKNOWN : value;
 	return 0;
 }
 
 int manager_reset_failed(struct sd_bus *bus, const char *unit)
 {
 	int error = sd_bus_call_method(bus, SYSTEMD, MANAGER_PATH, MANAGER, "ResetFailedUnit", NULL, NULL, "s", unit);
+	return error < 0 ? error : 0;
+}
+
+int manager_kill(struct sd_bus *bus, const char *unit)
+{
+	int error = sd_bus_call_method(bus, SYSTEMD, MANAGER_PATH, MANAGER, "KillUnit", NULL, NULL, "ssi", unit, "all", (int32_t)SIGKILL);
 	return error < 0 ? error : 0;
 }
 
@@ -195,11 +258,12 @@ int manager_watch_jobs(struct sd_bus *bus, struct job_watch *watch)
 }
 
 /* The signal cannot be handled before the path is known: sd-bus queues what comes in while it waits for the answer. */
-int manager_restart(struct sd_bus *bus, const char *unit, struct job_watch *watch)
+int manager_job(struct sd_bus *bus, const char *method, const char *unit, struct job_watch *watch)
 {
 	sd_bus_message *answer = NULL;
 	const char *path = NULL;
-	int error = sd_bus_call_method(bus, SYSTEMD, MANAGER_PATH, MANAGER, "RestartUnit", NULL, &answer, "ss", unit, "replace");
+	memset(watch, 0, sizeof(*watch));
+	int error = sd_bus_call_method(bus, SYSTEMD, MANAGER_PATH, MANAGER, method, NULL, &answer, "ss", unit, "replace");
 	if (error >= 0)
 		error = sd_bus_message_read(answer, "o", &path);
 	if (error >= 0)

@@ -31,6 +31,12 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_LIMIT_MEMORY] = &limit_memory,
 	[REMEDY_THROTTLE_WRITER] = &throttle_writer,
 	[REMEDY_STOP_WRITER] = &stop_writer,
+	[REMEDY_START_UNIT] = &start_unit,
+	[REMEDY_RELOAD_UNIT] = &reload_unit,
+	[REMEDY_RESET_FAILED] = &reset_failed,
+	[REMEDY_RAISE_CONNTRACK] = &raise_conntrack,
+	[REMEDY_RAISE_NEIGHBOURS] = &raise_neighbours,
+	[REMEDY_RESTART_INTERFACE] = &restart_interface,
 };
 
 const struct remedy *remedy_by_name(const char *name)

@@ -17,5 +17,7 @@ extern const struct remedy clean_files, evict_pod, hook, kill_container, limit_c
 	terminate;
 
 extern const struct remedy cpu_weight, isolate, limit_memory, renice, stop_writer, throttle_writer;
+extern const struct remedy start_unit, reload_unit, reset_failed;
+extern const struct remedy raise_conntrack, raise_neighbours, restart_interface;
 
 #endif

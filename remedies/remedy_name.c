@@ -27,4 +27,10 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_LIMIT_MEMORY] = "limit-memory",
 	[REMEDY_THROTTLE_WRITER] = "throttle-writer",
 	[REMEDY_STOP_WRITER] = "stop-writer",
+	[REMEDY_START_UNIT] = "start-unit",
+	[REMEDY_RELOAD_UNIT] = "reload-unit",
+	[REMEDY_RESET_FAILED] = "reset-failed",
+	[REMEDY_RAISE_CONNTRACK] = "raise-conntrack",
+	[REMEDY_RAISE_NEIGHBOURS] = "raise-neighbours",
+	[REMEDY_RESTART_INTERFACE] = "restart-interface",
 };

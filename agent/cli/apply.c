@@ -79,6 +79,8 @@ static int parse_target(const struct order *order, const char *text)
 		cJSON_AddStringToObject(order->target, "cgroup", text + 7);
 	else if (strcmp(text, "node") == 0 && (to & APPLIES_TO_NODE))
 		cJSON_AddTrueToObject(order->target, "node");
+	else if (strncmp(text, "interface:", 10) == 0 && text[10] && (to & APPLIES_TO_INTERFACE))
+		cJSON_AddStringToObject(order->target, "interface", text + 10);
 	else if (to & APPLIES_TO_PATH)
 		return parse_path(text, order->target);
 	else if (to & APPLIES_TO_UNIT)
@@ -86,7 +88,7 @@ static int parse_target(const struct order *order, const char *text)
 	else
 		return cli_usage(&command_apply, "%s: the target of %s is %s%s%s", text, order->remedy->name, to & APPLIES_TO_PROCESS ? "pid:N" : "",
 				 (to & APPLIES_TO_PROCESS) && (to & APPLIES_TO_CGROUP) ? " or " : "",
-				 to & APPLIES_TO_CGROUP ? "cgroup:/PATH" : to & APPLIES_TO_NODE ? "node" : "");
+				 to & APPLIES_TO_CGROUP ? "cgroup:/PATH" : to & APPLIES_TO_NODE ? "node" : to & APPLIES_TO_INTERFACE ? "interface:NAME" : "");
 	return EXIT_DONE;
 }
 
@@ -222,7 +224,8 @@ const struct command command_apply = {
 	.name = "apply",
 	.arguments = "REMEDY TARGET [--dry-run] [--match GLOB]... [--arg KEY=VALUE]... [--yes]",
 	.summary = "one remedy by hand, under the same guards and the same journal",
-	.help = "  TARGET             clean-files: a directory; restart-unit: a unit; terminate: pid:N or cgroup:/PATH\n"
+	.help = "  TARGET             clean-files: a directory; restart-unit and what else is about units: a unit; terminate: pid:N or cgroup:/PATH;\n"
+		"                     restart-interface: interface:NAME; raise-conntrack, raise-neighbours: node\n"
 		"  --dry-run          show what it would do and what that would bring, and change nothing\n"
 		"  --match GLOB       clean-files: of the files' names; more than once is fine\n"
 		"  --arg KEY=VALUE    any other argument, as in a policy: min_age=10m, max_bytes=2GiB, keep_newest=3, term_wait=5s\n"

@@ -343,6 +343,7 @@ void policies_read(struct reader *reader, const struct yaml_item *list, struct c
 		section_read(reader, &policy_section, item, policy);
 		if (item->kind == ITEM_MAPPING) {
 			check_name(reader, item, config, policy);
+			policy_finish_steps(policy);
 			policy_check(reader, item, policy);
 			policy_check_logs(reader, item, config, policy);
 		}

@@ -225,6 +225,7 @@ void policy_check(struct reader *reader, const struct yaml_item *item, const str
 	check_limits(reader, item, policy);
 	if (blockers && blockers->kind == ITEM_MAPPING)
 		check_blockers(reader, blockers, &policy->blocked_by);
+	policy_check_aims(reader, steps, policy);
 	if (!policy->when_count)
 		return;
 	for (uint32_t i = 0; i < policy->step_count; i++) {

@@ -272,6 +272,8 @@ static const struct setting interface_settings[] = {
 	THRESHOLD("used_percent", VALUE_PERCENT, true, MEASURE_USED_PERCENT,
 		  "of its speed, in the busier direction; unknown where the driver does not say a speed", PERCENT_RANGE),
 	THRESHOLD("bytes_per_second", VALUE_BYTES, true, MEASURE_BYTES_PER_SECOND, "in the busier direction: for what has no speed of its own"),
+	THRESHOLD("unanswered_bytes_per_second", VALUE_BYTES, true, MEASURE_UNANSWERED_BYTES,
+		  "sent, where nothing at all was received; 0 where anything was: for a link that is up and dead"),
 	FOR_SETTING,
 	OF_SETTING,
 };
@@ -335,6 +337,19 @@ static const struct setting probe_settings[] = {
 	  .help = "[/path, argument…] ends with 0; no shell; the file must belong to root and be writable by nobody else" },
 };
 const struct section probe_section = SECTION("probe", "Exactly one of:", probe_settings);
+
+static const uint32_t active_values[] = { [1] = PROBE_TYPE_NONE };
+static const struct setting ready_settings[] = {
+	{ .name = "unit", .type = VALUE_CHOICE, MEMBER(struct probe, type), CHOICES(active_choice), .choice_values = active_values, .tag = PROBE_TYPE_NONE,
+	  .help = "nothing is asked: active is ready" },
+	{ .name = "tcp", .type = VALUE_ADDRESS, MEMBER(struct probe, address), .min = 1, .tag = PROBE_TYPE_TCP, .help = "a connection is accepted" },
+	{ .name = "http", .type = VALUE_URL, MEMBER(struct probe, address), .min = 1, .tag = PROBE_TYPE_HTTP, .help = "GET answers with 2xx or 3xx" },
+	{ .name = "command", .type = VALUE_CUSTOM, .read = policy_read_command, .tag = PROBE_TYPE_COMMAND,
+	  .help = "[/path, argument…] ends with 0; no shell; the file must belong to root and be writable by nobody else" },
+	{ .name = "timeout", .type = VALUE_DURATION, MEMBER(struct probe, timeout_ns), .min = 10 * NSEC_PER_MSEC, .max = 60.0 * NSEC_PER_SEC, .initial = "2s",
+	  .help = "how long one answer may take; it is asked again every half second" },
+};
+const struct section ready_section = SECTION("ready", "One of the first four, and how long one answer may take.", ready_settings);
 
 static const struct setting predicate_settings[] = {
 	{ .name = "all", .type = VALUE_CUSTOM,

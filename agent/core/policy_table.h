@@ -11,6 +11,7 @@ extern const struct section limits_section, blocked_by_section, victims_section;
 extern const struct section predicate_section;                          /* the words that may stand in `when`; reads nothing by itself */
 extern const struct section condition_sections[CONDITION_KIND_COUNT];   /* into struct condition */
 extern const struct section probe_section;                              /* into struct probe */
+extern const struct section ready_section;                              /* into struct probe */
 extern const struct section step_section;                               /* into struct remedy_step; beside its words stand the remedies' names */
 extern const struct section expect_section;                             /* into struct effect; tag: its EFFECT_ bit */
 
@@ -33,6 +34,10 @@ void policy_read_status(struct reader *reader, const struct yaml_item *item, voi
 /* What follows from what was given, and rules between values, of the kinds log, crash, hung and probe. */
 void policy_finish_liveness(struct reader *reader, const struct yaml_item *item, struct condition *condition);
 
+/* policy_step.c: `ready` into union remedy_args; what the steps take from the condition where they do not say; and what they need of it. */
+void policy_read_ready(struct reader *reader, const struct yaml_item *item, void *args);
+void policy_finish_steps(struct policy *policy);
+void policy_check_aims(struct reader *reader, const struct yaml_item *steps, const struct policy *policy);
 /* policy_check.c: what no single value shows. `item` is the mapping that the value was read from. */
 void policy_check(struct reader *reader, const struct yaml_item *item, const struct policy *policy);
 void policies_check_alerts(const struct config *config, struct config_faults *faults);

@@ -18,7 +18,7 @@ static const cap_value_t kept[] = {
 	CAP_LEASE, CAP_FOWNER, CAP_DAC_OVERRIDE,        /* clean-files, as the files' owners where it can */
 	CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_SETPCAP, /* becoming those owners; the publisher's user, who then has nothing */
 	CAP_NET_BIND_SERVICE,                           /* http.listen below 1024 */
-	CAP_NET_ADMIN,                                  /* socket buffers beyond the default */
+	CAP_NET_ADMIN,                                  /* socket buffers beyond the default; restart-interface, raise-conntrack, raise-neighbours */
 	CAP_SYSLOG,                                     /* the kernel's log, for the log reader */
 	CAP_IPC_LOCK, CAP_SYS_NICE, CAP_SYS_RESOURCE,   /* locked memory, first at the processor, last for the OOM killer */
 };

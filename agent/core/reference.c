@@ -87,6 +87,7 @@ void config_print_reference(FILE *out)
 		snprintf(title, sizeof(title), "do: %s", remedies[i]->name);
 		print_section(remedies[i]->arguments, title, out);
 	}
+	print_section(&ready_section, "do: ready", out);
 	print_section(&expect_section, "do: expect", out);
 	fprintf(out, "\n<!-- end -->\n");
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Network interfaces: the busier direction against the speed of the link, or in bytes where a link has none. */
+/* Network interfaces: the busier direction against the speed of the link, or in bytes where a link has none; and those that hear nothing. */
 #include "detect/condition_type.h"
 
 #include <stdio.h>
@@ -46,6 +46,8 @@ static void read_condition(const struct condition *condition, const struct snaps
 	double rate = (double)(sends ? interface->tx_delta_bytes : interface->rx_delta_bytes) * 1e9 / (double)snap->elapsed_ns;
 	if (condition->measure == MEASURE_BYTES_PER_SECOND)
 		reading_known(ret, rate);
+	else if (condition->measure == MEASURE_UNANSWERED_BYTES)
+		reading_known(ret, interface->rx_delta_bytes ? 0 : rate);
 	else if (interface->speed_bits == UNKNOWN || !interface->speed_bits)
 		reading_unknown(ret, "the driver does not say the speed of the link");
 	else
@@ -68,5 +70,6 @@ const struct condition_type interface_condition = {
 	.metrics = {
 		[MEASURE_USED_PERCENT] = "interface_used_percent",
 		[MEASURE_BYTES_PER_SECOND] = "interface_bytes_per_second",
+		[MEASURE_UNANSWERED_BYTES] = "interface_unanswered_bytes_per_second",
 	},
 };

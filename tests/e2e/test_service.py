@@ -1,14 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Services of a real systemd: one that crashes, one that hangs, one that always dies. The agent restarts them through
-D-Bus, once from outside of the container and once from inside, and knows when to stop and call a human.
+D-Bus, once from outside of the container and once from inside, and knows when to stop and call a human. One that is only slow, that
+starts by itself, or that takes its time is left alone.
 """
 
 import json
 import re
 import shutil
 import signal
+import socketserver
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -37,6 +40,51 @@ def units(port):
         "dies.service": service("always dies", "/bin/sh -c 'sleep 0.2; exit 7'"),
         "innocent.service": service("nobody's business", "/bin/sleep infinity"),
     }
+
+
+def more_units():
+    """For the acts by hand, each its own corner."""
+    idle = "/bin/sleep infinity"
+    return {
+        "slow.service": service("answers late", idle),
+        "deaf.service": service("does not stop when asked to", "/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'"),
+        "base.service": service("carries another", idle),
+        "hanger.service": service("hangs on it", idle).replace("[Service]", "PartOf=base.service\nAfter=base.service\n[Service]"),
+        "again.service": service("starts again by itself", idle).replace("Restart=no", "Restart=always\nRestartSec=60"),
+        "starts.service": service("takes long to start", "/bin/sleep 8").replace("[Service]", "[Service]\nType=oneshot\nRemainAfterExit=yes"),
+        "reloads.service": service("reads its configuration again", idle) + "ExecReload=/bin/true\n",
+        "down.service": service("is to run", idle),
+        "fails.service": service("fails", "/bin/false"),
+    }
+
+
+class Late(socketserver.ThreadingTCPServer):
+    """Answers HTTP, a while after it was asked."""
+    allow_reuse_address = daemon_threads = True
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(2048)
+            time.sleep(1.2)
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.port = self.server_address[1]
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+def slow_policy(port):
+    return f"""
+  - name: slow
+    when:
+      unit: {{name: slow.service, probe: {{http: "http://127.0.0.1:{port}/"}}, timeout: 500ms, every: 500ms, failures: 3}}
+    mode: enforce
+    do:
+      - restart-unit: {{unit: slow.service, patience: 5s}}
+        expect: {{unit: active, within: 10s}}
+    limits: {{cooldown: 30s, per_target: 10/1h, per_node: 50/1h}}
+"""
 
 
 def policies(port, bus):
@@ -97,13 +145,60 @@ def given_up(bench, agent, container):
     bench.ok("/metrics says so", any(float(line.rsplit(" ", 1)[1]) >= 1 for line in rows), rows)
 
 
+def by_hand(agent, remedy, unit, *arguments):
+    """The record of one act."""
+    words = [word for argument in arguments for word in ("--arg", argument)]
+    code, out, err = agent.cli("apply", remedy, unit, "--yes", "--json", *words)
+    if not out.startswith("{"):
+        raise harness.Failed(f"apply {remedy} {unit}: {code} {out}{err}")
+    return json.loads(out)
+
+
+def left_alone(bench, agent, container):
+    """What is slow, or starts by itself, or is starting, is not restarted."""
+    container.signal_main("again.service", signal.SIGKILL)
+    wait_for("systemd to wait for RestartSec", lambda: container.show("again.service", "SubState") == "auto-restart", 10)
+    bench.equal("one that starts again by itself is left to systemd", by_hand(agent, "restart-unit", "again.service")["refused_by"], "auto-restart")
+    action = by_hand(agent, "start-unit", "starts.service", "job_timeout=1s")
+    bench.ok("a start that takes long is not cut off", action["outcome"] == "no_effect" and container.show("starts.service", "ActiveState") == "activating", action)
+    bench.equal("nor begun anew", by_hand(agent, "restart-unit", "starts.service")["refused_by"], "starting")
+    action = wait_for("the slow one to be spared", lambda: next((a for a in agent.actions(remedy="restart-unit") if a["refused_by"] == "working"), None), 40)
+    bench.ok("one that answers late is slow, and not stuck", "slow.service" in str(action["target"]) and container.starts("slow.service") == 1, action)
+
+
+def other_acts(bench, agent, container):
+    """Stopped within a time, with what hangs on it, started, reloaded, forgotten."""
+    action = by_hand(agent, "restart-unit", "deaf.service", "stop_within=1s")
+    bench.ok("one that does not stop is killed, and runs again", action["outcome"] == "fixed" and any(s["name"] == "kill" for s in action["steps"])
+             and container.starts("deaf.service") == 2, action)
+    bench.equal("not again at once", by_hand(agent, "restart-unit", "deaf.service", "back_off=5m")["refused_by"], "back-off")
+    before = container.main_pid("hanger.service")
+    action = by_hand(agent, "restart-unit", "base.service")
+    bench.ok("what hangs on it is restarted with it", action["outcome"] == "fixed" and container.main_pid("hanger.service") not in (0, before)
+             and any(s["name"] == "along" and s["ok"] for s in action["steps"]), action)
+    action = by_hand(agent, "start-unit", "down.service")
+    bench.ok("one that is down is started", action["outcome"] == "fixed" and container.show("down.service", "ActiveState") == "active", action)
+    before = container.main_pid("reloads.service")
+    action = by_hand(agent, "reload-unit", "reloads.service")
+    bench.ok("a reload is seen, and is no restart", action["outcome"] == "fixed" and container.main_pid("reloads.service") == before, action)
+    bench.equal("what cannot reload is not asked to", by_hand(agent, "reload-unit", "down.service")["refused_by"], "cannot-reload")
+    action = by_hand(agent, "reset-failed", "fails.service")
+    bench.ok("a failure is forgotten", action["outcome"] == "fixed" and container.show("fails.service", "ActiveState") == "inactive", action)
+    bench.ok("starts.service came up in its own time, in one start", wait_for("it", lambda: container.show("starts.service", "ActiveState") == "active", 20)
+             and container.starts("starts.service") == 1)
+
+
 def outside(bench):
     """The agent is on the host and speaks to the container's systemd over its bus."""
-    port = harness.free_port()
-    container = Container(bench, units(port))
-    container.run("systemctl", "start", "crashes.service", "hangs.service", "innocent.service")
+    port, late = harness.free_port(), Late()
+    container = Container(bench, units(port) | more_units())
+    container.run("systemctl", "start", "crashes.service", "hangs.service", "innocent.service", "slow.service", "deaf.service", "base.service", "hanger.service",
+                  "again.service", "reloads.service")
+    container.run("systemctl", "start", "fails.service")
     innocent = container.main_pid("innocent.service")
-    agent = bench.agent(policies(port, container.bus), mode="enforce")
+    agent = bench.agent(policies(port, container.bus) + slow_policy(late.port), mode="enforce")
+    left_alone(bench, agent, container)
+    other_acts(bench, agent, container)
     mended(bench, agent, "crashes.service", "service_down", lambda: container.signal_main("crashes.service", signal.SIGKILL), container)
     mended(bench, agent, "hangs.service", "service_hung", lambda: container.signal_main("hangs.service", signal.SIGUSR1), container)
     given_up(bench, agent, container)

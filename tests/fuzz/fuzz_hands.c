@@ -64,8 +64,15 @@ static void sound_args(enum remedy_id remedy)
 		request.args.release_ballast.size = 1 << 20;
 		request.args.release_ballast.remake_below = 70;
 	}
-	if (remedy == REMEDY_RESTART_UNIT)
-		memcpy(request.args.restart_unit.unit, "a.service", 10);
+	if (remedy == REMEDY_RAISE_CONNTRACK || remedy == REMEDY_RAISE_NEIGHBOURS)
+		request.args.raise_limit = (struct raise_limit_args){ .times = 2, .memory_percent = 5, .full_percent = 100, .for_ns = NSEC_PER_SEC };
+	if (remedy == REMEDY_RESTART_INTERFACE) {
+		request.args.restart_interface = (struct restart_interface_args){ .watch_ns = NSEC_PER_SEC, .down_ns = NSEC_PER_SEC };
+		request.target.type = TARGET_INTERFACE;
+		memcpy(request.target.name, "lo", 3); /* refused before it is watched */
+	}
+	if (remedy == REMEDY_RESTART_UNIT || remedy == REMEDY_START_UNIT || remedy == REMEDY_RELOAD_UNIT || remedy == REMEDY_RESET_FAILED)
+		memcpy(request.args.unit.unit, "a.service", 10);
 	if (remedy == REMEDY_TERMINATE)
 		request.args.terminate.term_wait_ns = 1;
 	if (remedy == REMEDY_NOTIFY)

@@ -343,7 +343,7 @@ static void apply_builds_the_order(void **state)
 
 	cJSON_Delete(ask(agent, "{\"command\":\"apply\",\"remedy\":\"restart-unit\",\"target\":{\"unit\":\"app.service\"}}", true));
 	assert_int_equal(asked.target.type, TARGET_UNIT);
-	assert_string_equal(asked.args.restart_unit.unit, "app.service");
+	assert_string_equal(asked.args.unit.unit, "app.service");
 	assert_false(asked.dry_run);
 
 	cJSON_Delete(ask(agent, "{\"command\":\"apply\",\"remedy\":\"terminate\",\"target\":{\"pid\":4242}}", true));
@@ -355,7 +355,15 @@ static void apply_builds_the_order(void **state)
 	assert_int_equal(asked.target.type, TARGET_CGROUP);
 	assert_int_equal(asked.target.cgroup_id, 9);
 	assert_int_equal(asked.args.terminate.scope, TERMINATE_CGROUP);
-	assert_int_equal(asked.applies, 5);
+
+	cJSON_Delete(ask(agent, "{\"command\":\"apply\",\"remedy\":\"restart-interface\",\"target\":{\"interface\":\"eth1\"},\"args\":{\"watch\":[\"9s\"]}}", true));
+	assert_int_equal(asked.target.type, TARGET_INTERFACE);
+	assert_string_equal(asked.target.name, "eth1");
+	assert_int_equal(asked.args.restart_interface.watch_ns, SECONDS(9));
+	cJSON_Delete(ask(agent, "{\"command\":\"apply\",\"remedy\":\"raise-conntrack\",\"target\":{\"node\":true}}", true));
+	assert_int_equal(asked.target.type, TARGET_NODE);
+	assert_true(asked.args.raise_limit.times == 2 && asked.args.raise_limit.for_ns == SECONDS(3600));
+	assert_int_equal(asked.applies, 7);
 }
 
 static void apply_refuses_what_is_not_meant(void **state)
@@ -375,6 +383,8 @@ static void apply_refuses_what_is_not_meant(void **state)
 		{ "\"remedy\":\"clean-files\",\"target\":{\"path\":\"/\"},\"args\":{\"match\":\"*.log\"}", "clean-files: ", 2 },
 		{ "\"remedy\":\"clean-files\",\"target\":{\"path\":\"/etc\"},\"args\":{\"match\":\"*.log\"}", "clean-files: ", 2 },
 		{ "\"remedy\":\"restart-unit\",\"target\":{\"unit\":\"\"}", "restart-unit: ", 2 },
+		{ "\"remedy\":\"restart-interface\",\"target\":{\"unit\":\"eth0\"}", "its target is an interface", 2 },
+		{ "\"remedy\":\"raise-conntrack\",\"target\":{\"interface\":\"eth0\"}", "its target is the node", 2 },
 	};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		char request[256];

@@ -136,6 +136,10 @@ static void interfaces_against_their_speed(void **state)
 	assert_found(snap, "interface: {name: \"*\", bytes_per_second: 1MB}", KIND_NETWORK_SATURATION, "lo 7e+06; eth0 1e+07");
 	snap->elapsed_ns = SECONDS(2);
 	assert_found(snap, "interface: {used_percent: 70}", KIND_NETWORK_SATURATION, "eth0 40");
+	/* eth0 was answered; eth2 was not; lo sent nothing. */
+	snap->interfaces.count = 4;
+	snap->interfaces.each[3] = (struct interface){ .name = "eth2", .up = true, .speed_bits = UNKNOWN, .tx_delta_bytes = 2000 };
+	assert_found(snap, "interface: {name: \"eth[02]\", unanswered_bytes_per_second: 1000}", KIND_NETWORK_SATURATION, "eth0 0; eth2 1000");
 	free(snap);
 }
 

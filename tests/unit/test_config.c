@@ -137,11 +137,11 @@ static void the_shipped_thresholds_are_those_of_the_design(void **state)
 
 static void shipped_levels_are_sustained_and_clear_apart(void **state)
 {
-	static const struct { const char *name; enum condition_kind kind; double levels[SEVERITY_COUNT]; } expected[] = {
-		{ "network", CONDITION_INTERFACE, { 70, 85, 95 } },
-		{ "pids", CONDITION_PIDS, { 80, 90, 95 } },
-		{ "files", CONDITION_FILES, { 80, 90, 95 } },
-		{ "conntrack", CONDITION_CONNTRACK, { 75, 90, 98 } },
+	static const struct { const char *name; enum condition_kind kind; double levels[SEVERITY_COUNT]; uint32_t steps; } expected[] = {
+		{ "network", CONDITION_INTERFACE, { 70, 85, 95 }, 0 },
+		{ "pids", CONDITION_PIDS, { 80, 90, 95 }, 0 },
+		{ "files", CONDITION_FILES, { 80, 90, 95 }, 0 },
+		{ "conntrack", CONDITION_CONNTRACK, { 75, 90, 98 }, 1 },
 	};
 	config_defaults(config);
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
@@ -149,7 +149,8 @@ static void shipped_levels_are_sustained_and_clear_apart(void **state)
 		const struct condition *leaf = &policy->when[0].condition;
 		assert_int_equal(leaf->kind, expected[i].kind);
 		assert_int_equal(leaf->threshold.graded, 7);
-		assert_int_equal(policy->step_count, 0);
+		assert_int_equal(policy->step_count, expected[i].steps);
+		assert_int_equal(policy->mode, MODE_SHADOW);
 		for (int level = 0; level < SEVERITY_COUNT; level++) {
 			assert_true(leaf->threshold.levels[level].raise == expected[i].levels[level]);
 			assert_true(leaf->threshold.levels[level].clear < expected[i].levels[level]);

@@ -301,7 +301,7 @@ static void by_hand_keeps_to_the_guards_of_the_node(void **state)
 {
 	struct bench bench = set_up(two_policies);
 	struct target target = { .type = TARGET_UNIT, .name = "app.service" };
-	union remedy_args args = { .restart_unit = { .unit = "app.service", .job_timeout_ns = SECONDS(5) } };
+	union remedy_args args = { .unit = { .unit = "app.service", .job_timeout_ns = SECONDS(5) } };
 	uint32_t slot, other;
 	char why[64];
 	assert_int_equal(engine_manual(bench.engine, REMEDY_RESTART_UNIT, &target, &args, false, bench.config, &bench.now, &slot, why, sizeof(why), bench.changes), 0);

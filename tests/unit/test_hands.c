@@ -43,8 +43,12 @@ static void sound(enum remedy_id remedy)
 		truncate->min_size = 4096;
 		truncate->deleted = true;
 	}
-	if (remedy == REMEDY_RESTART_UNIT)
-		snprintf(request.args.restart_unit.unit, NAME_LEN, "a.service");
+	if (remedy == REMEDY_RESTART_UNIT || remedy == REMEDY_START_UNIT || remedy == REMEDY_RELOAD_UNIT || remedy == REMEDY_RESET_FAILED)
+		snprintf(request.args.unit.unit, NAME_LEN, "a.service");
+	if (remedy == REMEDY_RAISE_CONNTRACK || remedy == REMEDY_RAISE_NEIGHBOURS)
+		request.args.raise_limit = (struct raise_limit_args){ .times = 2, .memory_percent = 5, .full_percent = 100, .for_ns = NSEC_PER_SEC };
+	if (remedy == REMEDY_RESTART_INTERFACE)
+		request.args.restart_interface = (struct restart_interface_args){ .watch_ns = NSEC_PER_SEC, .down_ns = NSEC_PER_SEC };
 }
 
 static bool is_invalid(void)
@@ -74,7 +78,21 @@ static void numbers_out_of_range_are_refused(void **state)
 	REFUSES(REMEDY_TERMINATE, request.protect.comm_count = MAX_PROTECT + 1);
 	REFUSES(REMEDY_TERMINATE, request.args.terminate.scope = (enum terminate_scope)2);
 	REFUSES(REMEDY_TERMINATE, request.args.terminate.term_wait_ns = UINT64_MAX);
-	REFUSES(REMEDY_RESTART_UNIT, request.args.restart_unit.job_timeout_ns = UINT64_MAX);
+	REFUSES(REMEDY_RESTART_UNIT, request.args.unit.job_timeout_ns = UINT64_MAX);
+	REFUSES(REMEDY_RESTART_UNIT, request.args.unit.ready_within_ns = UINT64_MAX);
+	REFUSES(REMEDY_RESTART_UNIT, request.args.unit.back_off_ns = UINT64_MAX);
+	REFUSES(REMEDY_RESTART_UNIT, request.args.unit.only_if = RESTART_IF_COUNT);
+	REFUSES(REMEDY_START_UNIT, request.args.unit.ready.type = (enum probe_type)4);
+	REFUSES(REMEDY_RELOAD_UNIT, (request.args.unit.ready.type = PROBE_TYPE_TCP, request.args.unit.ready.timeout_ns = UINT64_MAX));
+	REFUSES(REMEDY_RESET_FAILED, request.args.unit.stop_within_ns = UINT64_MAX);
+	REFUSES(REMEDY_RAISE_CONNTRACK, request.args.raise_limit.times = 0.0 / 0.0);
+	REFUSES(REMEDY_RAISE_CONNTRACK, request.args.raise_limit.times = 1e9);
+	REFUSES(REMEDY_RAISE_CONNTRACK, request.args.raise_limit.memory_percent = 90);
+	REFUSES(REMEDY_RAISE_NEIGHBOURS, request.args.raise_limit.full_percent = -1);
+	REFUSES(REMEDY_RAISE_NEIGHBOURS, request.args.raise_limit.for_ns = UINT64_MAX);
+	REFUSES(REMEDY_RESTART_INTERFACE, request.args.restart_interface.watch_ns = UINT64_MAX);
+	REFUSES(REMEDY_RESTART_INTERFACE, request.args.restart_interface.watch_ns = 0);
+	REFUSES(REMEDY_RESTART_INTERFACE, request.args.restart_interface.down_ns = UINT64_MAX);
 	REFUSES(REMEDY_CLEAN_FILES, clean->match_count = 0);
 	REFUSES(REMEDY_CLEAN_FILES, clean->match_count = MAX_MATCH + 1);
 	REFUSES(REMEDY_CLEAN_FILES, clean->max_bytes = 0);
@@ -97,7 +115,10 @@ static void texts_without_end_are_refused(void **state)
 	REFUSES(REMEDY_TERMINATE, (request.candidate_count = 1, FILL(request.candidates[0].cgroup)));
 	REFUSES(REMEDY_TERMINATE, (request.protect.unit_count = 32, FILL(request.protect.units[31])));
 	REFUSES(REMEDY_TERMINATE, (request.protect.cgroup_count = 1, FILL(request.protect.cgroups[0])));
-	REFUSES(REMEDY_RESTART_UNIT, FILL(request.args.restart_unit.unit));
+	REFUSES(REMEDY_RESTART_UNIT, FILL(request.args.unit.unit));
+	REFUSES(REMEDY_START_UNIT, (request.args.unit.ready.type = PROBE_TYPE_TCP, FILL(request.args.unit.ready.address)));
+	REFUSES(REMEDY_START_UNIT, (request.args.unit.ready.type = PROBE_TYPE_HTTP, FILL(request.args.unit.ready.body)));
+	REFUSES(REMEDY_START_UNIT, (request.args.unit.ready.type = PROBE_TYPE_COMMAND, FILL(request.args.unit.ready.argv[7])));
 	REFUSES(REMEDY_CLEAN_FILES, FILL(clean->root));
 	REFUSES(REMEDY_CLEAN_FILES, FILL(clean->match[0]));
 }
@@ -112,7 +133,8 @@ static void names_that_are_none_are_refused(void **state)
 	REFUSES(REMEDY_CLEAN_FILES, snprintf(clean->match[0], NAME_LEN, "../*"));
 	static const char *const unit_names[] = { "", "nosuffix", "a b.service", "a;b.service", "/a.service", "\x1b.service" };
 	for (size_t i = 0; i < sizeof(unit_names) / sizeof(unit_names[0]); i++)
-		REFUSES(REMEDY_RESTART_UNIT, snprintf(request.args.restart_unit.unit, NAME_LEN, "%s", unit_names[i]));
+		REFUSES(REMEDY_RESTART_UNIT, snprintf(request.args.unit.unit, NAME_LEN, "%s", unit_names[i]));
+	REFUSES(REMEDY_RESTART_UNIT, (request.args.unit.ready.type = PROBE_TYPE_COMMAND, snprintf(request.args.unit.ready.argv[0], PATH_LEN, "sh")));
 	REFUSES(REMEDY_TERMINATE, snprintf(request.kill_switch, PATH_LEN, "relative"));
 }
 

@@ -123,8 +123,8 @@ static void a_whole_policy_arrives_as_written(void **state)
 	assert_int_equal(policy->steps[0].expect.within_ns, 5 * NSEC_PER_SEC);
 	assert_true(policy->steps[0].expect.exited == UNKNOWN && policy->steps[0].expect.unit_active == UNKNOWN &&
 		    policy->steps[0].expect.freed_files == UNKNOWN);
-	assert_string_equal(policy->steps[1].args.restart_unit.unit, "app.service");
-	assert_int_equal(policy->steps[1].args.restart_unit.job_timeout_ns, 30 * NSEC_PER_SEC);
+	assert_string_equal(policy->steps[1].args.unit.unit, "app.service");
+	assert_int_equal(policy->steps[1].args.unit.job_timeout_ns, 30 * NSEC_PER_SEC);
 	assert_int_equal(policy->steps[1].expect.unit_active, 1);
 
 	assert_int_equal(policy->limits.cooldown_ns, 660 * NSEC_PER_SEC);
@@ -510,6 +510,46 @@ static void units_are_whole_names_of_one_thing(void **state)
 	}
 }
 
+static const struct unit_args *unit_args_of(const char *when, const char *arguments)
+{
+	char text[1024];
+	snprintf(text, sizeof(text), "policies: [{name: p, when: {%s}, do: [{restart-unit: {unit: a.service%s}, expect: {unit: active, within: 5s}}]}]", when, arguments);
+	return &parse_ok(text)->steps[0].args.unit;
+}
+
+static void ready_is_the_policy_s_own_probe_unless_another_is_said(void **state)
+{
+	static const char asks[] = "unit: {name: a.service, probe: {http: \"http://127.0.0.1:80/x\"}, timeout: 500ms}", failed[] = "unit: {name: a.service, state: failed}";
+	const struct unit_args *args = unit_args_of(failed, "");
+	assert_true(args->ready.type == PROBE_TYPE_NONE && args->only_if == RESTART_IF_UNSAID);
+	assert_true(args->crash_loop.count == 5 && args->crash_loop.per_ns == 600 * NSEC_PER_SEC && args->back_off_ns == 5 * NSEC_PER_SEC);
+	args = unit_args_of(asks, "");
+	assert_true(args->ready.type == PROBE_TYPE_HTTP && args->ready.timeout_ns == 500 * NSEC_PER_MSEC && args->only_if == RESTART_IF_STUCK);
+	assert_string_equal(args->ready.address, "http://127.0.0.1:80/x");
+	args = unit_args_of(asks, ", ready: {unit: active}, only_if: any");
+	assert_true(args->ready.type == PROBE_TYPE_NONE && args->only_if == RESTART_IF_ANY);
+	args = unit_args_of(asks, ", ready: {tcp: \"127.0.0.1:81\", timeout: 1s}");
+	assert_true(args->ready.type == PROBE_TYPE_TCP && args->ready.timeout_ns == NSEC_PER_SEC && args->only_if == RESTART_IF_STUCK);
+	args = unit_args_of(failed, ", ready: {command: [/bin/true, -q]}");
+	assert_true(args->ready.type == PROBE_TYPE_COMMAND && strcmp(args->ready.argv[1], "-q") == 0);
+	/* A probe of another unit says nothing of this one. */
+	args = unit_args_of("unit: {name: b.service, probe: {tcp: \"127.0.0.1:80\"}}", "");
+	assert_true(args->ready.type == PROBE_TYPE_NONE && args->only_if == RESTART_IF_UNSAID);
+
+	assert_do_refused(failed, "{restart-unit: {unit: a.service, ready: {timeout: 1s}}, expect: {unit: active, within: 5s}}", "exactly one of unit, tcp");
+	assert_do_refused(failed, "{restart-unit: {unit: a.service, ready: {unit: active, tcp: \"127.0.0.1:1\"}}, expect: {unit: active, within: 5s}}", "exactly one of unit, tcp");
+	assert_do_refused(failed, "{restart-unit: {unit: a.service, ready: {command: true}}, expect: {unit: active, within: 5s}}", "a list is wanted");
+	assert_do_refused(failed, "{restart-unit: {unit: a.service, back_off: 1h}, expect: {unit: active, within: 5s}}", "longer than the time of crash_loop");
+	assert_do_refused(failed, "{restart-unit: {unit: a.socket, only_if: stuck}, expect: {unit: active, within: 5s}}", "only a service can be stuck");
+}
+
+static void an_interface_to_restart_is_named_by_the_condition(void **state)
+{
+	static const char step[] = "{restart-interface: {}, expect: {clears: true, within: 30s}}";
+	assert_do_refused("conntrack: {used_percent: 90}", step, "restart-interface needs an interface condition");
+	parse_ok("policies: [{name: p, when: {interface: {name: eth1, unanswered_bytes_per_second: 1KiB}}, do: [{restart-interface: {}, expect: {clears: true, within: 30s}}]}]");
+}
+
 static void limits_must_make_sense_together(void **state)
 {
 	static const char head[] = "policies: [{name: p, when: {cpu: {used_percent: 90}}, do: [{terminate: {}, expect: {exited: true, "
@@ -628,7 +668,8 @@ int main(void)
 		cmocka_unit_test(no_expectation_no_act),
 		cmocka_unit_test(terminate_needs_somebody_to_aim_at),
 		cmocka_unit_test(units_are_whole_names_of_one_thing),
-		cmocka_unit_test(limits_must_make_sense_together),
+		cmocka_unit_test(ready_is_the_policy_s_own_probe_unless_another_is_said),
+		cmocka_unit_test(an_interface_to_restart_is_named_by_the_condition), cmocka_unit_test(limits_must_make_sense_together),
 		cmocka_unit_test(names_are_unique_labels),
 		cmocka_unit_test(what_is_to_come_is_said_to_be_unknown),
 		cmocka_unit_test(what_only_tells_names_whom_and_expects_nothing),

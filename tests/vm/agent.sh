@@ -51,12 +51,19 @@ await 30 ticked
 verdict 'cgroups and system calls are among the metrics' $? "$(grep -c . $dir/metrics) lines: $(grep -v '^#' $dir/metrics | cut -d'{' -f1 | sort -u | head -n 12 | tr '\n' ' ')"
 build/nodemend status --run-dir $dir/run >$dir/status 2>&1
 verdict 'status is answered' $? "$(tail -n 3 $dir/status | tr '\n' ' ')"
+# A limit of the kernel itself, which nowhere but in a guest is ours to turn.
+limit=/proc/sys/net/ipv4/neigh/default/gc_thresh3
+was=$(cat $limit)
+build/nodemend apply raise-neighbours node --arg full_percent=0 --yes --run-dir $dir/run >$dir/raise 2>&1 && [ "$(cat $limit)" -eq $((was * 2)) ]
+verdict 'more neighbours are let in' $? "$(cat $limit), was $was: $(tail -n 3 $dir/raise | tr '\n' ' ')"
 [ "$(programs)" -gt "$before" ]
 verdict 'its programs are in the kernel' $? "$(programs), as before it came"
 
 kill -TERM $agent
 wait $agent
 verdict 'SIGTERM ends it well' $? "exit $?; $(tail -n 3 $dir/log | tr '\n' ' ')"
+[ "$(cat $limit)" -eq "$was" ]
+verdict 'and no more of them afterwards' $? "$(cat $limit), was $was"
 gone() { [ "$(programs)" -le "$before" ]; } # freed after a grace period
 await 20 gone
 verdict 'no program is left in the kernel' $? "$(bpftool prog show | grep '^[0-9]' | tr '\n' ' ')"

@@ -25,6 +25,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_PRUNE_IMAGES] = &prune_images,
 	[REMEDY_RESTART_CONTAINER] = &restart_container,
 	[REMEDY_KILL_CONTAINER] = &kill_container,
+	[REMEDY_CORDON] = &cordon,
 };
 
 const struct remedy *remedy_by_name(const char *name)

@@ -6,7 +6,6 @@
 #include "remedy.h"
 
 extern const struct remedy clean_files, evict_pod, hook, limit_cpu, manual_task, notify, restart_unit, terminate;
-extern const struct remedy clean_files, limit_cpu, restart_unit, terminate;
 extern const struct remedy truncate_open;
 extern const struct remedy vacuum_journal;
 extern const struct remedy rotate_logs;
@@ -16,5 +15,6 @@ extern const struct remedy prune_packages;
 extern const struct remedy release_ballast;
 extern const struct remedy clean_files, evict_pod, hook, kill_container, limit_cpu, manual_task, notify, prune_images, restart_container, restart_unit,
 	terminate;
+extern const struct remedy cordon;
 
 #endif

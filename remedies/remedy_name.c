@@ -21,4 +21,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_PRUNE_IMAGES] = "prune-images",
 	[REMEDY_RESTART_CONTAINER] = "restart-container",
 	[REMEDY_KILL_CONTAINER] = "kill-container",
+	[REMEDY_CORDON] = "cordon",
 };

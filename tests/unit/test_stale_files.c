@@ -258,8 +258,9 @@ static void attackers_in_the_sticky_directory_get_nothing(void **state)
 	uint64_t rounds = attack_rounds(60), begun = clock_boot_ns(), freed = 0, broken;
 	args()->keep_newest = 1; /* of each kin: of-b is alone in its own */
 	for (uint64_t round = 0; round < rounds && clock_boot_ns() - begun < NSEC_PER_SEC; round++) {
-		fixture_put(&fixture, "v.0.crash", 4, OLD);
-		assert_int_equal(chown(fixture_path(&fixture, "v.0.crash", path), USER_A, USER_A), 0);
+		fixture_put(&fixture, "w.1.crash", 4, 0);
+		fixture_put(&fixture, "w.0.crash", 4, OLD); /* whatever the attacker does with his, this one goes */
+		assert_int_equal(chown(fixture_path(&fixture, "w.0.crash", path), USER_A, USER_A), 0);
 		fixture.request.deadline_boot_ns = clock_boot_ns() + 10 * NSEC_PER_SEC;
 		fixture_run(&fixture);
 		freed += fixture.result.observed.freed_files != UNKNOWN ? fixture.result.observed.freed_files : 0;

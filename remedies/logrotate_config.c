@@ -220,7 +220,7 @@ static int follow(struct reading *reading, const struct lines *lines)
 static int read_text(struct reading *reading, const char *text, size_t length, const char *source)
 {
 	struct lines lines = { .at = text, .end = text + length };
-	int error = 0;
+	int error = memchr(text, '\0', length) ? fault(reading, source, 1, "it is no text: there is a NUL in it") : 0;
 	while (error == 0 && next_line(&lines)) {
 		const char *from = lines.line;
 		if (lines.line == lines.line_end || *lines.line == '#')

@@ -102,7 +102,7 @@ static void only_archived_journals_go_the_oldest_first(void **state)
 static void so_much_of_the_journal_stays(void **state)
 {
 	begin(REMEDY_VACUUM_JOURNAL);
-	fixture_put(&fixture, "m/system.journal", 1024, OLD);
+	fixture_put(&fixture, "m/system.journal", 1024, 3 * OLD); /* nothing but what it is keeps it here: none of the newest stay for that alone */
 	fixture_put(&fixture, "m/system" SEQ(1), 1024, OLD + 30);
 	fixture_put(&fixture, "m/system" SEQ(2), 1024, OLD + 20);
 	fixture_put(&fixture, "m/system" SEQ(3), 1024, OLD + 10);
@@ -202,9 +202,16 @@ static void crashes_of_everybody_go_as_their_owners(void **state)
 	bind_at("/var/crash");
 	snprintf(args()->root, PATH_LEN, "/var/crash");
 	fixture_run(&fixture);
-	unbind("/var/crash");
 	disk_is(&fixture, OUTCOME_FIXED);
 	assert_int_equal(fixture.result.observed.freed_files, 2);
+	/* Where its owner may not delete it, neither may we: it is his power that is used. */
+	fixture_put(&fixture, "_usr_bin_a.12003.crash", 64, 2 * OLD);
+	assert_int_equal(chown(fixture_path(&fixture, "_usr_bin_a.12003.crash", path), USER_B, USER_B), 0);
+	assert_int_equal(chmod(fixture.root, 01755), 0);
+	fixture_run(&fixture);
+	unbind("/var/crash");
+	disk_is(&fixture, OUTCOME_FAILED);
+	assert_true(fixture_has(&fixture, "_usr_bin_a.12003.crash"));
 	assert_false(fixture_has(&fixture, "_usr_bin_a.12002.crash"));
 	assert_false(fixture_has(&fixture, "_usr_sbin_b.12001.crash"));
 	assert_true(fixture_has(&fixture, "_usr_bin_a.12001.crash") && fixture_has(&fixture, "_usr_sbin_b.0.crash"));
@@ -251,8 +258,9 @@ static void attackers_in_the_sticky_directory_get_nothing(void **state)
 	uint64_t rounds = attack_rounds(60), begun = clock_boot_ns(), freed = 0, broken;
 	args()->keep_newest = 1; /* of each kin: of-b is alone in its own */
 	for (uint64_t round = 0; round < rounds && clock_boot_ns() - begun < NSEC_PER_SEC; round++) {
-		fixture_put(&fixture, "v.0.crash", 4, OLD);
-		assert_int_equal(chown(fixture_path(&fixture, "v.0.crash", path), USER_A, USER_A), 0);
+		fixture_put(&fixture, "w.1.crash", 4, 0);
+		fixture_put(&fixture, "w.0.crash", 4, OLD); /* whatever the attacker does with his, this one goes */
+		assert_int_equal(chown(fixture_path(&fixture, "w.0.crash", path), USER_A, USER_A), 0);
 		fixture.request.deadline_boot_ns = clock_boot_ns() + 10 * NSEC_PER_SEC;
 		fixture_run(&fixture);
 		freed += fixture.result.observed.freed_files != UNKNOWN ? fixture.result.observed.freed_files : 0;

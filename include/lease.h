@@ -17,6 +17,9 @@ enum knob_kind {
 	KNOB_CGROUP, /* one line of a control file: `file`, and its directory's inode, which is the cgroup's id; `key` where a line is one device's */
 	KNOB_NICE,   /* a process' nice value, of all its threads: `pid` with `start_ns` */
 	KNOB_STOP,   /* whether a process runs: KNOB_STOPPED or KNOB_RUNNING; likewise */
+	KNOB_NOFILE, /* a process' soft limit of open files: `pid` with `start_ns`; `file` is a name to show */
+	KNOB_SWAPFILE, /* a file that is swapped to while it is there: `file`, its directory's inode, `key` "MIB:PRIORITY" */
+	KNOB_ZRAM, /* a device that is: `file`, `key` likewise, `absent` its algorithm */
 	KNOB_KIND_COUNT,
 };
 

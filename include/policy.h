@@ -75,6 +75,7 @@ enum measure {
 	MEASURE_CRASHES,               /* crash: ends of that kind within `window_ns` */
 	MEASURE_HUNG,                  /* hung: 1 for `window_ns` without any sign of life although something waits */
 	MEASURE_PROBE,                 /* probe: it fails */
+	MEASURE_ZOMBIES,               /* process: its children that have ended and that it does not wait for */
 	MEASURE_COUNT,
 };
 

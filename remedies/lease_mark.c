@@ -19,8 +19,11 @@ enum { MARK_LEN = 2 * LEASE_TEXT_LEN + 80, MARK_NAME_LEN = 200 };
 /* What carries the mark of this knob, by a descriptor of its own (attributes are not to be had by an O_PATH one); and the mark's name. */
 static int open_bearer(const struct knob *knob, char name[MARK_NAME_LEN])
 {
+	static const char *const of_process[KNOB_KIND_COUNT] = { [KNOB_NICE] = "nice", [KNOB_STOP] = "stop", [KNOB_NOFILE] = "nofile" };
+	if (knob->kind == KNOB_SWAPFILE || knob->kind == KNOB_ZRAM)
+		return -EOPNOTSUPP; /* their own label says whose they are */
 	if (knob->kind != KNOB_CGROUP) {
-		snprintf(name, MARK_NAME_LEN, "trusted.nodemend.%s.%" PRId32 ".%" PRIu64, knob->kind == KNOB_NICE ? "nice" : "stop", knob->pid, knob->start_ns);
+		snprintf(name, MARK_NAME_LEN, "trusted.nodemend.%s.%" PRId32 ".%" PRIu64, of_process[knob->kind], knob->pid, knob->start_ns);
 		return group_open_hierarchy();
 	}
 	const char *slash = strrchr(knob->file, '/');

@@ -31,6 +31,15 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_LIMIT_MEMORY] = &limit_memory,
 	[REMEDY_THROTTLE_WRITER] = &throttle_writer,
 	[REMEDY_STOP_WRITER] = &stop_writer,
+	[REMEDY_RECLAIM] = &reclaim,
+	[REMEDY_KILL_CGROUP] = &kill_cgroup,
+	[REMEDY_KILL_FORK_BOMB] = &kill_fork_bomb,
+	[REMEDY_REAP] = &reap,
+	[REMEDY_RAISE_LIMITS] = &raise_limits,
+	[REMEDY_DROP_CACHES] = &drop_caches,
+	[REMEDY_COMPACT] = &compact,
+	[REMEDY_ADD_SWAPFILE] = &add_swapfile,
+	[REMEDY_ADD_ZRAM] = &add_zram,
 };
 
 const struct remedy *remedy_by_name(const char *name)

@@ -46,7 +46,7 @@ tenant() { # UNIT PROPERTY... -- COMMAND...
 	systemd-run -q --slice=tenants.slice --unit="$unit" $properties -p "StandardOutput=file:$out/$unit" -p KillMode=mixed -- "$@" || say "broken tenant $unit"
 }
 
-ready() { await 20 has_line "$1" ready || say "broken $1 was never ready"; }
+ready() { await 60 has_line "$1" ready || say "broken $1 was never ready"; }
 
 unit_of() {
 	case $peer in
@@ -62,7 +62,7 @@ begin_peer() {
 	rm -rf /var/lib/nodemend /run/nodemend /var/lib/monit
 	mkdir -p /var/lib/monit/events
 	case $peer in monit-*) sed -i "s/^set daemon .*/set daemon ${peer#monit-}/" /etc/monit/monitrc ;; esac
-	timeout 60 systemctl start "$service" || say "broken $service did not start"
+	timeout 180 systemctl start "$service" || say "broken $service did not start"
 }
 
 end_peer() {
@@ -74,14 +74,14 @@ end_peer() {
 		nodemend incidents --all 2>&1 | head -n 30 | sed 's/^/| /'
 		nodemend status 2>&1 | head -n 30 | sed 's/^/| /'
 	fi
-	timeout 60 systemctl stop "$service" || say "broken $service did not stop"
+	timeout 180 systemctl stop "$service" || say "broken $service did not stop"
 	journalctl -q -u "$service" -n 30 -o short-monotonic --no-pager | cut -c1-300 | sed 's/^/| /'
 	systemctl reset-failed "$service" 2>/dev/null
 	journalctl -q --rotate --vacuum-time=1s 2>/dev/null
 }
 
 end_tenants() {
-	timeout 90 systemctl stop tenants.slice
+	timeout 180 systemctl stop tenants.slice
 	systemctl reset-failed
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
@@ -98,7 +98,7 @@ watched() { # SECONDS QUIET_SECONDS [DISK HIGH LOW] FAULT
 	fi
 	$here/referee "$seconds" "$quiet" $disk >$out/referee 2>&1 &
 	referee=$!
-	await 20 has_line referee ready || say "broken referee: $(cat $out/referee)"
+	await 60 has_line referee ready || say "broken referee: $(cat $out/referee)"
 	sleep 1
 	say "clock $(date +%s%3N)"
 	stamp begun

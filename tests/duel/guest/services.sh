@@ -23,7 +23,7 @@ listens() { grep -q ' 0100007F:1F90 [0-9A-F]*:0000 0A ' /proc/net/tcp; }
 # The service runs and serves before the peer begins, and the peer has looked at it when the fault comes.
 running() { # SECONDS FAULT
 	systemctl start app.service
-	await 20 listens || say 'broken the service does not listen'
+	await 60 listens || say 'broken the service does not listen'
 	begin_peer
 	sleep 6
 	judged "$@"

@@ -35,7 +35,7 @@ MEMORY_TRIALS = {
 }
 
 MEMORY_FIELDS = ["trial", "peer", "swap_mib", "seed", "kernel", "onset_ms", "onset_by", "signal_ms", "killer", "victim", "right", "innocents", "room_ms",
-                 "least_permille", "bystander_p99_ms", "bystander_max_ms", "sync_max_ms", "bystander_lived", "broken"]
+                 "least_permille", "bystander_p99_ms", "bystander_max_ms", "sync_max_ms", "bystander_lived", "peer_died", "broken"]
 
 
 # --- a guest's words ---------------------------------------------------------------------------------------------------------------
@@ -97,6 +97,7 @@ def memory_row(name, guest, lines, peer, seed):
         "least_permille": round(int(least[1]) * 1000 / guest["total_kib"]) if least else None,
         "bystander_p99_ms": round(int(bystander[2]) / 1000) if bystander else None, "bystander_max_ms": round(int(bystander[3]) / 1000) if bystander else None,
         "sync_max_ms": round(int(bystander[6]) / 1000) if bystander else None, "bystander_lived": int(bystander is not None),
+        "peer_died": int(told(lines, "died") is not None),
         "broken": "; ".join(line[7:] for line in lines if line.startswith("broken ")) or None,
     }
 
@@ -223,14 +224,15 @@ def table(head, rows):
 def ended_cell(rows):
     """Of these trials: how often the right one was ended first, how soon, and at what cost to others."""
     acted = [row for row in rows if row["killer"] is not None]
+    died = sum(bool(row["peer_died"]) for row in rows)
     if not acted:
-        return f"nobody in {len(rows)}"
+        return f"nobody in {len(rows)}" + (f", itself dead: {died}" if died else "")
     right = sum(row["right"] for row in acted)
     by_kernel = sum(row["killer"] == "kernel" for row in acted)
     cell = f"{right} of {len(rows)}, {seconds(median(row['signal_ms'] for row in acted))}"
     if sum(row["innocents"] for row in rows):
         cell += f", **{sum(row['innocents'] for row in rows)} others**"
-    return cell + (f" (kernel: {by_kernel})" if by_kernel else "")
+    return cell + (f" (kernel: {by_kernel})" if by_kernel else "") + (f", itself dead: {died}" if died else "")
 
 
 def left_alone_cell(rows):
@@ -260,9 +262,18 @@ def grid(rows, peers, names, cell):
     return table(["", *peers], lines)
 
 
+def sound(rows):
+    """Without those in which the guest itself failed: a peer that did not come up, a bystander that was never ready."""
+    return [row for row in rows if not row["broken"]]
+
+
+def left_out(rows):
+    broken = len(rows) - len(sound(rows))
+    return [f"{broken} of {len(rows)} trials are left out of the tables, since something else in the guest failed; their rows say what."] if broken else []
+
+
 def memory_tables(rows, peers):
-    rows = [row for row in rows if row["kernel"]]
-    parts = []
+    every, rows, parts = rows, sound(rows), []
     for swap in sorted({row["swap_mib"] for row in rows}):
         with_swap = [row for row in rows if row["swap_mib"] == swap]
         name = f"with {swap} MiB of swap" if swap else "without swap"
@@ -273,11 +284,11 @@ def memory_tables(rows, peers):
                   "Until there was room again (a fifth of memory available), median from onset:", grid(with_swap, peers, harmful, lambda r: seconds(median(x["room_ms"] for x in r))),
                   "How late the bystander woke at worst: median over the trials, and the worst of all.", grid(with_swap, peers, harmful, latency_cell),
                   f"### No trouble, {name}", "Trials in which somebody was ended although nothing was wrong.", grid(with_swap, peers, benign, left_alone_cell)]
-    return "\n\n".join(parts)
+    return "\n\n".join(parts + left_out(every))
 
 
 def disk_tables(rows, peers):
-    names = list(DISK_TRIALS.items())
+    names, every, rows = list(DISK_TRIALS.items()), rows, sound(rows)
     return "\n\n".join([
         "From the mark (90 percent) to below 85 percent, median; how often the bystander's writes failed with ENOSPC, over all trials.",
         grid(rows, peers, names, lambda r: f"{seconds(median(x['low_ms'] for x in r))}, ENOSPC {sum(x['enospc'] or 0 for x in r)}"),
@@ -285,6 +296,7 @@ def disk_tables(rows, peers):
         "Old logs deleted, of how many; and whether the one that was being read went, too.",
         grid(rows, peers, names, lambda r: f"{sum(x['old_before'] - x['old_after'] for x in r if x['old_after'] is not None)} of {sum(x['old_before'] or 0 for x in r)}" +
              (f", **{sum(x['in_use_lost'] for x in r)} in use**" if sum(x["in_use_lost"] for x in r) else "")),
+        *left_out(every),
     ])
 
 
@@ -297,4 +309,5 @@ def service_tables(rows, peers):
         text = "/".join(map(str, counts)) + f" restarts, first after {seconds(median(row['restart_ms'] for row in chosen))}"
         text = text if right is None or counts == [right] else f"**{text}**"
         return text + ("; given up" if any(row["gave_up"] for row in chosen) else "")
-    return "How often the service was started again, and how soon after the fault; in bold where that is not what was right.\n\n" + grid(rows, peers, names, cell)
+    return "\n\n".join(["How often the service was started again, and how soon after the fault; in bold where that is not what was right.",
+                        grid(sound(rows), peers, names, cell), *left_out(rows)])

@@ -53,6 +53,8 @@ row = memory("limit", *watch, signal_line("tmux: server", 12.3, 9, "my prog", 82
 check("names-with-spaces", (row["killer"], row["victim"]) == ("tmux: server", "my prog"), row)
 row = memory("clock", "begun 10000", "broken the clock", "broken and more")
 check("what-broke-is-kept", row["broken"] == "the clock; and more" and row["onset_ms"] is None and row["signal_ms"] is None, row)
+row = memory("clock", "begun 10000", "died earlyoom")
+check("a-peer-that-died-is-a-result", row["peer_died"] == 1 and row["broken"] is None and "itself dead: 1" in score.ended_cell([row]), row)
 check("a-trial-cut-short-is-none", score.trials("@guest 6.1 1 0\n@trial anon\nbegun 1\n") == [])
 
 # --- disk, services ---------------------------------------------------------------------------------------------------------------
@@ -78,6 +80,9 @@ text = score.memory_tables([again, wrong, memory("limit", *watch, signal_line("o
 check("a-table-says-right-and-when", "| 1 of 1, 300 ms |" in text, text)
 check("a-table-says-wrong-and-how-many", "| 0 of 1, 300 ms, **1 others** |" in text, text)
 check("a-table-says-acts-without-cause", "**1 acts** of 1" in text, text)
+unsound = dict(wrong, broken="earlyoom did not start", peer="oomd")
+text = score.memory_tables([again, unsound], ["earlyoom", "oomd"])
+check("a-broken-guest-is-left-out-and-said", "1 of 2 trials are left out" in text and "others" not in text.split("ended beside it.")[1], text)
 check("seeds", duel.numbers("1-3,7") == [1, 2, 3, 7])
 for family in duel.FAMILIES.values():
     check(f"every-trial-has-a-function-{len(family['trials'])}", all(f"trial_{name}() {{" in "".join(p.read_text() for p in (ROOT / "tests/duel/guest").iterdir())

@@ -68,7 +68,7 @@ begin_peer() {
 end_peer() {
 	service=$(unit_of)
 	[ -n "$service" ] || return 0
-	[ "$(systemctl is-active "$service")" = active ] || say "broken $service is no longer active"
+	[ "$(systemctl is-active "$service")" = active ] || say "died $service"
 	if [ "$peer" = nodemend ]; then
 		tr -d '\0' </var/lib/nodemend/journal.jsonl 2>/dev/null | grep . | tail -n 30 | sed 's/^/journal /'
 		nodemend incidents --all 2>&1 | head -n 30 | sed 's/^/| /'

@@ -14,6 +14,7 @@ VICTIM = re.compile(r"(?P<at>\d+\.\d+): mark_victim: pid=(?P<pid>\d+)")
 SI_KERNEL = 128
 # What the culprit's own family and the service manager then send to what is left of it is no decision of anybody's.
 FOLLOWERS = {"hog", "session", "idle", "systemd", "systemd-shutdow"}
+OWN_WORKERS = "nm-"  # a worker of nodemend's that overstays its time is ended by it, and born again
 CULPRITS = {"hog"}
 
 # Trial: what it shows, and whether somebody had to be ended.
@@ -66,6 +67,8 @@ def signals(lines):
         if not match or match["res"] != "0":
             continue
         by_kernel = int(match["code"]) == SI_KERNEL and int(match["pid"]) in marked
+        if match["sender"].strip() == "nodemend" and match["comm"].startswith(OWN_WORKERS):
+            continue
         if by_kernel or match["sender"].strip() not in FOLLOWERS:
             found.append({"sender": "kernel" if by_kernel else match["sender"].strip(), "signal": int(match["signal"]), "comm": match["comm"],
                           "pid": int(match["pid"]), "ms": float(match["at"]) * 1000})

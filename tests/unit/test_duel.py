@@ -55,6 +55,8 @@ row = memory("clock", "begun 10000", "broken the clock", "broken and more")
 check("what-broke-is-kept", row["broken"] == "the clock; and more" and row["onset_ms"] is None and row["signal_ms"] is None, row)
 row = memory("clock", "begun 10000", "died earlyoom")
 check("a-peer-that-died-is-a-result", row["peer_died"] == 1 and row["broken"] is None and "itself dead: 1" in score.ended_cell([row]), row)
+row = memory("anon", *watch, signal_line("nodemend", 12.1, 9, "nm-logs", 90), signal_line("nm-kill", 12.3, 15, "hog", 77), peer="nodemend")
+check("its-own-workers-are-no-victims", (row["killer"], row["innocents"], row["signal_ms"]) == ("nm-kill", 0, 300), row)
 check("a-trial-cut-short-is-none", score.trials("@guest 6.1 1 0\n@trial anon\nbegun 1\n") == [])
 
 # --- disk, services ---------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ A guest is one family under one peer with one seed; its words stay in build/duel
 
 import argparse
 import concurrent.futures
+import fcntl
 import os
 import subprocess
 import sys
@@ -67,11 +68,13 @@ def rows_of(log, family, peer, seed):
 
 
 def write_down(family, rows):
+    """Several runs may bring their rows at once."""
     DATA.mkdir(exist_ok=True)
     path = DATA / f"{family}.csv"
-    fields = FAMILIES[family]["fields"]
-    every = score.merged(score.read_rows(path.read_text()) if path.exists() else [], rows)
-    path.write_text(score.written(every, fields))
+    with open(WORK / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        every = score.merged(score.read_rows(path.read_text()) if path.exists() else [], rows)
+        path.write_text(score.written(every, FAMILIES[family]["fields"]))
     print(f"# wrote {path.relative_to(ROOT)}: {len(every)} trials")
 
 

@@ -89,6 +89,7 @@ def quiet(tree):
     put(tree, "/etc/systemd/journald.conf.d/duel.conf", "[Journal]\nStorage=volatile\nRuntimeMaxUse=8M\nForwardToConsole=no\n")
     put(tree, "/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
     put(tree, "/etc/hostname", "duel\n")
+    put(tree, "/etc/hosts", "127.0.0.1 localhost duel\n")
     (tree / "duel").mkdir(exist_ok=True)
 
 

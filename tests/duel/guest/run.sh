@@ -61,6 +61,7 @@ begin_peer() {
 	[ -n "$service" ] || return 0
 	rm -rf /var/lib/nodemend /run/nodemend /var/lib/monit
 	mkdir -p /var/lib/monit/events
+	rm -f /var/log/monit.log
 	case $peer in monit-*) sed -i "s/^set daemon .*/set daemon ${peer#monit-}/" /etc/monit/monitrc ;; esac
 	timeout 180 systemctl start "$service" || say "broken $service did not start"
 }
@@ -74,6 +75,7 @@ end_peer() {
 		nodemend incidents --all 2>&1 | head -n 30 | sed 's/^/| /'
 		nodemend status 2>&1 | head -n 30 | sed 's/^/| /'
 	fi
+	[ "$service" != monit ] || tail -n 30 /var/log/monit.log | sed 's/^/| /'
 	timeout 180 systemctl stop "$service" || say "broken $service did not stop"
 	journalctl -q -u "$service" -n 30 -o short-monotonic --no-pager | cut -c1-300 | sed 's/^/| /'
 	systemctl reset-failed "$service" 2>/dev/null

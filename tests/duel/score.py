@@ -167,8 +167,8 @@ def service_row(name, guest, lines, peer, seed):
     begun, active = told(lines, "begun"), told(lines, "active")
     begun_ms = float(begun[0]) if begun else 0
     after = [float(line.split()[1]) * 1000 - begun_ms for line in lines if line.startswith("start ") and float(line.split()[1]) * 1000 >= begun_ms]
-    if name in ("loop", "slowstart"): # the first one is the fault's own
-        after = after[1:]
+    if name in ("loop", "slowstart") and after:  # the first one is the fault's own, and what comes later is counted from it
+        after = [start - after[0] for start in after[1:]]
     gave_up = any(document.get("state") == "needs_human" for document in incidents_of(lines)) or any("Not monitored" in line for line in lines if line.startswith("summary"))
     return {"trial": name, "peer": peer, "swap_mib": guest["swap_mib"], "seed": seed, "kernel": guest["kernel"], "restarts": len(after),
             "restart_ms": round(after[0]) if after else None, "active": active[0] if active else None, "gave_up": int(gave_up),

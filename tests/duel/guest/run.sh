@@ -62,7 +62,13 @@ begin_peer() {
 	rm -rf /var/lib/nodemend /run/nodemend /var/lib/monit
 	mkdir -p /var/lib/monit/events
 	rm -f /var/log/monit.log
-	case $peer in monit-*) sed -i "s/^set daemon .*/set daemon ${peer#monit-}/" /etc/monit/monitrc ;; esac
+	case $peer in
+	monit-*)
+		mkdir -p /etc/monit/conf.d
+		cp /etc/monit/duel/"$family" /etc/monit/conf.d/duel
+		sed -i "s/^set daemon .*/set daemon ${peer#monit-}/" /etc/monit/monitrc
+		;;
+	esac
 	timeout 180 systemctl start "$service" || say "broken $service did not start"
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests/duel"
 RELEASE = "bookworm"
-PACKAGES = ["systemd", "systemd-sysv", "systemd-oomd", "dbus", "procps", "util-linux", "util-linux-extra", "e2fsprogs", "earlyoom", "nohang", "oomd", "monit"]
+PACKAGES = ["systemd", "systemd-sysv", "systemd-oomd", "dbus", "procps", "util-linux", "e2fsprogs", "earlyoom", "nohang", "oomd", "monit"]
 SERVICES = ["earlyoom", "nohang", "nohang-desktop", "oomd", "monit", "systemd-oomd"]
 NOISE = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer", "systemd-timesyncd.service",
          "systemd-networkd.service", "systemd-networkd-wait-online.service"]

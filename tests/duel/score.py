@@ -32,7 +32,6 @@ MEMORY_TRIALS = {
     "burst": ("files unpacked, synced, removed, many short processes", False),
     "scan": ("a file larger than memory, read twice", False),
     "clock": ("the clock set by an hour, back and forth", False),
-    "suspend": ("suspended for six seconds", False),
 }
 
 MEMORY_FIELDS = ["trial", "peer", "swap_mib", "seed", "kernel", "onset_ms", "onset_by", "signal_ms", "killer", "victim", "right", "innocents", "room_ms",

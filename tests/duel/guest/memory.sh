@@ -79,6 +79,3 @@ fault_clock() {
 	done
 }
 trial_clock() { calm fault_clock; }
-
-fault_suspend() { sleep 2; rtcwake -m freeze -s 6 >/dev/null 2>&1 || say "broken this guest cannot be suspended"; }
-trial_suspend() { calm fault_suspend; }

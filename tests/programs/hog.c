@@ -22,7 +22,7 @@
 
 enum { CHUNK = 1 << 20, BOMB_BYTES = 10 << 20, IDLE_BYTES = 3 << 20 };
 
-static uint64_t rate = 60000000, start, limit = 1ULL << 30, count = 100, seconds = 120;
+static uint64_t rate = 60000000, start, limit = 1ULL << 30, count = 100, seconds = 180;
 static const char *path = "/var/tmp/hog";
 static double began;
 

@@ -205,7 +205,8 @@ static void watch_memory(struct memory *memory, uint64_t available, uint64_t som
 		memory->least = available;
 		memory->least_ms = now;
 	}
-	if (signalled && !memory->room && available * 100 > memory->total * AVAILABLE_ROOM) {
+	/* A signal before the trouble was about something else. */
+	if (memory->onset && signalled && !memory->room && available * 100 > memory->total * AVAILABLE_ROOM) {
 		memory->room = true;
 		say("room %llu\n", (unsigned long long)now);
 	}
@@ -238,7 +239,7 @@ int main(int argc, char **argv)
 	for (uint64_t now = began; now < began + seconds * 1000; now = now_ms()) {
 		if (last_signal && (memory.room || disk.was_low) && now > last_signal + quiet * 1000)
 			break;
-		if (take_trace(trace))
+		if (take_trace(trace) && (memory.onset || disk.path))
 			last_signal = now;
 		uint64_t available = number_after(memory.meminfo, "MemAvailable:"), some = number_after(memory.pressure, "total=");
 		watch_memory(&memory, available, some, last_signal != 0);

@@ -21,7 +21,7 @@ hog() { tenant hog -- $here/hog "$@"; }
 
 trouble() { # FAULT
 	beside
-	watched 75 4 "$1"
+	watched 120 4 "$1"
 	end_peer
 }
 

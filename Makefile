@@ -120,8 +120,9 @@ crash: ## SIGKILL at CRASH_TRIALS (100) moments around an act, of each kind (lon
 	@NODEMEND_CRASH_TRIALS=$(or $(CRASH_TRIALS),100) tests/e2e/test_crash.py
 .PHONY: campaign soak crash
 
-duel: programs all ## side by side with others in virtual machines (very long); raw data and tables into docs/duel. DUEL='--seeds 1-30 --family memory'
+duel: ## side by side with others in virtual machines (very long); raw data and tables into docs/duel. DUEL='--seeds 1-30 --family memory'
 	@scripts/deps.sh build test vm
+	@$(MAKE) all programs
 	@NODEMEND_BUILD=$(abspath $(O)) /usr/bin/python3 tests/duel/duel.py $(DUEL)
 
 attack: ## attackers against what deletes and kills, a million rounds each (hours, as root). ATTACK_ROUNDS=N, ATTACK_SECONDS=N: of each at most

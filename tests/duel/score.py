@@ -265,8 +265,8 @@ def grid(rows, peers, names, cell):
 
 
 def sound(rows):
-    """Without those in which the guest itself failed: a peer that did not come up, a bystander that was never ready."""
-    return [row for row in rows if not row["broken"]]
+    """Without those in which the guest itself failed: a peer that did not come up, a bystander that was never ready, trouble that did not come in time."""
+    return [row for row in rows if not row["broken"] and not (MEMORY_TRIALS.get(row["trial"], ("", False))[1] and row["onset_ms"] is None)]
 
 
 def left_out(rows):

@@ -86,6 +86,7 @@ check("a-table-says-acts-without-cause", "**1 acts** of 1" in text, text)
 unsound = dict(wrong, broken="earlyoom did not start", peer="oomd")
 text = score.memory_tables([again, unsound], ["earlyoom", "oomd"])
 check("a-broken-guest-is-left-out-and-said", "1 of 2 trials are left out" in text and "others" not in text.split("ended beside it.")[1], text)
+check("trouble-that-never-came-is-no-result", not score.sound([memory("anon", "begun 10000")]) and score.sound([memory("limit", "begun 10000")]))
 check("seeds", duel.numbers("1-3,7") == [1, 2, 3, 7])
 for family in duel.FAMILIES.values():
     check(f"every-trial-has-a-function-{len(family['trials'])}", all(f"trial_{name}() {{" in "".join(p.read_text() for p in (ROOT / "tests/duel/guest").iterdir())

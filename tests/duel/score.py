@@ -261,7 +261,7 @@ def grid(rows, peers, names, cell):
             cells.append(cell(chosen) if chosen else "")
         if any(cells):
             lines.append([what, *cells])
-    return table(["", *peers], lines)
+    return table(["", *peers], lines) if lines else "Not run yet."
 
 
 def sound(rows):

@@ -46,6 +46,7 @@ kube-object := $(O)/agent/kube/main.o
 publisher-object := $(O)/agent/publish/main.o
 objects := $(addprefix $(O)/,$(all-agent-y))
 test-programs := $(addprefix $(O)/,$(all-test-y))
+attack-programs := $(filter $(O)/tests/unit/test_attack_%,$(test-programs))
 fault-programs := $(addprefix $(O)/,$(all-program-y))
 fuzz-programs := $(addprefix $(O)/,$(all-fuzz-y))
 policies := $(sort $(wildcard remedies/policy.d/*.yaml))
@@ -118,6 +119,19 @@ crash: ## SIGKILL at CRASH_TRIALS (100) moments around an act, of each kind (lon
 	@$(MAKE) tests
 	@NODEMEND_CRASH_TRIALS=$(or $(CRASH_TRIALS),100) tests/e2e/test_crash.py
 .PHONY: campaign soak crash
+
+duel: ## side by side with others in virtual machines (very long); raw data and tables into docs/duel. DUEL='--seeds 1-30 --family memory'
+	@scripts/deps.sh build test vm
+	@$(MAKE) all programs
+	@NODEMEND_BUILD=$(abspath $(O)) /usr/bin/python3 tests/duel/duel.py $(DUEL)
+
+attack: ## attackers against what deletes and kills, a million rounds each (hours, as root). ATTACK_ROUNDS=N, ATTACK_SECONDS=N: of each at most
+	@scripts/deps.sh build test
+	@$(MAKE) $(attack-programs)
+	@failed=0; for test in $(attack-programs); do \
+		NODEMEND_ATTACK_ROUNDS=$(or $(ATTACK_ROUNDS),1000000) $(if $(ATTACK_SECONDS),NODEMEND_ATTACK_SECONDS=$(ATTACK_SECONDS)) nice $$test || failed=1; \
+	done; exit $$failed
+.PHONY: duel attack
 
 bench: ## the costs, beside peers, as ratios
 	@scripts/deps.sh build test bench

@@ -129,7 +129,10 @@ static int send(const struct remedy_request *request, int proc_fd, const struct 
 		return -ECANCELED;
 	}
 	const char *rule = protect_process(&request->protect, proc_fd, victim->pid, buffer, sizeof(buffer));
-	if (rule && victim_lives(victim)) {
+	/* One that was asked and lets go of its memory has no program any more that could be told: on a node that is short of memory it may take
+	 * seconds to be gone. It was looked at before it was asked. */
+	bool asked_and_leaving = signal == SIGKILL && request->args.terminate.term_wait_ns && victim_is_leaving(proc_fd, victim);
+	if (rule && !asked_and_leaving && victim_lives(victim)) {
 		step_end(step, false, "held back: %s", rule);
 		act_refuse(result, "never-list", "%s", rule);
 		return -ECANCELED;

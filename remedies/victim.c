@@ -109,6 +109,13 @@ int victim_pidfd(int32_t pid)
 	return fd < 0 ? -errno : fd;
 }
 
+bool victim_is_leaving(int proc_fd, const struct victim *victim)
+{
+	struct victim now = { .pidfd = -1 };
+	bool read = victim->rss_bytes && read_stat(proc_fd, victim->pid, &now) == 0;
+	return read && now.start_ns == victim->start_ns && !now.rss_bytes && victim_lives(victim);
+}
+
 /* What was read by number was read of the held process if that one still lives afterwards: its number was not free for another. */
 int victim_hold(int proc_fd, int32_t pid, struct victim *ret)
 {

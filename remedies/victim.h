@@ -23,6 +23,7 @@ int victim_open(int proc_fd, const struct cause *cause, struct victim *ret, char
 int victim_pidfd(int32_t pid); /* or -errno */
 void victim_close(struct victim *victim);
 bool victim_lives(const struct victim *victim);             /* not yet ended; a zombie has ended */
+bool victim_is_leaving(int proc_fd, const struct victim *victim); /* it lives, and holds no memory any more: it is about to end */
 /* 1: some hierarchy has it in the cgroup `path` (or below it where `below`). */
 int victim_in_cgroup(int proc_fd, int32_t pid, const char *path, bool below);
 

@@ -1,23 +1,25 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs a command on another Linux kernel, in QEMU and without KVM, whose root file system is busybox and what it is given.
-#   scripts/vm.sh [-f PATH[:GUEST]]... [-m "MODULE..."] [-c CPUS] [-M MIB] [-t SECONDS] [-r TRIES] [-a CMDLINE] [-k] KERNEL COMMAND
+#   scripts/vm.sh [-f PATH[:GUEST]]... [-d IMAGE] [-m "MODULE..."] [-c CPUS] [-M MIB] [-t SECONDS] [-r TRIES] [-a CMDLINE] [-k] KERNEL COMMAND
 # KERNEL is SUITE/PACKAGE of Debian (scripts/vm-fetch.sh). -f copies a file or a folder into the guest (/vm/NAME) with the shared
-# libraries its programs need; -m loads modules and what they depend on; -k prints the kernel's log, too.
+# libraries its programs need; -m loads modules and what they depend on; -k prints the kernel's log, too. -d boots an image of ext4 that
+# has a systemd, and the command is a unit of it; what is written to the image is thrown away, and only what is in /vm is copied to it.
 # Exit code: the command's own; 124: over the time limit; 125: the guest died, and the tail of its log is printed; 126: cannot run.
 set -eu
 
 cd "$(dirname "$0")/.."
-cpus=1 memory=512 limit=120 tries=3 modules= append= files= log=
+cpus=1 memory=512 limit=120 tries=3 modules= append= files= log= disk=
 busybox=/bin/busybox
 NL='
 '
 
 die() { echo "vm.sh: $*" >&2; exit 126; }
 
-while getopts f:m:c:M:t:r:a:k option; do
+while getopts f:d:m:c:M:t:r:a:k option; do
 	case $option in
 	f) files=$files$OPTARG$NL ;;
+	d) disk=$OPTARG modules="$modules virtio_pci virtio_blk" ;;
 	m) modules="$modules $OPTARG" ;;
 	c) cpus=$OPTARG ;;
 	M) memory=$OPTARG ;;
@@ -33,6 +35,7 @@ shift $((OPTIND - 1))
 package=$1
 shift
 [ "$(uname -m)" = x86_64 ] || die "only x86_64 has guests here, not $(uname -m)"
+[ -z "$disk" ] || [ -f "$disk" ] || die "no image $disk"
 [ -x $busybox ] || die 'busybox-static is not installed (scripts/deps.sh vm)'
 
 qemu=$(scripts/vm-fetch.sh qemu) || exit 126
@@ -109,7 +112,26 @@ copy_modules $modules
 # ttyS0 is the kernel's log, ttyS1 the command's output between two marks that it cannot make up.
 nonce=vm-$(od -An -tx8 -N8 /dev/urandom | tr -d ' ')
 printf '%s\n' "$*" >"$root/vm/command"
-cat >"$root/init" <<END
+cat >"$root/vm/start" <<END
+exec 3>/dev/ttyS1
+stty raw -echo <>/dev/ttyS1
+echo "$nonce up" >&3
+cd /vm
+setsid sh /vm/command </dev/null >&3 2>&1
+code=\$?
+printf '\n%s exit %d\n' "$nonce" "\$code" >&3
+exec 3>&-
+poweroff -f -f
+END
+cat >"$root/vm/insert" <<'END'
+for module in /vm/modules/*.ko; do
+	[ ! -e "$module" ] || insmod "$module" || echo "vm: cannot load $module" >/dev/kmsg
+done
+END
+
+# Busybox is all there is: its shell is PID 1 and mounts what programs expect.
+init_alone() {
+	cat <<'END'
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb
@@ -125,22 +147,44 @@ mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
 mount -t bpf bpf /sys/fs/bpf
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
-for controller in \$(cat /sys/fs/cgroup/cgroup.controllers); do echo "+\$controller" >/sys/fs/cgroup/cgroup.subtree_control; done
+for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control; done
 ifconfig lo 127.0.0.1 up
 hostname vm
-for module in /vm/modules/*.ko; do
-	[ ! -e "\$module" ] || insmod "\$module" || echo "vm: cannot load \$module" >/dev/kmsg
-done
-exec 3>/dev/ttyS1
-stty raw -echo <>/dev/ttyS1
-echo "$nonce up" >&3
-cd /vm
-setsid sh /vm/command </dev/null >&3 2>&1
-code=\$?
-printf '\n%s exit %d\n' "$nonce" "\$code" >&3
-exec 3>&-
-poweroff -f
+. /vm/insert
+. /vm/start
 END
+}
+
+# The image's own systemd is PID 1; the command comes when it has started everything else.
+init_of_disk() {
+	cat <<'END'
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+export PATH=/bin:/sbin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+mount -t tmpfs tmpfs /run
+. /vm/insert
+mount -t ext4 -o noatime /dev/vda /mnt || exec poweroff -f
+rm -r /vm/modules
+cp -R /vm /mnt/
+mkdir -p /run/systemd/system/multi-user.target.wants
+cat >/run/systemd/system/vm-command.service <<UNIT
+[Unit]
+After=multi-user.target
+[Service]
+Environment=HOME=/root TERM=dumb
+ExecStart=/bin/sh /vm/start
+OOMScoreAdjust=-1000
+UNIT
+ln -s ../vm-command.service /run/systemd/system/multi-user.target.wants/
+for mount in proc sys dev run; do mount --move /$mount /mnt/$mount; done
+exec switch_root /mnt /sbin/init
+END
+}
+
+if [ -n "$disk" ]; then init_of_disk; else init_alone; fi >"$root/init"
 chmod +x "$root/init"
 (cd "$root" && find . | $busybox cpio -o -H newc 2>/dev/null) >"$work/initrd"
 
@@ -151,8 +195,8 @@ boot() { # leaves QEMU's status in `status`
 	: >"$work/out"
 	: >"$work/klog"
 	timeout -k 5 "$limit" $qemu -accel tcg,thread=multi -machine q35 -nodefaults -no-user-config -display none -monitor none \
-		-no-reboot -smp "$cpus" -m "$memory" -serial "file:$work/klog" -serial "file:$work/out" -kernel "$image" -initrd "$work/initrd" \
-		-append "console=ttyS0 panic=-1 oops=panic mitigations=off psi=1 $append" >"$work/qemu" 2>&1 </dev/null &
+		-no-reboot -smp "$cpus" -m "$memory" ${disk:+-drive "file=$disk,if=virtio,format=raw,snapshot=on,cache=unsafe"} -serial "file:$work/klog" -serial "file:$work/out" -kernel "$image" -initrd "$work/initrd" \
+		-append "console=ttyS0 panic=-1 oops=panic mitigations=off psi=1 ${disk:+systemd.unit=multi-user.target systemd.getty_auto=0} $append" >"$work/qemu" 2>&1 </dev/null &
 	pid=$!
 	wait "$pid" || status=$?
 	pid=

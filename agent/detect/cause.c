@@ -241,8 +241,12 @@ static void rank_by_kind(struct ranking *ranking)
 		if (!asks_for_inodes(ranking) || !rank_by_change(ranking, additive_of(USE_CALLS)))
 			rank_writers(ranking);
 		break;
-	case KIND_MEMORY_EXHAUSTION:
 	case KIND_OOM_KILL:
+		if (rank_before_kill(ranking))
+			break;
+		rank_memory(ranking);
+		break;
+	case KIND_MEMORY_EXHAUSTION:
 		rank_memory(ranking);
 		break;
 	case KIND_CPU_EXHAUSTION:

@@ -43,6 +43,8 @@ bool rank_by_change(struct ranking *ranking, const struct additive *what);
 void rank_by_size(struct ranking *ranking, const struct additive *what);
 /* cause_memory.c */
 void rank_memory(struct ranking *ranking);
+/* cause_oom.c: who grew right before an OOM kill. False: no picture of then is there, and nobody was placed. */
+bool rank_before_kill(struct ranking *ranking);
 /* cause_disk.c: who fills a filesystem, who uses a disk. */
 void rank_writers(struct ranking *ranking);
 bool rank_disk_users(struct ranking *ranking, uint32_t dev);

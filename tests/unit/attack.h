@@ -31,10 +31,16 @@ static inline uint64_t attack_rounds(uint64_t fallback)
 	return text ? strtoull(text, NULL, 10) : fallback;
 }
 
-/* Whether to go on: a slow machine does fewer rounds, unless it was told how many. */
+/*
+ * Whether to go on: a slow machine does fewer rounds, unless it was told how many. A campaign may be told how many seconds an attack may
+ * take at most (NODEMEND_ATTACK_SECONDS); how many rounds there were is said at its end.
+ */
 static inline bool attack_goes_on(uint64_t round, uint64_t rounds, uint64_t begun_ns)
 {
-	return round < rounds && (getenv("NODEMEND_ATTACK_ROUNDS") || clock_boot_ns() - begun_ns < 2500 * NSEC_PER_MSEC);
+	const char *seconds = getenv("NODEMEND_ATTACK_SECONDS");
+	uint64_t most_ns = seconds ? strtoull(seconds, NULL, 10) * NSEC_PER_SEC : getenv("NODEMEND_ATTACK_ROUNDS") ? UINT64_MAX : 2500 * NSEC_PER_MSEC;
+
+	return round < rounds && clock_boot_ns() - begun_ns < most_ns;
 }
 
 /* `turn` returns false for what must never be. It has no powers over others' files when `uid` is not 0. */

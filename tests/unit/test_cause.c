@@ -632,6 +632,44 @@ static void who_comes_and_goes_leaves_nothing_behind(void **state)
 	tear_down(&node);
 }
 
+/* The kernel has ended the one that grew: of those who are left a newcomer has grown, and did not cause it. */
+static void after_an_oom_kill_who_grew_before_it_is_named(void **state)
+{
+	struct node node = set_up();
+	settle(&node);
+	node.snap->processes.each[2].rss_growth_bytes = node.snap->processes.each[2].rss_growing_bytes = (int64_t)MIB(40);
+	rank_kind(&node, KIND_OOM_KILL);
+	assert_string_equal(node.causes[0].comm, "other"); /* no picture is there */
+
+	struct recording *recording = &node.snap->recordings.each[0];
+	node.snap->recordings.total = 1;
+	*recording = (struct recording){ .at_ns = node.snap->boot_ns - SECONDS(2), .count = 2 };
+	recording->each[0].growing_count = 1; /* of an older picture */
+	recording->each[0].growing[0] = (struct recorded_process){ .cgroup_id = 110, .growing_bytes = (int64_t)MIB(500), .pid = STEADY, .comm = "steady" };
+	recording->each[1].growing_count = 2;
+	recording->each[1].growing[0] = (struct recorded_process){ .cgroup_id = 111, .rss_bytes = MIB(400), .growing_bytes = (int64_t)MIB(60), .pid = 77, .comm = "gone" };
+	recording->each[1].growing[1] = (struct recorded_process){ .cgroup_id = 112, .rss_bytes = MIB(10), .growing_bytes = (int64_t)MIB(2), .pid = OTHER, .comm = "other" };
+	rank_kind(&node, KIND_OOM_KILL);
+	assert_int_equal(node.cause_count, 2);
+	assert_string_equal(node.causes[0].comm, "gone");
+	assert_int_equal(node.causes[0].pid, 77);
+	assert_string_equal(node.causes[0].cgroup, "/culprit.service");
+	assert_true(node.causes[0].share_permille > 950 && node.causes[0].explains);
+
+	/* In a cgroup that was at its limit only its own members can have filled it. */
+	struct finding finding = about(KIND_OOM_KILL);
+	finding.target.type = TARGET_CGROUP;
+	finding.target.cgroup_id = 112;
+	rank_by(&node, NULL, &finding);
+	assert_int_equal(node.cause_count, 1);
+	assert_string_equal(node.causes[0].comm, "other");
+
+	node.snap->boot_ns += SECONDS(60); /* another kill's picture, of long ago */
+	rank_kind(&node, KIND_OOM_KILL);
+	assert_string_equal(node.causes[0].comm, "other");
+	tear_down(&node);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -661,6 +699,7 @@ int main(void)
 		cmocka_unit_test(a_suspend_is_no_time_in_which_anything_was_used),
 		cmocka_unit_test(one_is_used_to_what_was_so_for_half_of_the_time),
 		cmocka_unit_test(who_comes_and_goes_leaves_nothing_behind),
+		cmocka_unit_test(after_an_oom_kill_who_grew_before_it_is_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,6 +164,26 @@ static void shipped_levels_are_sustained_and_clear_apart(void **state)
 		}
 }
 
+/* Next to nothing left *and* tasks that wait, by a window that is measured between ticks, too: the last interval's share is up to one interval old. */
+static void who_may_be_ended_is_asked_by_two_signs(void **state)
+{
+	uint32_t found = 0;
+	config_defaults(config);
+	for (uint32_t i = 0; i < config->policy_count; i++) {
+		const struct policy *policy = &config->policies[i];
+		if (!policy->step_count || policy->steps[0].remedy != REMEDY_TERMINATE)
+			continue;
+		found++;
+		assert_int_equal(policy->when_count, 3);
+		assert_int_equal(policy->when[0].op, PREDICATE_ALL);
+		assert_int_equal(policy->when[1].condition.kind, CONDITION_MEMORY);
+		assert_int_equal(policy->when[1].condition.for_ns, 0); /* at the pace that matters there is no time to wait for a second look */
+		assert_int_equal(policy->when[2].condition.kind, CONDITION_PSI);
+		assert_int_equal(policy->when[2].condition.psi_window_s, TRIGGER_WINDOW_S);
+	}
+	assert_int_equal(found, 1);
+}
+
 static void an_empty_file_is_the_defaults(void **state)
 {
 	assert_int_equal(parse(""), 0);
@@ -512,6 +532,7 @@ int main(void)
 		cmocka_unit_test(the_shipped_policies_never_act_by_themselves),
 		cmocka_unit_test(the_shipped_thresholds_are_those_of_the_design),
 		cmocka_unit_test(shipped_levels_are_sustained_and_clear_apart),
+		cmocka_unit_test(who_may_be_ended_is_asked_by_two_signs),
 		cmocka_unit_test(an_empty_file_is_the_defaults),
 		cmocka_unit_test(collectors_have_a_key_each),
 		cmocka_unit_test(times_and_sizes_are_read_with_their_units),

@@ -2,7 +2,10 @@
 /* terminate: who is ended, how, and who is not; a process by its proven identity, a cgroup as a whole or not at all. */
 #include "victim_fixture.h"
 
+#include <pthread.h>
 #include <sched.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
 
 
 static struct remedy_request request;
@@ -69,6 +72,66 @@ static void who_does_not_listen_is_made_to(void **state)
 	assert_int_equal(ended_by(pid), SIGKILL);
 	assert_non_null(step_of("term"));
 	assert_non_null(step_of("kill"));
+}
+
+/* Asked to end, it lets go of its memory and is not gone yet: its first thread has ended and another one has not. */
+static void *stay(void *unused)
+{
+	for (;;)
+		pause();
+	return unused;
+}
+
+static _Noreturn void leave_slowly(void)
+{
+	sigset_t term;
+	pthread_t thread;
+	int number;
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (sigprocmask(SIG_BLOCK, &term, NULL) < 0 || pthread_create(&thread, NULL, stay, NULL) != 0 || write(STDOUT_FILENO, "r", 1) != 1 || sigwait(&term, &number) != 0)
+		_exit(1);
+	syscall(SYS_exit, 0); /* of this thread alone */
+	_exit(1);
+}
+
+/* This program under another inode: as itself it would be protected. */
+static pid_t start_leaving(void)
+{
+	char path[] = "/tmp/test_terminate-XXXXXX", byte;
+	int ready[2], to = mkostemp(path, O_CLOEXEC), from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct stat size;
+	assert_true(to >= 0 && from >= 0 && fstat(from, &size) == 0 && pipe2(ready, O_CLOEXEC) == 0);
+	for (off_t done = 0; done < size.st_size;)
+		assert_true(sendfile(to, from, &done, (size_t)(size.st_size - done)) > 0);
+	assert_int_equal(fchmod(to, 0700), 0);
+	close(to);
+	close(from);
+
+	pid_t pid = fork();
+	if (pid == 0) {
+		dup2(ready[1], STDOUT_FILENO);
+		execl(path, path, "leave-slowly", (char *)NULL);
+		_exit(127);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	unlink(path);
+	return pid;
+}
+
+static void one_that_is_leaving_is_not_unknown(void **state)
+{
+	pid_t pid = start_leaving();
+	aim(100 * NSEC_PER_MSEC, 1, &pid);
+	run();
+	assert_string_equal(result.refused_by, "");
+	assert_int_equal(result.outcome, OUTCOME_FIXED);
+	assert_int_equal(result.observed.exited, 1);
+	assert_true(step_of("term")->ok && step_of("kill")->ok);
+	assert_int_equal(ended_by(pid), SIGKILL);
 }
 
 static void without_a_wait_it_is_killed_at_once(void **state)
@@ -404,11 +467,13 @@ static void an_empty_cgroup_is_no_effect(void **state)
 
 #define GROUP_TEST(name_) cmocka_unit_test_setup_teardown(name_, make_cgroup, remove_cgroup)
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "leave-slowly") == 0)
+		leave_slowly();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_candidate_is_asked_and_ends), cmocka_unit_test(who_does_not_listen_is_made_to),
-		cmocka_unit_test(without_a_wait_it_is_killed_at_once), cmocka_unit_test(less_memory_than_promised_is_an_improvement),
+		cmocka_unit_test(one_that_is_leaving_is_not_unknown), cmocka_unit_test(without_a_wait_it_is_killed_at_once), cmocka_unit_test(less_memory_than_promised_is_an_improvement),
 		cmocka_unit_test(another_start_is_another_process), cmocka_unit_test(another_name_or_cgroup_is_another_process),
 		cmocka_unit_test(one_that_has_ended_is_passed_over), cmocka_unit_test(the_protected_are_passed_over_with_their_rule),
 		cmocka_unit_test(neither_init_nor_the_agent_nor_its_parents), cmocka_unit_test(a_small_share_is_no_cause),

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gives the cgroup that uses up the processors so much of them and no more, for a time: cpu.max, or the quota of v1. */
-
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "core/value.h"
 #include "remedies/act.h"

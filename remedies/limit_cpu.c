@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gives the cgroup that uses up the processors so much of them and no more, for a time: cpu.max, or the quota of v1. */
-
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "core/value.h"
 #include "remedies/act.h"
@@ -58,14 +54,8 @@ static int run(const struct remedy_request *request, struct remedy_result *resul
 /* Both hierarchies count in cpu.stat how often a quota held somebody back. */
 static bool is_held(int dir_fd)
 {
-	char text[1024];
-	int fd = openat(dir_fd, "cpu.stat", O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-	if (fd >= 0)
-		close(fd);
-	text[got > 0 ? got : 0] = '\0';
-	const char *count = strstr(text, "nr_throttled ");
-	return count && strtoull(count + strlen("nr_throttled "), NULL, 10) > 0;
+	uint64_t count;
+	return throttle_number(dir_fd, "cpu.stat", "nr_throttled ", &count) == 0 && count > 0;
 }
 
 static int check(const struct remedy_request *request, struct remedy_result *result)

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -93,6 +94,15 @@ static int open_group(struct container *container, const struct place *place)
 	group_close(group);
 	group->fd = fd;
 	group->path[inner - place->path] = '\0';
+	return 0;
+}
+
+static int note_group(struct container *container)
+{
+	struct stat found;
+	if (fstat(container->group.fd, &found) < 0)
+		return -errno;
+	container->cgroup_id = found.st_ino;
 	return 0;
 }
 
@@ -204,6 +214,8 @@ int container_open(struct container *container, const struct remedy_request *req
 	if (container->proc_fd < 0)
 		return -errno;
 	error = open_group(container, &place);
+	if (error == 0)
+		error = note_group(container);
 	if (error == 0)
 		error = find_engine(container, place.identity.runtime);
 	return error ? error : look(container);

@@ -18,6 +18,7 @@ struct container {
 	char id[CONTAINER_ID_LEN];
 	struct engine_facts facts;   /* as it was found */
 	struct group group;          /* the whole container's */
+	uint64_t cgroup_id;          /* its */
 	int proc_fd;
 	uint64_t members, rss_bytes; /* of the last look */
 };

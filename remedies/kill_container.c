@@ -68,6 +68,7 @@ static void judge(struct container *container, int ended, const struct engine_fa
 	}
 	step_end(step, true, "it has ended, with %" PRIu64 " processes that held %" PRIu64 " bytes", container->members, container->rss_bytes);
 	result->observed.freed_bytes = container->rss_bytes;
+	result->ended = (struct ended_one){ .cgroup_id = container->cgroup_id, .rss_bytes = container->rss_bytes };
 	result->outcome = wanted == UNKNOWN || container->rss_bytes >= wanted ? OUTCOME_FIXED : OUTCOME_IMPROVED;
 }
 

@@ -245,6 +245,9 @@ static void it_ends(void **state)
 	assert_int_equal(result.observed.exited, 1);
 	assert_true(result.observed.freed_bytes > 0 && result.observed.freed_bytes != UNKNOWN);
 	assert_string_equal(fake.act[0], "POST /containers/" ID "/stop?t=2");
+	/* Whom to wait for before another one is chosen. */
+	assert_int_equal(result.ended.cgroup_id, request.candidates[0].cgroup_id);
+	assert_int_equal(result.ended.rss_bytes, result.observed.freed_bytes);
 }
 
 static void without_grace_it_is_killed(void **state)
@@ -385,6 +388,8 @@ static void a_cgroup_inside_of_it_stands_for_it(void **state)
 	hands_run(&request, &result);
 	assert_int_equal(rmdir(inner), 0);
 	assert_int_equal(result.outcome, OUTCOME_FIXED);
+	assert_int_equal(stat(folder, &found), 0);
+	assert_int_equal(result.ended.cgroup_id, found.st_ino);
 	assert_int_equal(result.observed.exited, 1);
 }
 

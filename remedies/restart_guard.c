@@ -116,7 +116,7 @@ int restart_check_stuck(struct unit_act *act)
 			   patience / NSEC_PER_MSEC);
 		return 1;
 	}
-	if (!ready_ask(&act->args->ready, patience, UNKNOWN, why, sizeof(why)))
+	if (!ready_ask(&act->args->ready, patience, why, sizeof(why)))
 		return 0;
 	act_refuse(act->result, "working", "%s answers, after %llu ms; slow is not stuck", act_shown(shown, sizeof(shown), ready_name(&act->args->ready)),
 		   (clock_boot_ns() - begun) / NSEC_PER_MSEC);

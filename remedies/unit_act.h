@@ -62,8 +62,8 @@ uint64_t unit_job_time(const struct unit_act *act);
 /* Check of all of them. */
 int unit_check(const struct remedy_request *request, struct remedy_result *result);
 
-/* unit_ready.c. 1: what is asked answers, within `patience_ns` and before `until_boot_ns`; 0: it does not, and why. */
-int ready_ask(const struct probe *what, uint64_t patience_ns, uint64_t until_boot_ns, char *why, size_t size);
+/* unit_ready.c. Whether what is asked answers within `patience_ns`; else why not. */
+bool ready_ask(const struct probe *what, uint64_t patience_ns, char *why, size_t size);
 /* How the probe is called in a sentence. */
 const char *ready_name(const struct probe *what);
 

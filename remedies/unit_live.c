@@ -65,7 +65,7 @@ static int watch_it_answer(struct unit_act *act, struct action_step *step)
 	for (;;) {
 		asked++;
 		uint64_t now = clock_boot_ns(), left = until > now ? until - now : 0;
-		int answers = ready_ask(ready, unit_earlier(ready->timeout_ns, left + LAST_ANSWER_NS), UNKNOWN, why, sizeof(why));
+		bool answers = ready_ask(ready, unit_earlier(ready->timeout_ns, left + LAST_ANSWER_NS), why, sizeof(why));
 		now = clock_boot_ns();
 		int error = manager_facts(act->bus, act->unit, &act->facts);
 		if (error < 0)
@@ -74,7 +74,7 @@ static int watch_it_answer(struct unit_act *act, struct action_step *step)
 			step_end(step, false, "it died before it answered");
 			return 0;
 		}
-		if (answers > 0) {
+		if (answers) {
 			step_end(step, true, "it answers, after %llu.%llu s, asked %" PRIu32 " times", (now - begun) / NSEC_PER_SEC,
 				 (now - begun) / (100 * NSEC_PER_MSEC) % 10, asked);
 			return 1;

@@ -33,6 +33,7 @@ MAY = {
 # Single headers that may cross, each with its reason.
 EXCEPT = {
     ("remedies", "agent/decide/protect.h"): "the never-list is read again right before each act",
+    ("remedies", "agent/collect/probe_once.h"): "a unit is asked by the very probe that its condition asks by",
     ("remedies", "agent/decide/hands.h"): "a remedy runs in the hands and says so to them",
     ("agent/cli", "agent/push/template_check.h"): "`check` reads what the sender will read",
     ("agent/cli", "agent/detect/forecast_fast.h"): "`forecast` runs the shipped forecaster over a recorded series",

@@ -179,9 +179,15 @@ _Noreturn void command_become(const struct command_child *child)
 	int status = child->status;
 	int error = prepare(child, &status);
 	if (!error) {
-		/* The descriptor stays open in the command: a script is read by its interpreter as /dev/fd/3. */
-		(void)syscall(SYS_execveat, PROGRAM_FD, "", child->command->argv, child->environment, AT_EMPTY_PATH);
+		/* By the descriptor, which stays open in the command, since a script's interpreter opens it by this name. Not by execveat first: that
+		 * names scripts /dev/fd/3, which not every node has, and 5.10 in an initramfs answers ENOENT to all of them. */
+		char *const *argv = (char *const *)child->command->argv;
+		(void)execve("/proc/self/fd/3", argv, child->environment);
 		error = -errno;
+		if (error == -ENOENT && access("/proc/self/fd/3", F_OK) < 0) {
+			(void)syscall(SYS_execveat, PROGRAM_FD, "", argv, child->environment, AT_EMPTY_PATH);
+			error = -errno;
+		}
 	}
 	(void)!write(status, &error, sizeof(error));
 	_exit(127);

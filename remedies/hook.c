@@ -142,8 +142,8 @@ static void judge(const struct remedy_request *request, const struct talk *talk,
 static void run_hook(const struct remedy_request *request, struct remedy_result *result)
 {
 	struct talk talk = { .named = OUTCOME_NONE };
-	uid_t uid;
-	gid_t gid;
+	uid_t uid = 0;
+	gid_t gid = 0;
 	int error = account_of(request->args.hook.user, &uid, &gid);
 	if (error) {
 		act_refuse(result, "no-such-user", "%.32s: %s", request->args.hook.user, error == -ENOENT ? "there is no such user" : strerror(-error));

@@ -43,7 +43,7 @@ struct run {
 	struct command_end *end;
 	struct command_group group;
 	pid_t pid, own[MAX_OWN_CHILDREN];
-	uint32_t own_count;
+	uint32_t own_count, reaped; /* reaped: of those who were found by descent */
 	bool blind;            /* the kernel has no list of children */
 	int pidfd, program, input, status;
 	struct stream output, complaint;
@@ -97,20 +97,18 @@ static void end_stray(struct run *run, pid_t pid, uint32_t *count)
 			return;
 	(void)kill(pid, SIGKILL);
 	++*count;
-	(void)waitpid(pid, NULL, WNOHANG);
+	run->reaped += waitpid(pid, NULL, WNOHANG) == pid;
 }
 
 /* The end of one hands us its children. 0; -EBUSY: there is always another, or one that does not die. */
-static int end_strays(struct run *run, uint32_t *ret_count)
+static int end_strays(struct run *run)
 {
 	uint64_t until = clock_boot_ns() + STRAYS_NS;
-	for (bool first = true;; first = false) {
+	for (;;) {
 		uint32_t count = 0;
 		int error = each_child(end_stray, run, &count);
 		if (error || !count)
 			return error;
-		if (first)
-			*ret_count = count;
 		if (clock_boot_ns() >= until)
 			return -EBUSY;
 		(void)poll(NULL, 0, 1);
@@ -330,7 +328,6 @@ static void ask_to_end(struct run *run)
 static int end_all(struct run *run)
 {
 	struct command_end *end = run->end;
-	uint32_t strays = 0;
 	int status = 0, error = 0;
 	siginfo_t ended = { 0 };
 
@@ -346,8 +343,8 @@ static int end_all(struct run *run)
 	end->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	end->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 
-	int descent = end_strays(run, &strays);
-	end->left_over = grouped ? members - (lives && members ? 1 : 0) : strays;
+	int descent = end_strays(run);
+	end->left_over = grouped ? members - (lives && members ? 1 : 0) : run->reaped;
 	return error ? error : run->blind ? 0 : descent;
 }
 

@@ -71,6 +71,8 @@ static void restart_hands(struct agent *agent, enum lane lane, const char *why)
 	int error = watch_hands(agent, lane);
 	if (error < 0)
 		log_error("hands: cannot start the worker, this lane does nothing: %s", strerror(-error));
+	if (lane == LANE_SLOW)
+		agent->cordon_sweep_at_ns = 0;
 	if (lane == LANE_LEASE)
 		agent->sweep_at_ns = 0; /* it may have turned something before it ended */
 	if (slot == UINT32_MAX)
@@ -83,6 +85,7 @@ static void restart_hands(struct agent *agent, enum lane lane, const char *why)
 
 /* What a sweep that could not be done waits for the next try; well under the 30 s in which a lease must be back. */
 #define SWEEP_AGAIN_NS (5 * NSEC_PER_SEC)
+#define CORDON_SWEEP_NS (10 * NSEC_PER_SEC)
 
 static void take_sweep(struct agent *agent)
 {
@@ -112,6 +115,34 @@ static void send_sweep(struct agent *agent)
 		agent->sweep_at_ns = now_ns + SWEEP_AGAIN_NS + HANDS_GRACE_NS; /* until it answers */
 }
 
+/* The same for what is on lease at the API server, which may be slow, and so is not asked by the lane of throttles. */
+static void send_cordon_sweep(struct agent *agent)
+{
+	struct worker *worker = &agent->hands[LANE_SLOW];
+	uint64_t now_ns = clock_boot_ns();
+	if (now_ns < agent->cordon_sweep_at_ns || worker->busy || agent->next_check <= (uint32_t)REMEDY_CORDON)
+		return;
+	if (!agent->armed[REMEDY_CORDON].armed) {
+		agent->cordon_sweep_at_ns = UNKNOWN; /* no cluster */
+		return;
+	}
+	struct remedy_request request = { .verb = REMEDY_VERB_SWEEP, .remedy = REMEDY_CORDON, .deadline_boot_ns = now_ns + CORDON_SWEEP_NS };
+	effect_clear(&request.expect);
+	worker->give_up_ns = CORDON_SWEEP_NS + HANDS_GRACE_NS;
+	if (worker_send(worker, &request, sizeof(request), now_ns) == 0)
+		agent->cordon_sweep_at_ns = now_ns + CORDON_SWEEP_NS + HANDS_GRACE_NS; /* until it answers */
+}
+
+static void take_cordon_sweep(struct agent *agent)
+{
+	const struct lease_report *leases = &agent->answer.leases;
+	if (leases->returned || leases->foreign)
+		log_info("cordon: %s", leases->returned ? "turned back" : "somebody has turned it back already");
+	if (agent->answer.outcome == OUTCOME_FAILED)
+		log_warning("cordon: %s", agent->answer.why);
+	agent->cordon_sweep_at_ns = leases->next_boot_ns;
+}
+
 static void take_answer(struct agent *agent, enum lane lane)
 {
 	const struct remedy_result *answer = &agent->answer;
@@ -123,7 +154,10 @@ static void take_answer(struct agent *agent, enum lane lane)
 		return;
 	}
 	if (answer->verb == REMEDY_VERB_SWEEP) {
-		take_sweep(agent);
+		if (lane == LANE_SLOW)
+			take_cordon_sweep(agent);
+		else
+			take_sweep(agent);
 		return;
 	}
 	if (answer->verb == REMEDY_VERB_PREPARE) {
@@ -136,6 +170,8 @@ static void take_answer(struct agent *agent, enum lane lane)
 		return;
 	if (remedies[agent->engine.orders[slot].remedy]->reversible)
 		agent->sweep_at_ns = 0; /* what it turned has an end: ask when */
+	if (agent->engine.orders[slot].remedy == REMEDY_CORDON)
+		agent->cordon_sweep_at_ns = 0;
 	task_take(agent, &agent->engine.orders[slot], &agent->answer);
 	struct circumstances now;
 	wheel_circumstances(agent, &now);
@@ -263,6 +299,7 @@ void act_pump(struct agent *agent)
 		if (worker_is_stuck(&agent->hands[lane], now_ns))
 			restart_hands(agent, lane, "overstayed its deadline");
 	send_sweep(agent);
+	send_cordon_sweep(agent);
 	for (uint32_t slot = 0; slot < MAX_ORDERS; slot++)
 		if (agent->dispatch[slot].waiting && dispatch_one(agent, slot))
 			agent->dispatch[slot].waiting = false;

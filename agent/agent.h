@@ -96,6 +96,7 @@ struct agent {
 		uint32_t step, asked;            /* over all policies' steps: the next, and the one that was asked for last */
 		char said[MAX_POLICIES * MAX_STEPS][PREPARE_WORD_LEN];
 	} prepare;
+	uint64_t cordon_sweep_at_ns;              /* likewise, of the lease that stands at the API server */
 	struct remedy_result armed[REMEDY_COUNT]; /* their answers; verb CHECK once it is there */
 	struct remedy_result answer;
 	uint64_t intents_late;

@@ -45,6 +45,7 @@ enum remedy_id {
 	REMEDY_RAISE_CONNTRACK,
 	REMEDY_RAISE_NEIGHBOURS,
 	REMEDY_RESTART_INTERFACE,
+	REMEDY_CORDON,
 	REMEDY_COUNT,
 };
 
@@ -106,6 +107,11 @@ struct hook_args {
 
 struct evict_pod_args {
 	char namespace[NAMESPACE_LEN], pod[POD_LEN]; /* "": of the first cause that has one */
+};
+
+struct cordon_args {
+	uint64_t for_ns;
+	uint32_t most_others;             /* cordoned nodes of the cluster beside this one; with more it holds back */
 };
 
 struct notify_args {
@@ -252,6 +258,7 @@ union remedy_args {
 	struct stop_writer_args stop_writer;
 	struct raise_limit_args raise_limit;
 	struct restart_interface_args restart_interface;
+	struct cordon_args cordon;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */
@@ -397,6 +404,8 @@ struct remedy {
 	/* Asked now and then while a policy in enforce has it among its steps, with that step's arguments and the kill switch heeded. FIXED: something
 	 * was made; NONE: all is ready; REFUSED: not now. NULL: nothing is needed ahead. */
 	int (*prepare)(const struct remedy_request *request, struct remedy_result *result);
+	/* REVERT and SWEEP of what is on lease elsewhere than in the book of leases; fills `result->leases`. NULL: the book is all there is. */
+	int (*give_back)(const struct remedy_request *request, struct remedy_result *result);
 };
 
 extern const struct remedy *const remedies[REMEDY_COUNT];

@@ -37,6 +37,7 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_RAISE_CONNTRACK] = &raise_conntrack,
 	[REMEDY_RAISE_NEIGHBOURS] = &raise_neighbours,
 	[REMEDY_RESTART_INTERFACE] = &restart_interface,
+	[REMEDY_CORDON] = &cordon,
 };
 
 const struct remedy *remedy_by_name(const char *name)

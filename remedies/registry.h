@@ -15,6 +15,7 @@ extern const struct remedy prune_packages;
 extern const struct remedy release_ballast;
 extern const struct remedy clean_files, evict_pod, hook, kill_container, limit_cpu, manual_task, notify, prune_images, restart_container, restart_unit,
 	terminate;
+extern const struct remedy cordon;
 
 extern const struct remedy cpu_weight, isolate, limit_memory, renice, stop_writer, throttle_writer;
 extern const struct remedy start_unit, reload_unit, reset_failed;

@@ -33,4 +33,5 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_RAISE_CONNTRACK] = "raise-conntrack",
 	[REMEDY_RAISE_NEIGHBOURS] = "raise-neighbours",
 	[REMEDY_RESTART_INTERFACE] = "restart-interface",
+	[REMEDY_CORDON] = "cordon",
 };

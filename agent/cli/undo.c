@@ -25,6 +25,26 @@ static void say(const struct lease *lease, enum lease_end end, int error, void *
 	       error ? strerror(-error) : "");
 }
 
+/* What stands at the API server, where this node has one. 0; 1: it could not be turned back. */
+static int undo_cordon(bool all, bool quiet)
+{
+	static struct remedy_result result;
+	struct remedy_request request = { .verb = all ? REMEDY_VERB_REVERT : REMEDY_VERB_SWEEP, .remedy = REMEDY_CORDON,
+					  .deadline_boot_ns = clock_boot_ns() + 10 * NSEC_PER_SEC };
+	const struct remedy *remedy = remedies[REMEDY_CORDON];
+	if (remedy->check(&request, &result) < 0 || !result.armed)
+		return 0;
+	memset(&result, 0, sizeof(result));
+	(void)remedy->give_back(&request, &result);
+	if (result.leases.failed)
+		fprintf(stderr, "nodemend undo: the node's cordon: %s\n", show_text(result.why).text);
+	else if (!quiet && result.leases.returned)
+		printf("cordon: turned back, pods may come again\n");
+	else if (!quiet && result.leases.foreign)
+		printf("cordon: somebody has turned it back already\n");
+	return result.leases.failed != 0;
+}
+
 static int run(int argc, char **argv)
 {
 	static const struct option known[] = { CLI_OPTIONS, { "all", no_argument, NULL, 'a' }, { NULL, 0, NULL, 0 } };
@@ -59,7 +79,8 @@ static int run(int argc, char **argv)
 		printf("%u held for later\n", report.held);
 	if (report.unreadable && !options.json)
 		printf("%u places of the book cannot be read: they were damaged, or written by another version\n", report.unreadable);
-	return report.failed || report.unreadable ? EXIT_NO : EXIT_DONE;
+	int cordoned = undo_cordon(which == LEASES_ALL, options.json);
+	return report.failed || report.unreadable || cordoned ? EXIT_NO : EXIT_DONE;
 }
 
 const struct command command_undo = {

@@ -135,6 +135,12 @@ static void say_given_back(const struct remedy_request *request, struct remedy_r
 /* Turning back is never held up by a guard: it is what the guards are for. */
 static void give_back(const struct remedy_request *request, struct remedy_result *result)
 {
+	if (remedies[request->remedy]->give_back) {
+		int failed = remedies[request->remedy]->give_back(request, result);
+		if (failed < 0 && result->outcome == OUTCOME_NONE)
+			act_fail(result, "what is on lease cannot be turned back: %s", strerror(-failed));
+		return;
+	}
 	enum lease_choice which = request->verb == REMEDY_VERB_REVERT ? LEASES_OF_ACTION : LEASES_EXPIRED;
 	int error = leases_return(request->lease_book, which, request->action_id, clock_boot_ns(), tell_lease, result, &result->leases);
 	if (error < 0)

@@ -31,11 +31,23 @@ def pod(name, namespace="prod", node="n1", kind="ReplicaSet", **more):
     return document
 
 
+def merge(target, patch):
+    """RFC 7386."""
+    for name, value in patch.items():
+        if value is None:
+            target.pop(name, None)
+        elif isinstance(value, dict):
+            merge(target.setdefault(name, {}), value)
+        else:
+            target[name] = value
+
+
 class KubeServer:
     """`answers`: per (method, part of the path) a list that is taken from, one a request: (code, document), "hang", "hang up", or "done, then hang up"."""
 
     def __init__(self, bench, authority, token="t0ken-1"):
-        self.pods, self.requests, self.answers = {}, [], {}
+        self.pods, self.nodes, self.requests, self.answers = {}, {}, [], {}
+        self.when_patched = lambda: None
         self.rotate = lambda: None  # called when a token is refused
         self.token, self.ends_after, self.lock = token, 0, threading.Lock()
         owner = self
@@ -83,6 +95,9 @@ class KubeServer:
             def do_GET(self):
                 self.handle_one()
 
+            def do_PATCH(self):
+                self.handle_one()
+
             def do_POST(self):
                 self.handle_one()
 
@@ -107,6 +122,8 @@ class KubeServer:
 
     def handle(self, method, path, body):
         parts = path.strip("/").split("/")
+        if parts[2].startswith("nodes"):
+            return self.handle_node(method, path, parts, body)
         assert parts[:3] == ["api", "v1", "namespaces"] and parts[4] == "pods", path
         key = (parts[3], parts[5])
         found = self.pods.get(key)
@@ -124,6 +141,32 @@ class KubeServer:
         found["metadata"]["deletionTimestamp"] = "2026-11-26T10:00:00Z"
         found["gone_at"] = time.monotonic() + self.ends_after
         return 201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+    def add_node(self, name, unschedulable=False):
+        self.nodes[name] = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": "100", "annotations": {"a": "b"}},
+                            "spec": {"podCIDR": "10.0.0.0/24", **({"unschedulable": True} if unschedulable else {})},
+                            "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]}}
+        return self.nodes[name]
+
+    def handle_node(self, method, path, parts, body):
+        if parts[2].startswith("nodes?"):
+            assert "fieldSelector=spec.unschedulable%3Dtrue" in path, path
+            return 200, {"kind": "NodeList", "apiVersion": "v1", "metadata": {}, "items": [node for node in self.nodes.values() if node["spec"].get("unschedulable")]}
+        node = self.nodes.get(parts[3])
+        if not node:
+            return 404, status(404, "NotFound", f'nodes "{parts[3]}" not found')
+        if method == "PATCH" and parts[4:] == ["status"]:
+            for condition in body["status"]["conditions"]:  # merged by their type
+                rest = [old for old in node["status"]["conditions"] if old["type"] != condition["type"]]
+                node["status"]["conditions"] = rest + [condition]
+        elif method == "PATCH":
+            if body["metadata"].pop("resourceVersion", node["metadata"]["resourceVersion"]) != node["metadata"]["resourceVersion"]:
+                return 409, status(409, "Conflict", "the object has been modified; please apply your changes to the latest version and try again")
+            merge(node, body)
+        if method == "PATCH":
+            self.when_patched()
+            node["metadata"]["resourceVersion"] = str(int(node["metadata"]["resourceVersion"]) + 1)
+        return 200, node
 
     def asked(self, method, part=""):
         return [request for request in list(self.requests) if request[0] == method and part in request[1]]

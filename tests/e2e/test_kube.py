@@ -5,10 +5,12 @@
 fall silent or lie. What is not clearly answered is never told as done."""
 
 import json
+import os
 import time
 from pathlib import Path
 
 import harness
+from harness import wait_for
 from kube_server import KubeServer, pod, status
 from receivers import Authority
 
@@ -160,5 +162,108 @@ def whom_it_does_not_trust(bench):
     bench.ok("it was armed at the start", armed["armed"] is True, armed)
 
 
+def cordons(cluster, *arguments, node="n1"):
+    """The action's record."""
+    agent = cluster.agent
+    before = {action["id"] for action in agent.actions(remedy="cordon")}
+    words = [word for argument in arguments for word in ("--arg", argument)]
+    agent.cli("apply", "cordon", "node", "--yes", *words)
+    return wait_for("the act's record", lambda: [a for a in agent.actions(remedy="cordon") if a["id"] not in before and a["ended"]], 30)[0]
+
+
+def condition(node):
+    return {row["type"]: row["status"] for row in node["status"]["conditions"]}.get("NodemendPressure")
+
+
+def marks(node):
+    return sorted(name for name in node["metadata"]["annotations"] if name.startswith("nodemend.io/"))
+
+
+def is_free(node):
+    return "unschedulable" not in node["spec"] and not marks(node) and condition(node) == "False"
+
+
+def a_cordon_ends_in_its_time(bench):
+    cluster = Cluster(bench)
+    node = cluster.server.add_node("n1")
+    action = cordons(cluster, "for=4s")
+    bench.ok("fixed, and seen on the node", action["outcome"] == "fixed" and node["spec"].get("unschedulable"), action)
+    bench.equal("its condition says so", condition(node), "True")
+    bench.equal("by whom and until when stands on the node", marks(node), ["nodemend.io/cordoned-by", "nodemend.io/cordoned-until"])
+    bench.equal("twice is refused", cordons(cluster)["refused_by"], "already-cordoned")
+    wait_for("the cordon to end", lambda: "unschedulable" not in node["spec"] and condition(node) == "False", 30)
+    bench.equal("nothing of ours is left", (marks(node), node["metadata"]["annotations"]), ([], {"a": "b"}))
+
+    # The agent is killed: the next one, and where there is none, undo.
+    cordons(cluster, "for=3s")
+    cluster.agent.kill()
+    bench.ok("it outlives its agent", node["spec"].get("unschedulable"), node)
+    cluster.agent.start()
+    wait_for("the next agent to end it", lambda: "unschedulable" not in node["spec"] and condition(node) == "False", 30)
+    cordons(cluster, "for=1h")
+    cluster.agent.kill()
+    environment = {**os.environ, **dict(word.split("=", 1) for word in cluster.server.environment(cluster.folder)[1:])}
+    undone = cluster.agent.cli("undo", env=environment)
+    bench.ok("undo leaves what has time", undone[0] == 0 and node["spec"].get("unschedulable"), undone)
+    undone = cluster.agent.cli("undo", "--all", env=environment)
+    bench.equal("undo --all does not", (undone[0], undone[1], "unschedulable" in node["spec"], condition(node)),
+                (0, "cordon: turned back, pods may come again\n", False, "False"))
+
+
+def a_cordon_is_careful(bench):
+    cluster = Cluster(bench)
+    server = cluster.server
+    node = server.add_node("n1")
+    node["spec"]["unschedulable"] = True
+    bench.equal("a person's cordon is left alone", cordons(cluster)["refused_by"], "already-cordoned")
+    bench.equal("and is not marked", (marks(node), node["spec"]["unschedulable"], server.asked("PATCH")), ([], True, []))
+    del node["spec"]["unschedulable"]
+
+    other = server.add_node("n2", unschedulable=True)
+    bench.equal("not while another node is cordoned", cordons(cluster)["refused_by"], "others-cordoned")
+    bench.equal("but where that is allowed", cordons(cluster, "for=1h", "most_others=1")["outcome"], "fixed")
+    cluster.agent.cli("undo")  # it has time: nothing is done
+    node["spec"].pop("unschedulable")  # a person uncordons
+    node["metadata"]["annotations"]["nodemend.io/cordoned-until"] = "2026-01-01T00:00:00.000Z"
+    cluster.agent.kill()
+    cluster.agent.start()
+    wait_for("what a person did to be seen", lambda: not marks(node) and condition(node) == "False", 30)
+    bench.ok("and left as it is", "unschedulable" not in node["spec"], node)
+
+    # Two at one moment: who looks again gives back.
+    del other["spec"]["unschedulable"]
+    server.answers[("GET", "nodes?")] = [(200, {"kind": "NodeList", "items": []}), (200, {"kind": "NodeList", "items": [{"metadata": {"name": "n3"}}, {"metadata": {"name": "n1"}}]})]
+    action = cordons(cluster)
+    bench.ok("at the same time as another: given back", action["outcome"] == "rolled_back" and "unschedulable" not in node["spec"], action)
+    server.answers[("PATCH", "/n1")] = [(409, status(409, "Conflict", "the object has been modified"))]
+    bench.equal("changed by another at the same time: refused", cordons(cluster)["refused_by"], "node-changed")
+    server.answers[("PATCH", "/n1")] = [(403, status(403, "Forbidden", "nodes is forbidden"))]
+    action = cordons(cluster)
+    bench.ok("not allowed: failed", action["outcome"] == "failed" and "403" in cluster.why(action), action)
+    server.answers[("PATCH", "/n1/status")] = [(403, status(403, "Forbidden", "nodes/status is forbidden"))]
+    action = cordons(cluster, "for=2s")
+    bench.ok("without its condition it stands all the same", action["outcome"] == "fixed" and condition(node) == "False", action)
+    wait_for("it to end", lambda: is_free(node), 30)
+
+    # Taken, and the answer lost: a look tells. It was not taken: likewise.
+    server.answers[("PATCH", "/n1")] = ["done, then hang up"]
+    action = cordons(cluster, "for=3s")
+    bench.ok("taken and not answered: a look finds it", action["outcome"] == "fixed" and node["spec"].get("unschedulable"), action)
+    wait_for("it to end", lambda: is_free(node), 30)
+    server.answers[("PATCH", "/n1")] = ["hang up"] * 4
+    action = cordons(cluster, "for=3s")
+    bench.ok("not taken and not answered: failed", action["outcome"] == "failed" and "unschedulable" not in node["spec"], action)
+    server.answers.clear()
+    # Taken, and nobody to be asked: failed, and given back in its time all the same.
+    server.answers[("GET", "nodes?")] = [(200, {"kind": "NodeList", "items": []})]
+    server.answers[("PATCH", "/n1")] = ["done, then hang up", "hang up", "hang up", "hang up"]
+    server.when_patched = lambda: server.answers.update({("GET", "/n1"): ["hang up"] * 4})
+    action = cordons(cluster, "for=3s")
+    server.when_patched = lambda: None
+    bench.ok("taken, and nobody to be asked: failed", action["outcome"] == "failed", action)
+    server.answers.clear()
+    wait_for("it to be given back", lambda: is_free(node), 40)
+
+
 if __name__ == "__main__":
-    harness.main(it_evicts_and_sees_the_pod_go, what_is_never_evicted, what_the_server_says, a_server_that_falls_silent, whom_it_does_not_trust, together=3)
+    harness.main(a_cordon_ends_in_its_time, a_cordon_is_careful, it_evicts_and_sees_the_pod_go, what_is_never_evicted, what_the_server_says, a_server_that_falls_silent, whom_it_does_not_trust, together=5)

@@ -75,6 +75,8 @@ static void sound_args(enum remedy_id remedy)
 		memcpy(request.args.unit.unit, "a.service", 10);
 	if (remedy == REMEDY_TERMINATE)
 		request.args.terminate.term_wait_ns = 1;
+	if (remedy == REMEDY_CORDON)
+		request.args.cordon.for_ns = NSEC_PER_SEC;
 	if (remedy == REMEDY_NOTIFY)
 		memcpy(request.args.notify.to, "oncall", 7);
 	if (remedy == REMEDY_MANUAL_TASK)

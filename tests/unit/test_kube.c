@@ -201,6 +201,37 @@ static void a_strangers_request_is_refused(void **state)
 	}
 }
 
+static void a_cordon_is_asked_for_in_its_ranges_only(void **state)
+{
+	static const struct { uint64_t for_ns; uint32_t most_others; bool fits; } asked_for[] = {
+		{ NSEC_PER_SEC, 0, true }, { 24 * 3600 * NSEC_PER_SEC, 6, true }, { NSEC_PER_SEC - 1, 0, false }, { 24 * 3600 * NSEC_PER_SEC + 1, 0, false },
+		{ NSEC_PER_SEC, 7, false },
+	};
+	for (size_t i = 0; i < sizeof(asked_for) / sizeof(asked_for[0]); i++) {
+		asked(REMEDY_VERB_APPLY);
+		request.remedy = REMEDY_CORDON;
+		request.args.cordon.for_ns = asked_for[i].for_ns;
+		request.args.cordon.most_others = asked_for[i].most_others;
+		hands_run(&request, &result);
+		assert_int_equal(result.outcome, asked_for[i].fits ? OUTCOME_FAILED : OUTCOME_REFUSED); /* there is no cluster here */
+		assert_string_equal(result.refused_by, asked_for[i].fits ? "" : "invalid-request");
+	}
+}
+
+/* What cannot be asked is said to have failed, and is tried again: nobody may take it for given back. */
+static void a_lease_that_cannot_be_seen_is_not_told_as_returned(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		asked(i ? REMEDY_VERB_SWEEP : REMEDY_VERB_REVERT);
+		request.remedy = REMEDY_CORDON;
+		hands_run(&request, &result);
+		assert_int_equal(result.outcome, OUTCOME_FAILED);
+		assert_int_equal(result.leases.failed, 1);
+		assert_int_equal(result.leases.returned, 0);
+		assert_true(result.leases.next_boot_ns > clock_boot_ns() && result.leases.next_boot_ns < clock_boot_ns() + 60 * NSEC_PER_SEC);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +243,8 @@ int main(void)
 		cmocka_unit_test(without_a_cluster_it_is_not_armed),
 		cmocka_unit_test(without_a_pod_nobody_is_evicted),
 		cmocka_unit_test(a_strangers_request_is_refused),
+		cmocka_unit_test(a_cordon_is_asked_for_in_its_ranges_only),
+		cmocka_unit_test(a_lease_that_cannot_be_seen_is_not_told_as_returned),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

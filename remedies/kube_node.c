@@ -172,8 +172,9 @@ int kube_node_set_condition(const char *name, bool is_true, const char *message,
 	cJSON *document = cJSON_CreateObject(), *condition = cJSON_CreateObject();
 	cJSON *conditions = cJSON_AddArrayToObject(cJSON_AddObjectToObject(document, "status"), "conditions");
 	clock_format(now_wall_ns, now, sizeof(now));
-	now[strcspn(now, ".")] = '\0'; /* meta/v1 Time has no fractions */
-	strcat(now, "Z");
+	char *fraction = strchr(now, '.'); /* which meta/v1 Time does not have */
+	if (fraction)
+		memcpy(fraction, "Z", 2);
 	cJSON_AddStringToObject(condition, "type", NODE_CONDITION);
 	cJSON_AddStringToObject(condition, "status", is_true ? "True" : "False");
 	cJSON_AddStringToObject(condition, "reason", is_true ? "Cordoned" : "Released");

@@ -19,9 +19,10 @@ static void show_task(const struct look *look, const cJSON *task, const char *no
 	if (times > 1)
 		fprintf(look->out, ", asked for %.0f times", times);
 	fprintf(look->out, "\n    %s\n", show_member(task, "title").text);
-	cJSON_ArrayForEach(step, get(task, "steps"))
+	cJSON_ArrayForEach(step, get(task, "steps")) {
 		if (cJSON_IsString(step))
 			fprintf(look->out, "    %d. %s\n", number++, show_text(step->valuestring).text);
+	}
 	if (get_text(task, "incident")[0])
 		fprintf(look->out, "    policy %s, `nodemend why %s`\n", show_member(task, "policy").text, show_member(task, "incident").text);
 }
@@ -50,8 +51,9 @@ static int tasks_run(int argc, char **argv)
 	const cJSON *task;
 	if (get_count(answer, "tasks") == 0)
 		printf("no tasks\n");
-	cJSON_ArrayForEach(task, get(answer, "tasks"))
+	cJSON_ArrayForEach(task, get(answer, "tasks")) {
 		show_task(&look, task, get_text(answer, "time"));
+	}
 	cJSON_Delete(answer);
 	return EXIT_DONE;
 }

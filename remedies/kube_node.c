@@ -41,7 +41,7 @@ static int error_of(const struct kube_answer *answer, char *why, size_t why_size
 	cJSON *status = cJSON_Parse(answer->body);
 	snprintf(why, why_size, "the API server answered %ld: %s", answer->status, act_shown(shown, sizeof(shown), text_of(status, "message")));
 	cJSON_Delete(status);
-	return answer->status == 409 ? -EAGAIN : answer->status == 404 ? -ENOENT : answer->status == 401 || answer->status == 403 ? -EPERM : -EPROTO;
+	return answer->status == 409 ? -EAGAIN : answer->status == 404 ? -ESRCH : answer->status == 401 || answer->status == 403 ? -EPERM : -EPROTO;
 }
 
 static int ask(const char *method, const char *path, const char *type, cJSON *body, uint64_t deadline_boot_ns, struct kube_answer *ret, char *why, size_t why_size)

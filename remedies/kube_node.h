@@ -20,7 +20,7 @@ struct node {
 	int64_t until_wall_ns;         /* where `by`; 0: not to be read */
 };
 
-/* Each: 0; or -errno, and `why`. -EAGAIN: another has changed the node meanwhile; -EPERM: we may not; -EPROTO: whether it was done is not known. */
+/* Each: 0; or -errno, and `why`. -EAGAIN: another has changed the node meanwhile; -EPERM: we may not; -ESRCH: there is no such node; -EPROTO: whether it was done is not known. */
 int kube_node_read(uint64_t deadline_boot_ns, struct node *ret, char *why, size_t why_size);
 int kube_node_cordon(const struct node *node, const char *action_id, int64_t until_wall_ns, uint64_t deadline_boot_ns, char *why, size_t why_size);
 /* Takes the lease off; `schedulable`: and lets pods come again. */

@@ -151,7 +151,9 @@ def a_server_that_falls_silent(bench):
 def whom_it_does_not_trust(bench):
     cluster = Cluster(bench)
     cluster.server.add(pod("web-0"))
+    wait_for("its first look at the node", lambda: cluster.server.asked("GET", "/nodes/"), 20)
     Path(cluster.folder, "ca.crt").write_bytes(Path(Authority(bench, "other").ca).read_bytes())
+    cluster.server.requests.clear()
     action = cluster.evict("web-0")
     bench.ok("another CA's server is not spoken to", action["outcome"] == "failed" and "cannot be reached" in cluster.why(action), cluster.why(action))
     bench.equal("and sees no token", cluster.server.requests, [])

@@ -35,7 +35,7 @@ def notify_goes_past_the_routes(bench):
     hooks = Webhooks(bench, authority)
     agent = bench.agent(config(hooks, authority, "[{notify: {to: oncall}}]"))
     wait_for("the message", lambda: hooks.documents("oncall"), 30)
-    incident = agent.incidents()[0]
+    incident = wait_for("the incident", agent.incidents, 10)[0]
     first = hooks.documents("oncall")[0]["incidents"][0]
     bench.equal("it is about the incident", first["id"], incident["id"])
     action = wait_for("the act", lambda: [a for a in agent.actions(remedy="notify") if a["outcome"]], 10)[0]
@@ -61,7 +61,7 @@ def a_task_stays_open(bench):
     bench.ok("it is listed with its steps", all(part in said for part in ("start it by hand", "1. look why", "2. start it", "needs-hands")), said)
     action = wait_for("the act", lambda: [a for a in agent.actions(remedy="manual-task") if a["outcome"]], 10)[0]
     bench.ok("the incident's record says it", action["outcome"] == "told" and "ask a person: start it by hand" in action["plan"], action)
-    why = agent.cli("why", agent.incidents()[0]["id"])[1]
+    why = agent.cli("why", action["incident"])[1]
     bench.ok("so does why", "start it by hand" in why, why)
     agent.stop()
     agent.start()

@@ -4,7 +4,6 @@
 without end, ignore SIGTERM, eat memory. The agent goes on ticking and nothing of them is left behind."""
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,9 +22,13 @@ ABUSES = {
 }
 
 
-def config(here):
+# A remedy that has failed three times against a kind of trouble is set aside there: a node each for so few.
+BATCHES = [["sleeps", "forks-away", "prints"], ["ignores-term", "eats"]]
+
+
+def config(here, names):
     policies = ""
-    for name in ABUSES:
+    for name in names:
         policies += f"""
   - name: {name}
     mode: enforce
@@ -43,6 +46,28 @@ def leaves():
     return sorted(path.name for path in (root / "nodemend-runs").glob("run-*")) if root else []
 
 
+def batch_ends(bench, here, names):
+    """How many ticks there were."""
+    agent = bench.agent(config(here, names), name=names[0])
+    before = agent.feed().document["seq"]
+
+    def ended():
+        return {action["policy"]: action for action in agent.actions(remedy="hook") if action["outcome"]}
+
+    acts = wait_for("all hooks to be over", lambda: len(ended()) == len(names) and ended(), 60, step=0.2)
+    for name in names:
+        bench.ok(f"{name}: {ABUSES[name][1]}", acts[name]["outcome"] == ABUSES[name][1], acts[name])
+        told = json.loads((here / f"{name}.told").read_text())
+        bench.ok(f"{name}: was told what it is about", told["mode"] == "apply" and told["policy"] == name, told)
+    bench.equal("no cgroup is left", leaves(), [])
+    ticks = agent.feed().document["seq"] - before
+    slow = [pid for pid in harness.children_of(agent.pid) if Path(f"/proc/{pid}/comm").read_text().strip() == "nm-slow"]
+    bench.equal("the hands that ran them were not replaced", len(slow), 1)
+    bench.equal("and have no child, living or dead", harness.children_of(slow[0]), [])
+    bench.equal("nothing overstayed its time", [line for line in agent.log.read_text().splitlines() if "overstayed" in line], [])
+    return ticks
+
+
 def hooks_at_their_worst(bench):
     # On the way to a hook nobody but root may write: /var/tmp will not do.
     here = Path(tempfile.mkdtemp(prefix="nodemend-test-", dir="/var/lib"))
@@ -51,29 +76,11 @@ def hooks_at_their_worst(bench):
         for name, (what, _) in ABUSES.items():
             (here / name).write_text(f"#!/bin/sh\nexport HERE={here}\ncat >$HERE/{name}.told\n{what}\n")
             (here / name).chmod(0o755)
-        agent = bench.agent(config(here))
-        before = agent.feed().document["seq"]
-
-        def ended():
-            return {action["policy"]: action for action in agent.actions(remedy="hook") if action["outcome"]}
-
-        acts = wait_for("all hooks to be over", lambda: len(ended()) == len(ABUSES) and ended(), 60, step=0.2)
-        for name, (_, outcome) in ABUSES.items():
-            bench.ok(f"{name}: {outcome}", acts[name]["outcome"] == outcome, acts[name])
-            told = json.loads((here / f"{name}.told").read_text())
-            bench.ok(f"{name}: was told what it is about", told["mode"] == "apply" and told["policy"] == name, told)
+        ticks = sum(batch_ends(bench, here, names) for names in BATCHES)
         left = int((here / "left").read_text())
         bench.ok("what forked away is gone", not harness.is_alive(left), left)
-        bench.equal("no cgroup is left", leaves(), [])
-
-        # They took turns for more than three seconds: fifteen ticks and more, each of them in its time.
-        ticks = agent.feed().document["seq"] - before
-        bench.ok("the agent went on ticking", ticks >= 10, ticks)
-        slow = [pid for pid in harness.children_of(agent.pid) if Path(f"/proc/{pid}/comm").read_text().strip() == "nm-slow"]
-        bench.equal("the hands that ran them were not replaced", len(slow), 1)
-        bench.equal("and have no child, living or dead", harness.children_of(slow[0]), [])
-        late = [line for line in agent.log.read_text().splitlines() if "overstayed" in line]
-        bench.equal("nothing overstayed its time", late, [])
+        # They took turns for three seconds: fifteen ticks, each of them in its time.
+        bench.ok("the agent went on ticking", ticks >= 8, ticks)
     finally:
         shutil.rmtree(here)
 

@@ -8,13 +8,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "remedies/group.h"
 #include "remedies/knob.h"
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 enum { MARK_LEN = 2 * LEASE_TEXT_LEN + 80, MARK_NAME_LEN = 200 };
+
+/* An interface, and what is below net/, are of one network namespace: another's of the same name is another. 0: a kernel before 5.14. */
+static uint64_t network_namespace(void)
+{
+	uint64_t cookie = 0;
+	socklen_t size = sizeof(cookie);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0)
+		cookie = 0;
+	close(fd);
+	return cookie;
+}
 
 /* Of what has no directory of its own: a process, or one of the kernel's. */
 static bool name_by_kind(const struct knob *knob, char name[MARK_NAME_LEN])
@@ -22,7 +40,8 @@ static bool name_by_kind(const struct knob *knob, char name[MARK_NAME_LEN])
 	static const char *const of_process[KNOB_KIND_COUNT] = { [KNOB_NICE] = "nice", [KNOB_STOP] = "stop", [KNOB_NOFILE] = "nofile" };
 	if (of_process[knob->kind])
 		return snprintf(name, MARK_NAME_LEN, "trusted.nodemend.%s.%" PRId32 ".%" PRIu64, of_process[knob->kind], knob->pid, knob->start_ns) < MARK_NAME_LEN;
-	if (snprintf(name, MARK_NAME_LEN, "trusted.nodemend.%d.%" PRIu64 ".%s", (int)knob->kind, knob->directory_inode, knob->file) >= MARK_NAME_LEN)
+	if (snprintf(name, MARK_NAME_LEN, "trusted.nodemend.%d.%" PRIx64 ".%" PRIu64 ".%s", (int)knob->kind, network_namespace(), knob->directory_inode,
+		     knob->file) >= MARK_NAME_LEN)
 		return false;
 	for (char *at = name; (at = strchr(at, '/')); )
 		*at = '.';

@@ -168,7 +168,9 @@ static int set_up(void **state)
 	    "ip addr add 10.9.0.1/24 dev near0; ip addr add fd00:9::1/64 dev near0 nodad;"
 	    "ip route add 10.10.0.0/16 via 10.9.0.2 metric 7; ip route add 10.11.0.0/16 via 10.9.0.3 table 100; ip -6 route add fd00:10::/64 via fd00:9::2");
 	memset(&request, 0, sizeof(request));
+	struct lease_report left;
 	snprintf(request.lease_book, sizeof(request.lease_book), "%s/leases", place);
+	(void)leases_return(request.lease_book, LEASES_ALL, "", clock_boot_ns(), NULL, NULL, &left); /* with what marks them as held */
 	(void)unlink(request.lease_book);
 	snprintf(request.action_id, sizeof(request.action_id), "a-1");
 	request.verb = REMEDY_VERB_APPLY;
@@ -366,7 +368,9 @@ int main(void)
 			kill(children[i], SIGKILL);
 			waitpid(children[i], NULL, 0);
 		}
+	struct lease_report left;
 	snprintf(book, sizeof(book), "%s/leases", place);
+	(void)leases_return(book, LEASES_ALL, "", clock_boot_ns(), NULL, NULL, &left);
 	(void)unlink(book);
 	(void)rmdir(place);
 	return failed;

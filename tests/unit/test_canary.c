@@ -246,7 +246,7 @@ static enum canary with_systemd(const struct fake_unit *units, char why[WHY_LEN]
 
 static void a_unit_is_restarted(void **state)
 {
-	static const struct fake_unit unit = { "nodemend-canary.service", NULL, "loaded", "inactive", "success", NULL, STARTS, false };
+	static const struct fake_unit unit = { .name = "nodemend-canary.service", .load_state = "loaded", .active_state = "inactive", .result = "success", .behaviour = STARTS };
 	char why[WHY_LEN];
 	uint32_t starts;
 	(void)state;
@@ -257,7 +257,7 @@ static void a_unit_is_restarted(void **state)
 
 static void a_unit_that_does_not_come_back_is_told(void **state)
 {
-	static const struct fake_unit unit = { "nodemend-canary.service", NULL, "loaded", "inactive", "success", NULL, DIES_LATER, false };
+	static const struct fake_unit unit = { .name = "nodemend-canary.service", .load_state = "loaded", .active_state = "inactive", .result = "success", .behaviour = DIES_LATER };
 	char why[WHY_LEN];
 	uint32_t starts;
 	(void)state;
@@ -267,8 +267,8 @@ static void a_unit_that_does_not_come_back_is_told(void **state)
 
 static void a_systemd_that_makes_no_unit_of_ours_proves_nothing(void **state)
 {
-	static const struct fake_unit other = { "other.service", NULL, "loaded", "active", "success", NULL, STARTS, false };
-	static const struct fake_unit bad = { "nodemend-canary.service", NULL, "loaded", "inactive", "success", NULL, JOB_FAILS, false };
+	static const struct fake_unit other = { .name = "other.service", .load_state = "loaded", .active_state = "active", .result = "success", .behaviour = STARTS };
+	static const struct fake_unit bad = { .name = "nodemend-canary.service", .load_state = "loaded", .active_state = "inactive", .result = "success", .behaviour = JOB_FAILS };
 	char why[WHY_LEN];
 	uint32_t starts;
 	(void)state;

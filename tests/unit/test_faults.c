@@ -299,7 +299,7 @@ static void deleting_files_says_what_it_did(void **state)
 
 /* --- a knob is turned ---------------------------------------------------------------------------------------------------- */
 
-static char place[] = "/tmp/nodemend-faults-XXXXXX", control[PATH_LEN];
+static char place[] = "/tmp/nodemend-faults-XXXXXX", group[PATH_LEN], control[PATH_LEN];
 static const char original[] = "max 100000\n";
 static struct knob knob;
 static int taken;
@@ -320,8 +320,16 @@ static bool stands(const char *text)
 	return got >= 0 && strcmp(now, text) == 0;
 }
 
+/* A cgroup that nobody knows yet: where the mark of a lease could not be taken off, it stays until its time is over, and nobody else may turn it. */
 static void prepare_knob(void)
 {
+	struct stat found;
+	(void)unlink(control);
+	(void)rmdir(group);
+	assert_int_equal(mkdir(group, 0700), 0);
+	assert_int_equal(stat(group, &found), 0);
+	knob = (struct knob){ .kind = KNOB_CGROUP, .directory_inode = found.st_ino };
+	memcpy(knob.file, control, sizeof(knob.file));
 	memset(&request, 0, sizeof(request));
 	snprintf(request.lease_book, sizeof(request.lease_book), "%s/leases", place);
 	snprintf(request.action_id, sizeof(request.action_id), "a-1");
@@ -378,16 +386,10 @@ static void judge_returning(void)
 
 static void a_lease_is_turned_and_written_down_or_neither(void **state)
 {
-	char group[PATH_LEN];
-	struct stat found;
 	(void)state;
 	assert_non_null(mkdtemp(place));
 	snprintf(group, sizeof(group), "%s/group", place);
 	snprintf(control, sizeof(control), "%.200s/cpu.max", group);
-	assert_int_equal(mkdir(group, 0700), 0);
-	assert_int_equal(stat(group, &found), 0);
-	knob = (struct knob){ .kind = KNOB_CGROUP, .directory_inode = found.st_ino };
-	memcpy(knob.file, control, sizeof(knob.file));
 	with_every_fault("taking a lease", prepare_knob, take_lease, judge_taking);
 	with_every_fault("returning a lease", prepare_taken, return_lease, judge_returning);
 	(void)unlink(control);

@@ -247,7 +247,7 @@ static void a_hand_is_not_held_back_and_teaches_nothing(void **state)
 	struct bench bench = set_up(three_steps);
 	(void)state;
 	struct target target = { .type = TARGET_UNIT, .name = "app.service" };
-	union remedy_args args = { .restart_unit = { .unit = "app.service", .job_timeout_ns = SECONDS(5) } };
+	union remedy_args args = { .unit = { .unit = "app.service", .job_timeout_ns = SECONDS(5) } };
 	char why[64];
 	uint32_t slot;
 	for (int i = 0; i < 5; i++) {
@@ -270,7 +270,7 @@ static void what_was_under_way_at_a_restart_is_not_done_again(void **state)
 	answer(&bench, bench.changes->orders[0], OUTCOME_NO_EFFECT);
 	tick(&bench, 1);
 	uint32_t slot = bench.changes->orders[0];
-	assert_string_equal(bench.engine->orders[slot].request.args.restart_unit.unit, "b.service");
+	assert_string_equal(bench.engine->orders[slot].request.args.unit.unit, "b.service");
 	dispatch(&bench, slot);
 
 	memset(bench.engine, 0, sizeof(*bench.engine));

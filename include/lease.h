@@ -19,6 +19,9 @@ enum knob_kind {
 	KNOB_STOP,   /* whether a process runs: KNOB_STOPPED or KNOB_RUNNING; likewise */
 	KNOB_SYSCTL, /* the one value of `file`, below /proc/sys */
 	KNOB_LINK,   /* "up" or "down": the interface `file` whose index is `directory_inode` */
+	KNOB_NOFILE, /* a process' soft limit of open files: likewise */
+	KNOB_SWAPFILE, /* a file that is swapped to while it is there: `file`, its directory's inode, `key` "MIB:PRIORITY" */
+	KNOB_ZRAM, /* a device that is: `file`, `key` likewise, `absent` its algorithm */
 	KNOB_KIND_COUNT,
 };
 

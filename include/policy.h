@@ -77,6 +77,7 @@ enum measure {
 	MEASURE_HUNG,                  /* hung: 1 for `window_ns` without any sign of life although something waits */
 	MEASURE_PROBE,                 /* probe: it fails */
 	MEASURE_UNANSWERED_BYTES,      /* interface: sent in a second, where nothing at all was received; else 0 */
+	MEASURE_ZOMBIES,               /* process: its children that have ended and that it does not wait for */
 	MEASURE_COUNT,
 };
 

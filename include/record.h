@@ -137,6 +137,7 @@ struct effect {
 	uint64_t exited;           /* processes that ended */
 	uint64_t unit_active;      /* 1: the unit is active (and its probe passes) */
 	uint64_t use_percent;      /* what the target still uses of what it used before; promised: at most */
+	uint64_t available_bytes;  /* what can be had and could not before: swap, memory in large blocks */
 	uint64_t cleared;          /* 1: the condition of the policy itself does not hold any more */
 	uint64_t within_ns;        /* promised: the deadline; observed: the time it took */
 };

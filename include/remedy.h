@@ -45,6 +45,15 @@ enum remedy_id {
 	REMEDY_RAISE_CONNTRACK,
 	REMEDY_RAISE_NEIGHBOURS,
 	REMEDY_RESTART_INTERFACE,
+	REMEDY_RECLAIM,
+	REMEDY_KILL_CGROUP,
+	REMEDY_KILL_FORK_BOMB,
+	REMEDY_REAP,
+	REMEDY_RAISE_LIMITS,
+	REMEDY_DROP_CACHES,
+	REMEDY_COMPACT,
+	REMEDY_ADD_SWAPFILE,
+	REMEDY_ADD_ZRAM,
 	REMEDY_COUNT,
 };
 
@@ -226,6 +235,63 @@ struct restart_interface_args {
 	bool even_default_route;
 };
 
+struct reclaim_args {
+	uint64_t step_bytes, max_bytes;
+	uint64_t step_timeout_ns;
+	uint32_t max_stalled_percent;     /* of a step's time that its members waited for memory, as PSI's `some` has it */
+	uint32_t max_returned_percent;    /* of what a step took that was fetched again at once */
+};
+
+struct kill_cgroup_args {
+	uint64_t term_wait_ns;            /* as terminate's; 0: KILL at once */
+};
+
+struct kill_fork_bomb_args {
+	uint32_t max_processes;
+	uint32_t min_born;                /* of its living, began within born_within_ns */
+	uint64_t born_within_ns;
+};
+
+struct reap_args {
+	uint32_t min_zombies;             /* of one parent */
+	bool end_parent;                  /* where it does not wait for them when asked to */
+	uint64_t wait_ns, term_wait_ns;
+};
+
+struct raise_limits_args {
+	bool act;                         /* else it only says what could be done */
+	uint32_t percent;                 /* of what the limit is now */
+	uint32_t most;
+	uint64_t for_ns;
+};
+
+struct drop_caches_args {
+	uint32_t what;                    /* bits as /proc/sys/vm/drop_caches has them: 1 page cache, 2 slabs */
+	uint32_t min_cached_percent;      /* of all memory */
+	uint32_t max_available_percent;
+	uint64_t watch_ns, every_ns;
+};
+
+struct compact_args {
+	uint32_t order;                   /* blocks of so many pages, as a power of two, are what is missing */
+	uint32_t min_free_percent;        /* of all memory, in smaller blocks */
+	uint64_t watch_ns, every_ns;
+};
+
+struct add_swapfile_args {
+	char path[PATH_LEN];
+	uint64_t size_bytes, keep_free_bytes;
+	uint32_t priority;
+	uint64_t for_ns;
+};
+
+struct add_zram_args {
+	uint64_t size_bytes;
+	uint32_t algorithm;               /* by its place among the choices; 0: the kernel's own */
+	uint32_t priority;
+	uint64_t for_ns;
+};
+
 union remedy_args {
 	struct clean_files_args clean_files;
 	struct unit_args unit;
@@ -252,6 +318,15 @@ union remedy_args {
 	struct stop_writer_args stop_writer;
 	struct raise_limit_args raise_limit;
 	struct restart_interface_args restart_interface;
+	struct reclaim_args reclaim;
+	struct kill_cgroup_args kill_cgroup;
+	struct kill_fork_bomb_args kill_fork_bomb;
+	struct reap_args reap;
+	struct raise_limits_args raise_limits;
+	struct drop_caches_args drop_caches;
+	struct compact_args compact;
+	struct add_swapfile_args add_swapfile;
+	struct add_zram_args add_zram;
 };
 
 struct remedy_step { /* one entry of a policy's `do` */
@@ -361,6 +436,7 @@ enum {
 	EFFECT_WITHIN = 1 << 4,
 	EFFECT_USE = 1 << 5,
 	EFFECT_CLEARS = 1 << 6,       /* of every remedy: it is the engine that sees it */
+	EFFECT_AVAILABLE = 1 << 7,
 };
 
 struct section;                /* agent/core/value.h */

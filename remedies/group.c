@@ -241,19 +241,35 @@ static int kill_member(int32_t pid, void *context)
 	return error == -ESRCH ? 0 : error;
 }
 
-int group_freeze_and_kill(const struct group *group, uint64_t until_boot_ns)
+int group_kill_each(const struct group *group)
 {
 	struct killing killing = { .group = group, .proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC) };
 	if (killing.proc_fd < 0)
 		return -errno;
+	int error = group_each(group, kill_member, &killing);
+	close(killing.proc_fd);
+	return error;
+}
+
+/* One in an uninterruptible sleep cannot be frozen; it cannot fork either, so the others need not wait for it. */
+int group_freeze(const struct group *group, uint64_t until_boot_ns)
+{
 	uint64_t frozen_by = clock_boot_ns() + FREEZE_NS;
 	int error = write_one(group, "cgroup.freeze", "1");
-	if (error == 0) {
-		/* One in an uninterruptible sleep cannot be frozen; it cannot fork either, so the others need not wait for it. */
-		(void)wait_for_event(group, "frozen 1\n", frozen_by < until_boot_ns ? frozen_by : until_boot_ns);
-		error = group_each(group, kill_member, &killing);
-	}
-	int thawed = write_one(group, "cgroup.freeze", "0");
-	close(killing.proc_fd);
-	return error ? error : thawed == -ENOENT || thawed == -ENODEV ? 0 : thawed;
+	return error ? error : wait_for_event(group, "frozen 1\n", frozen_by < until_boot_ns ? frozen_by : until_boot_ns);
+}
+
+int group_thaw(const struct group *group)
+{
+	int error = write_one(group, "cgroup.freeze", "0");
+	return error == -ENOENT || error == -ENODEV ? 0 : error;
+}
+
+int group_freeze_and_kill(const struct group *group, uint64_t until_boot_ns)
+{
+	int error = group_freeze(group, until_boot_ns);
+	if (error >= 0)
+		error = group_kill_each(group);
+	int thawed = group_thaw(group);
+	return error ? error : thawed;
 }

@@ -26,7 +26,11 @@ int group_is_leaf(const struct group *group); /* 1 no cgroup is below it, 0 ther
 
 /* SIGKILL to all of it in one stroke, which no fork outruns (5.14). -ENOENT: this kernel cannot. */
 int group_kill(const struct group *group);
-/* The same for older kernels: held still, then killed one by one. It is let go again on every way out. */
+/* For older kernels, one after the other (freeze.h): held still, each member killed that is still in it, let go. */
+int group_freeze(const struct group *group, uint64_t until_boot_ns); /* 1 all of it stands still, 0 not all in time, -errno */
+int group_kill_each(const struct group *group);
+int group_thaw(const struct group *group); /* 0, also where it is gone; -errno */
+/* The three at once, for a cgroup of our own: who is killed in between leaves it frozen. It is let go again on every way out. */
 int group_freeze_and_kill(const struct group *group, uint64_t until_boot_ns);
 
 #endif

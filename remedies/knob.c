@@ -17,6 +17,7 @@
 
 #include "core/clock.h"
 #include "remedies/knob_kernel.h"
+#include "remedies/swap.h"
 #include "remedies/victim.h"
 
 ssize_t read_whole(int fd, char *ret, size_t size)
@@ -245,6 +246,43 @@ static int write_stop(const struct knob *knob, const char *value)
 	return error == -ESRCH ? -ESTALE : error;
 }
 
+static int read_nofile(const struct knob *knob, char *ret, size_t size)
+{
+	struct victim victim;
+	struct rlimit limit;
+	int error = hold_process(knob, &victim);
+	if (error)
+		return error;
+	error = prlimit(knob->pid, RLIMIT_NOFILE, NULL, &limit) < 0 ? -errno : victim_lives(&victim) ? 0 : -ESTALE;
+	victim_close(&victim);
+	if (error == 0)
+		snprintf(ret, size, "%llu", (unsigned long long)limit.rlim_cur);
+	return error == -ESRCH ? -ESTALE : error;
+}
+
+/* Files that are open above the limit stay open: lowering it again takes nothing away. */
+static int write_nofile(const struct knob *knob, const char *value)
+{
+	struct victim victim;
+	struct rlimit limit;
+	char *end;
+	unsigned long long soft = strtoull(value, &end, 10);
+	if (*end || end == value)
+		return -EINVAL;
+	int error = hold_process(knob, &victim);
+	if (error)
+		return error;
+	if (prlimit(knob->pid, RLIMIT_NOFILE, NULL, &limit) < 0)
+		error = -errno;
+	limit.rlim_cur = soft;
+	if (error == 0 && soft > limit.rlim_max)
+		error = -EINVAL; /* the hard limit is the administrator's word */
+	if (error == 0 && prlimit(knob->pid, RLIMIT_NOFILE, &limit, NULL) < 0)
+		error = -errno;
+	victim_close(&victim);
+	return error == -ESRCH ? -ESTALE : error;
+}
+
 /* --- all ----------------------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -257,6 +295,9 @@ static const struct {
 	[KNOB_STOP] = { "state of the process", read_stop, write_stop },
 	[KNOB_SYSCTL] = { NULL, knob_sysctl_read, knob_sysctl_write },
 	[KNOB_LINK] = { NULL, knob_link_read, knob_link_write },
+	[KNOB_NOFILE] = { "limit of open files", read_nofile, write_nofile },
+	[KNOB_SWAPFILE] = { NULL, swapfile_read, swapfile_write },
+	[KNOB_ZRAM] = { NULL, zram_read, zram_write },
 };
 
 int knob_read(const struct knob *knob, char *ret, size_t size)

@@ -19,9 +19,10 @@ enum { MARK_LEN = 2 * LEASE_TEXT_LEN + 80, MARK_NAME_LEN = 200 };
 /* Of what has no directory of its own: a process, or one of the kernel's. */
 static bool name_by_kind(const struct knob *knob, char name[MARK_NAME_LEN])
 {
-	if (knob->kind == KNOB_NICE || knob->kind == KNOB_STOP)
-		return snprintf(name, MARK_NAME_LEN, "trusted.nodemend.%s.%" PRId32 ".%" PRIu64, knob->kind == KNOB_NICE ? "nice" : "stop", knob->pid,
-				knob->start_ns) < MARK_NAME_LEN;
+	static const char *const of_process[KNOB_KIND_COUNT] = { [KNOB_NICE] = "nice", [KNOB_STOP] = "stop", [KNOB_NOFILE] = "nofile" };
+	if (of_process[knob->kind])
+		return snprintf(name, MARK_NAME_LEN, "trusted.nodemend.%s.%" PRId32 ".%" PRIu64, of_process[knob->kind], knob->pid, knob->start_ns) <
+		       MARK_NAME_LEN;
 	if (snprintf(name, MARK_NAME_LEN, "trusted.nodemend.%d.%" PRIu64 ".%s", (int)knob->kind, knob->directory_inode, knob->file) >= MARK_NAME_LEN)
 		return false;
 	for (char *at = name; (at = strchr(at, '/')); )

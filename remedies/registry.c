@@ -37,6 +37,15 @@ const struct remedy *const remedies[REMEDY_COUNT] = {
 	[REMEDY_RAISE_CONNTRACK] = &raise_conntrack,
 	[REMEDY_RAISE_NEIGHBOURS] = &raise_neighbours,
 	[REMEDY_RESTART_INTERFACE] = &restart_interface,
+	[REMEDY_RECLAIM] = &reclaim,
+	[REMEDY_KILL_CGROUP] = &kill_cgroup,
+	[REMEDY_KILL_FORK_BOMB] = &kill_fork_bomb,
+	[REMEDY_REAP] = &reap,
+	[REMEDY_RAISE_LIMITS] = &raise_limits,
+	[REMEDY_DROP_CACHES] = &drop_caches,
+	[REMEDY_COMPACT] = &compact,
+	[REMEDY_ADD_SWAPFILE] = &add_swapfile,
+	[REMEDY_ADD_ZRAM] = &add_zram,
 };
 
 const struct remedy *remedy_by_name(const char *name)

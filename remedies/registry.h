@@ -19,5 +19,6 @@ extern const struct remedy clean_files, evict_pod, hook, kill_container, limit_c
 extern const struct remedy cpu_weight, isolate, limit_memory, renice, stop_writer, throttle_writer;
 extern const struct remedy start_unit, reload_unit, reset_failed;
 extern const struct remedy raise_conntrack, raise_neighbours, restart_interface;
+extern const struct remedy reclaim, kill_cgroup, kill_fork_bomb, reap, raise_limits, drop_caches, compact, add_swapfile, add_zram;
 
 #endif

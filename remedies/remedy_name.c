@@ -33,4 +33,13 @@ const char *const remedy_names[REMEDY_COUNT] = {
 	[REMEDY_RAISE_CONNTRACK] = "raise-conntrack",
 	[REMEDY_RAISE_NEIGHBOURS] = "raise-neighbours",
 	[REMEDY_RESTART_INTERFACE] = "restart-interface",
+	[REMEDY_RECLAIM] = "reclaim",
+	[REMEDY_KILL_CGROUP] = "kill-cgroup",
+	[REMEDY_KILL_FORK_BOMB] = "kill-fork-bomb",
+	[REMEDY_REAP] = "reap",
+	[REMEDY_RAISE_LIMITS] = "raise-limits",
+	[REMEDY_DROP_CACHES] = "drop-caches",
+	[REMEDY_COMPACT] = "compact",
+	[REMEDY_ADD_SWAPFILE] = "add-swapfile",
+	[REMEDY_ADD_ZRAM] = "add-zram",
 };

@@ -19,11 +19,10 @@
 #include "decide/protect.h"
 #include "remedies/act.h"
 #include "remedies/canary.h"
+#include "remedies/group_aim.h"
 #include "remedies/registry.h"
 #include "remedies/victim.h"
 
-/* Who drove less than this of it is no cause: ending it would cost a process and mend nothing. */
-enum { LEAST_SHARE_PERMILLE = 50 };
 enum { SHOWN_LEN = 64, REASON_LEN = 160 };
 
 /* --- choosing ------------------------------------------------------------------------------------------------------------ */
@@ -42,7 +41,7 @@ static const char *against(const struct remedy_request *request, int proc_fd, co
 		return "a group, not one process";
 	if (target->type == TARGET_PROCESS && (cause->pid != target->pid || cause->start_ns != target->start_ns))
 		return "not the process that this is about";
-	if (target->type != TARGET_PROCESS && cause->share_permille < LEAST_SHARE_PERMILLE)
+	if (target->type != TARGET_PROCESS && cause->share_permille < LEAST_CAUSE_PERMILLE)
 		return "its share is too small to be the cause";
 	if (victim_open(proc_fd, cause, &choice->victim, choice->reason, sizeof(choice->reason)) < 0)
 		return choice->reason;
@@ -79,7 +78,7 @@ static void say_passed_over(struct remedy_result *result, bool plan, const struc
  */
 static bool is_group_at_fault(const struct remedy_request *request, const struct cause *cause)
 {
-	return request->target.type != TARGET_PROCESS && cause->pid <= 0 && cause->cgroup_id && cause->share_permille >= LEAST_SHARE_PERMILLE;
+	return request->target.type != TARGET_PROCESS && cause->pid <= 0 && cause->cgroup_id && cause->share_permille >= LEAST_CAUSE_PERMILLE;
 }
 
 /* 1 and the victim held; 0 when nobody is left; -1 refused. */
@@ -227,26 +226,11 @@ static void process_scope(const struct remedy_request *request, int proc_fd, str
 	victim_close(&choice.victim);
 }
 
-/* The target's own cgroup, or that of the first candidate that has one. */
-static int group_scope(const struct remedy_request *request, struct remedy_result *result)
-{
-	if (request->target.type == TARGET_CGROUP)
-		return terminate_group(request, request->target.cgroup_id, request->target.name, result);
-	for (uint32_t i = 0; i < request->candidate_count; i++) {
-		const struct cause *cause = &request->candidates[i];
-		if (!cause->cgroup_id || !cause->cgroup[0] || cause->share_permille < LEAST_SHARE_PERMILLE)
-			continue;
-		return terminate_group(request, cause->cgroup_id, cause->cgroup, result);
-	}
-	act_refuse(result, "no-candidate", "no candidate says in which cgroup it is");
-	return 0;
-}
-
 static int run(const struct remedy_request *request, struct remedy_result *result)
 {
 	/* About one process: then only it, whatever else the policy would allow. */
 	if (request->args.terminate.scope == TERMINATE_CGROUP && request->target.type != TARGET_PROCESS)
-		return group_scope(request, result);
+		return terminate_aimed_group(request, request->args.terminate.term_wait_ns, false, result);
 	int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc_fd < 0)
 		return -errno;

@@ -8,12 +8,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/clock.h"
 #include "decide/protect.h"
 #include "remedies/act.h"
-#include "remedies/group.h"
+#include "remedies/figure.h"
+#include "remedies/freeze.h"
+#include "remedies/group_aim.h"
 #include "remedies/victim.h"
 
 enum { SHOWN_LEN = 128, REASON_LEN = 160 };
@@ -22,6 +25,7 @@ struct census {
 	const struct remedy_request *request;
 	const struct group *group;
 	int proc_fd;
+	uint64_t term_wait_ns;
 	int signal;                /* to send to each; 0: only count */
 	uint64_t id, members, rss_bytes;
 	int32_t protected_pid;
@@ -89,7 +93,7 @@ static int ask_to_end(struct census *census, struct remedy_result *result)
 		return -ECANCELED;
 	}
 	step_end(step, true, "SIGTERM to %" PRIu64 " processes", census->members);
-	uint64_t until = clock_boot_ns() + request->args.terminate.term_wait_ns;
+	uint64_t until = clock_boot_ns() + census->term_wait_ns;
 	return group_wait_empty(census->group, until < request->deadline_boot_ns ? until : request->deadline_boot_ns);
 }
 
@@ -104,7 +108,7 @@ static int make_end(struct census *census, struct remedy_result *result)
 	int error = group_kill(census->group);
 	if (error == -ENOENT || error == -EOPNOTSUPP) {
 		how = "frozen, killed one by one, thawed";
-		error = group_freeze_and_kill(census->group, until);
+		error = freeze_and_kill(request, census->group, census->id, until, result);
 	}
 	if (error < 0) {
 		step_end(step, false, "%s: %s", how, strerror(-error));
@@ -119,7 +123,7 @@ static void end_all(struct census *census, struct remedy_result *result)
 {
 	uint64_t members = census->members, rss_bytes = census->rss_bytes;
 	int empty = 0;
-	if (census->request->args.terminate.term_wait_ns)
+	if (census->term_wait_ns)
 		empty = ask_to_end(census, result);
 	if (empty == 0)
 		empty = make_end(census, result);
@@ -140,15 +144,16 @@ static void end_all(struct census *census, struct remedy_result *result)
 	result->outcome = enough ? OUTCOME_FIXED : OUTCOME_IMPROVED;
 }
 
-static void with_group(const struct remedy_request *request, uint64_t id, const struct group *group, int proc_fd, struct remedy_result *result)
+static void with_group(const struct remedy_request *request, uint64_t id, const struct group *group, uint64_t term_wait_ns, int proc_fd,
+		       struct remedy_result *result)
 {
 	char shown[SHOWN_LEN];
-	struct census census = { .request = request, .group = group, .id = id, .proc_fd = proc_fd };
+	struct census census = { .request = request, .group = group, .id = id, .term_wait_ns = term_wait_ns, .proc_fd = proc_fd };
 	if (!look(&census, 0, result))
 		return;
 	act_shown(shown, sizeof(shown), group->path);
 	result_plan(result, "end cgroup %s: %" PRIu64 " processes, %" PRIu64 " bytes resident%s", shown, census.members, census.rss_bytes,
-		    request->args.terminate.term_wait_ns ? ", SIGTERM first" : "");
+		    term_wait_ns ? ", SIGTERM first" : "");
 	result->expected.exited = census.members;
 	result->expected.freed_bytes = census.rss_bytes;
 	if (request->verb == REMEDY_VERB_PLAN)
@@ -162,7 +167,7 @@ static void with_group(const struct remedy_request *request, uint64_t id, const 
 	snprintf(result->why, sizeof(result->why), "nobody is in it");
 }
 
-int terminate_group(const struct remedy_request *request, uint64_t id, const char *path, struct remedy_result *result)
+int terminate_group(const struct remedy_request *request, uint64_t id, const char *path, uint64_t term_wait_ns, struct remedy_result *result)
 {
 	char buffer[REASON_LEN];
 	const char *rule = protect_cgroup(&request->protect, path, buffer, sizeof(buffer));
@@ -184,9 +189,57 @@ int terminate_group(const struct remedy_request *request, uint64_t id, const cha
 	if (proc_fd < 0)
 		error = -errno;
 	else
-		with_group(request, id, &group, proc_fd, result);
+		with_group(request, id, &group, term_wait_ns, proc_fd, result);
 	if (proc_fd >= 0)
 		close(proc_fd);
 	group_close(&group);
 	return error;
+}
+
+/*
+ * As the kernel's own killer does: the topmost one around it whose memory.oom.group is set, since its members are of no use without each other.
+ * Without the memory controller there is none. `path` becomes that one's.
+ */
+static int widen(int hierarchy, char path[PATH_LEN], uint64_t *id)
+{
+	char part[PATH_LEN + 2], oom_group[PATH_LEN + 32];
+	struct stat found;
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		uint64_t whole = 0;
+		snprintf(part, sizeof(part), ".%.*s", (int)(slash - path), path);
+		snprintf(oom_group, sizeof(oom_group), "%s/memory.oom.group", part);
+		if (figure_one(hierarchy, oom_group, &whole) < 0 || whole != 1)
+			continue;
+		if (fstatat(hierarchy, part, &found, AT_SYMLINK_NOFOLLOW) < 0)
+			return -ESTALE;
+		*slash = '\0';
+		*id = found.st_ino;
+		return 0;
+	}
+	return 0;
+}
+
+int terminate_aimed_group(const struct remedy_request *request, uint64_t term_wait_ns, bool whole_oom_group, struct remedy_result *result)
+{
+	uint64_t id = 0;
+	const char *named = NULL;
+	if (group_aim_find(request, result, &id, &named) < 0)
+		return 0;
+	char path[PATH_LEN];
+	snprintf(path, sizeof(path), "%s", named);
+	int hierarchy = whole_oom_group ? group_open_hierarchy() : -1;
+	if (hierarchy >= 0) {
+		struct group inner; /* what stands around it counts only while it is still the one that was meant */
+		int error = group_open(id, path, &inner);
+		if (error == 0) {
+			error = widen(hierarchy, path, &id);
+			group_close(&inner);
+		}
+		close(hierarchy);
+		if (error) {
+			act_refuse(result, "target-changed", "the cgroup is gone, or another one has its name now");
+			return 0;
+		}
+	}
+	return terminate_group(request, id, path, term_wait_ns, result);
 }

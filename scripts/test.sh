@@ -241,7 +241,7 @@ phase_e2e() {
 
 # Two kernels and what takes seconds under emulation here; `make check-vm` has all. One that asked for more than its kernel gives is a
 # line `ladder`, which is not counted.
-vm_tests='block cgroup deleted dns drop fsop irq kill oom pagecache process reclaim socket states syscall task throttle'
+vm_tests='block cgroup deleted dns drop fsop irq kill mend_memory oom pagecache process reclaim socket states syscall task throttle'
 phase_vm() {
 	steady "vm" $vm_limit scripts/vm-matrix.sh --small $(printf 'bpf/test_%s ' $vm_tests)
 	grep -E '^(# [0-9]|ladder )' "$logs/vm.log" | cut -c1-150 | sed 's/^/        /'

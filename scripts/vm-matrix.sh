@@ -50,7 +50,7 @@ run_guest() { # SUITE: its output in $work/SUITE.log, vm.sh's exit code in $work
 	code=0
 	programs=
 	for test in $tests; do programs="$programs $build/tests/$test"; done
-	scripts/vm.sh -c $cpus -M 1024 -t "$limit" -m 'loop veth dummy xfs btrfs' $tools -f $work/tree/$build:/vm/$build -f $work/tree/tests:/vm/tests \
+	scripts/vm.sh -c $cpus -M 1024 -t "$limit" -m 'loop veth dummy xfs btrfs zram' $tools -f $work/tree/$build:/vm/$build -f $work/tree/tests:/vm/tests \
 		"$1/linux-image-cloud-amd64" "NODEMEND_TEST_SCALE=$scale tests/vm/guest.sh $((limit / 2)) tests/vm/agent.sh$programs" >"$work/$1.log" 2>&1 || code=$?
 	echo $code >"$work/$1.code"
 }

@@ -64,6 +64,8 @@ struct shown show_effect(const cJSON *effect)
 		add(&shown, "%sthe unit is %s", shown.text[0] ? ", " : "", get_true(effect, "unit_active") ? "active" : "not active");
 	if (isfinite(get_number(effect, "use_percent")))
 		add(&shown, "%sits use down to %.0f %% of before", shown.text[0] ? ", " : "", get_number(effect, "use_percent"));
+	if (isfinite(get_number(effect, "available_bytes")))
+		add(&shown, "%s%s more available", shown.text[0] ? ", " : "", show_bytes(get_number(effect, "available_bytes")).text);
 	if (cJSON_IsBool(get(effect, "cleared")))
 		add(&shown, "%sthe condition %s", shown.text[0] ? ", " : "", get_true(effect, "cleared") ? "clears" : "holds");
 	if (!shown.text[0])

@@ -53,10 +53,12 @@ static void check_files(struct reader *reader, const struct yaml_item *item, con
 static void check_process(struct reader *reader, const struct yaml_item *item, const struct condition *condition)
 {
 	bool any_cgroup = !condition->cgroup[0] || strcmp(condition->cgroup, "/*") == 0 || strcmp(condition->cgroup, "/") == 0;
-	if (!condition->comm[0] && !condition->unit[0] && any_cgroup)
+	if (!condition->comm[0] && !condition->unit[0] && any_cgroup && condition->measure != MEASURE_ZOMBIES)
 		reader_fault(reader, item, "process: any process at all; select some by comm, cgroup or unit");
 	if (condition->by_group && condition->measure == MEASURE_COUNT_BELOW)
 		reader_fault(reader, item, "process: running counts processes; leave out by: cgroup");
+	if (condition->by_group && condition->measure == MEASURE_ZOMBIES)
+		reader_fault(reader, item, "process: zombies are one process' children; leave out by: cgroup");
 	if (condition->by_group && condition->comm[0])
 		reader_fault(reader, yaml_member(item, "comm"), "comm: by: cgroup speaks of whole cgroups; select them by cgroup or unit");
 }
@@ -155,7 +157,8 @@ static bool names_a_consumer(const struct policy *policy, bool writers)
 	for (uint32_t i = 0; i < policy->when_count; i++) {
 		const struct predicate *predicate = &policy->when[i];
 		enum condition_kind kind = predicate->condition.kind;
-		bool names = kind == CONDITION_PROCESS || kind == CONDITION_MEMORY || kind == CONDITION_CPU || kind == CONDITION_PSI;
+		bool names = kind == CONDITION_PROCESS || kind == CONDITION_CGROUP || kind == CONDITION_MEMORY || kind == CONDITION_CPU ||
+			     kind == CONDITION_PIDS || kind == CONDITION_PSI;
 		names |= writers && (kind == CONDITION_FILESYSTEM || kind == CONDITION_CAPACITY);
 		if (predicate->op == PREDICATE_LEAF && names && predicate->condition.measure != MEASURE_COUNT_BELOW)
 			return true;
@@ -233,7 +236,7 @@ void policy_check(struct reader *reader, const struct yaml_item *item, const str
 			continue; /* a step that could not be read, as was said */
 		const struct remedy *remedy = remedies[policy->steps[i].remedy];
 		if (remedy->aim == AIM_CAUSE && !names_a_consumer(policy, remedy->of_writers))
-			reader_fault(reader, steps, "do: %s needs a process, memory, cpu%s condition in when, which says whom it may be aimed at", remedy->name,
+			reader_fault(reader, steps, "do: %s needs a process, cgroup, memory, cpu, pids%s condition in when, which says whom it may be aimed at", remedy->name,
 				     remedy->of_writers ? ", psi or filesystem" : " or psi");
 	}
 }

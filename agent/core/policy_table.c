@@ -98,6 +98,8 @@ static const struct setting process_settings[] = {
 	THRESHOLD("rss_bytes", VALUE_BYTES, true, MEASURE_RSS_BYTES, "another name for memory"),
 	THRESHOLD("cpu_percent", VALUE_PERCENT, true, MEASURE_CPU_PERCENT, "100 is one processor busy", .max = 51200),
 	THRESHOLD("growth_bytes", VALUE_BYTES, true, MEASURE_GROWTH_BYTES, "resident memory against about 15 s ago"),
+	THRESHOLD("zombies", VALUE_COUNT, true, MEASURE_ZOMBIES, "its children that have ended and that it does not wait for; one target a parent",
+		  .max = 1000000),
 	THRESHOLD("running", VALUE_COUNT, false, MEASURE_COUNT_BELOW, "how many run that match: for what must be there",
 		  .min = 1, .max = 100000),
 	FOR_SETTING,
@@ -398,6 +400,8 @@ static const struct setting expect_settings[] = {
 	  .help = "the unit, or the container, is active and stays so" },
 	{ .name = "use_percent", .type = VALUE_COUNT, MEMBER(struct effect, use_percent), .min = 1, .max = 99, .tag = EFFECT_USE,
 	  .help = "the target uses at most so many percent of what it used before" },
+	{ .name = "available", .type = VALUE_BYTES, MEMBER(struct effect, available_bytes), .min = 1, .tag = EFFECT_AVAILABLE,
+	  .help = "at least so much more can be had: swap, or memory in large blocks" },
 	{ .name = "clears", .type = VALUE_CHOICE, MEMBER(struct effect, cleared), CHOICES(true_choice), .tag = EFFECT_CLEARS,
 	  .help = "the policy's own condition clears; a reversible act that did not bring that is turned back" },
 };

@@ -115,5 +115,5 @@ bool had_effect(const struct effect *observed)
 {
 	return (observed->freed_bytes != UNKNOWN && observed->freed_bytes) || (observed->freed_files != UNKNOWN && observed->freed_files) ||
 	       (observed->exited != UNKNOWN && observed->exited) || (observed->unit_active != UNKNOWN && observed->unit_active) ||
-	       (observed->use_percent != UNKNOWN && observed->use_percent < 100);
+	       (observed->use_percent != UNKNOWN && observed->use_percent < 100) || (observed->available_bytes != UNKNOWN && observed->available_bytes);
 }

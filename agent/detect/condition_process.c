@@ -45,9 +45,25 @@ bool process_selects(const struct condition *condition, const struct snapshot *s
 	return process && process->start_ns == target->start_ns && process_matches(condition, snap, process);
 }
 
+/* Who has none is no target: that is nearly everybody. */
+static void parent_targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context)
+{
+	for (uint32_t i = 0; i < snap->processes.zombie_parent_count; i++) {
+		const struct process *process = snapshot_process(snap, snap->processes.zombie_parents[i].pid);
+		struct target target;
+		if (!process || !process_matches(condition, snap, process))
+			continue;
+		process_target(process, &target);
+		if (!each(&target, context))
+			return;
+	}
+}
+
 static void targets(const struct condition *condition, const struct snapshot *snap, target_visitor *each, void *context)
 {
-	if (condition->measure == MEASURE_COUNT_BELOW)
+	if (condition->measure == MEASURE_ZOMBIES)
+		parent_targets(condition, snap, each, context);
+	else if (condition->measure == MEASURE_COUNT_BELOW)
 		node_target(condition->comm[0] ? condition->comm : condition->unit[0] ? condition->unit : condition->cgroup, each, context);
 	else if (condition->by_group)
 		group_targets(condition, snap, each, context);
@@ -74,6 +90,21 @@ static void read_count(const struct condition *condition, const struct snapshot 
 		reading_unknown(ret, "the process table was cut");
 	else
 		reading_known(ret, count);
+}
+
+static void read_zombies(const struct snapshot *snap, const struct process *process, struct reading *ret)
+{
+	for (uint32_t i = 0; i < snap->processes.zombie_parent_count; i++) {
+		if (snap->processes.zombie_parents[i].pid != process->pid)
+			continue;
+		reading_known(ret, snap->processes.zombie_parents[i].zombies);
+		return;
+	}
+	/* Of the parents only those with the most are kept. */
+	if (snap->processes.zombie_parent_count == MAX_ZOMBIE_PARENTS)
+		reading_unknown(ret, "more processes have zombies than are kept");
+	else
+		reading_known(ret, 0);
 }
 
 static double cpu_percent(const struct snapshot *snap, uint64_t delta_ns)
@@ -110,6 +141,10 @@ static void read_condition(const struct condition *condition, const struct snaps
 			ret->state = READING_GONE;
 			return;
 		}
+		if (condition->measure == MEASURE_ZOMBIES) {
+			read_zombies(snap, process, ret);
+			return;
+		}
 		rss = process->rss_bytes;
 		cpu_delta = process->cpu_delta_ns;
 		growth = process->rss_growth_bytes;
@@ -127,6 +162,7 @@ static enum incident_kind kind(const struct condition *condition)
 {
 	return condition->measure == MEASURE_CPU_PERCENT ? KIND_CPU_EXHAUSTION :
 	       condition->measure == MEASURE_COUNT_BELOW ? KIND_PROCESS_CRASH :
+	       condition->measure == MEASURE_ZOMBIES     ? KIND_PID_EXHAUSTION :
 							   KIND_MEMORY_EXHAUSTION;
 }
 
@@ -141,5 +177,6 @@ const struct condition_type process_condition = {
 		[MEASURE_CPU_PERCENT] = "process_cpu_percent",
 		[MEASURE_GROWTH_BYTES] = "process_growth_bytes",
 		[MEASURE_COUNT_BELOW] = "process_count",
+		[MEASURE_ZOMBIES] = "process_zombies",
 	},
 };

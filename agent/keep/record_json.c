@@ -26,7 +26,7 @@ _Static_assert(sizeof(enum mode) == sizeof(uint32_t) && offsetof(struct target, 
 
 void effect_clear(struct effect *effect)
 {
-	*effect = (struct effect){ UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN };
+	memset(effect, 0xff, sizeof(*effect)); /* all of its members are amounts */
 }
 
 /* --- target ------------------------------------------------------------------------------------------------------------- */
@@ -83,6 +83,7 @@ static const struct field effect_fields[] = {
 	{ .name = "exited", .type = FIELD_AMOUNT, FIELD_AT(effect, exited) },
 	{ .name = "unit_active", .type = FIELD_TRUTH, FIELD_AT(effect, unit_active) },
 	{ .name = "use_percent", .type = FIELD_AMOUNT, FIELD_AT(effect, use_percent) },
+	{ .name = "available_bytes", .type = FIELD_AMOUNT, FIELD_AT(effect, available_bytes) },
 	{ .name = "cleared", .type = FIELD_TRUTH, FIELD_AT(effect, cleared) },
 	{ .name = "within_seconds", .type = FIELD_SECONDS, FIELD_AT(effect, within_ns) },
 };

@@ -17,7 +17,7 @@ static void count_of(struct text *out, uint64_t count, const char *thing, const 
 	text_string(out, done);
 }
 
-static void bytes_of(struct text *out, uint64_t bytes)
+static void bytes_of(struct text *out, uint64_t bytes, const char *word)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
 	char buffer[32];
@@ -27,18 +27,19 @@ static void bytes_of(struct text *out, uint64_t bytes)
 		return;
 	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
 		value /= 1024;
-	snprintf(buffer, sizeof(buffer), ", %.3g %s freed", value, units[unit]);
+	snprintf(buffer, sizeof(buffer), ", %.3g %s %s", value, units[unit], word);
 	text_string(out, buffer);
 }
 
 static void effect_of(struct text *out, const struct effect *effect)
 {
-	bytes_of(out, effect->freed_bytes);
+	bytes_of(out, effect->freed_bytes, "freed");
 	count_of(out, effect->freed_files, " files", " deleted");
 	count_of(out, effect->exited, " processes", " ended");
 	if (effect->unit_active != UNKNOWN)
 		text_string(out, effect->unit_active ? ", unit active" : ", unit not active");
 	count_of(out, effect->use_percent, " %", " of its use left");
+	bytes_of(out, effect->available_bytes, "more available");
 }
 
 void deed_line(const struct action *action, struct text *out)

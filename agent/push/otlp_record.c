@@ -83,6 +83,7 @@ void otlp_put_effect(const struct otlp_attributes *to, enum otlp_effect which, c
 		{ offsetof(struct effect, freed_files), { "nodemend.expected.freed_files", "nodemend.observed.freed_files" } },
 		{ offsetof(struct effect, exited), { "nodemend.expected.exited", "nodemend.observed.exited" } },
 		{ offsetof(struct effect, use_percent), { "nodemend.expected.use_percent", "nodemend.observed.use_percent" } },
+		{ offsetof(struct effect, available_bytes), { "nodemend.expected.available_bytes", "nodemend.observed.available_bytes" } },
 	};
 
 	for (size_t i = 0; i < sizeof(amounts) / sizeof(amounts[0]); i++)

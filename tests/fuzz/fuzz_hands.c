@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { LOOK_FOR_NS = 20 * 1000 * 1000 };
+enum { LOOK_FOR_NS = 20 * 1000 * 1000, SECOND = 1000 * 1000 * 1000 };
 
 static struct remedy_request request;
 static struct remedy_result result;
@@ -105,6 +105,25 @@ static void sound_args(enum remedy_id remedy)
 		request.args.throttle_writer = (struct throttle_writer_args){ .bytes_per_second = 1 << 20, .path = "/", .for_ns = NSEC_PER_SEC };
 	if (remedy == REMEDY_STOP_WRITER)
 		request.args.stop_writer = (struct stop_writer_args){ .for_ns = NSEC_PER_SEC };
+	if (remedy == REMEDY_RECLAIM)
+		request.args.reclaim = (struct reclaim_args){ .step_bytes = 1 << 20, .max_bytes = 1 << 24, .step_timeout_ns = SECOND };
+	if (remedy == REMEDY_KILL_FORK_BOMB)
+		request.args.kill_fork_bomb = (struct kill_fork_bomb_args){ .max_processes = 8, .min_born = 2, .born_within_ns = SECOND };
+	if (remedy == REMEDY_REAP)
+		request.args.reap = (struct reap_args){ .min_zombies = 1, .end_parent = true };
+	if (remedy == REMEDY_RAISE_LIMITS)
+		request.args.raise_limits = (struct raise_limits_args){ .act = true, .percent = 200, .most = 100, .for_ns = SECOND };
+	if (remedy == REMEDY_DROP_CACHES)
+		request.args.drop_caches = (struct drop_caches_args){ .what = 3, .min_cached_percent = 1, .max_available_percent = 100 };
+	if (remedy == REMEDY_COMPACT)
+		request.args.compact = (struct compact_args){ .order = 9 };
+	if (remedy == REMEDY_ADD_SWAPFILE) {
+		memcpy(request.args.add_swapfile.path, "/proc/swap", 11);
+		request.args.add_swapfile.size_bytes = 1 << 20;
+		request.args.add_swapfile.for_ns = SECOND;
+	}
+	if (remedy == REMEDY_ADD_ZRAM)
+		request.args.add_zram = (struct add_zram_args){ .size_bytes = 1 << 20, .for_ns = SECOND };
 }
 
 /* Pieces of: where (two bytes, from the front or from the arguments), how long, the bytes. */

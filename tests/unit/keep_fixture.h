@@ -124,6 +124,7 @@ static inline void draw_effect(uint64_t *seed, struct effect *to)
 	to->exited = draw_amount(seed);
 	to->unit_active = draw(seed, 3) ? draw(seed, 2) : UNKNOWN;
 	to->use_percent = draw_amount(seed);
+	to->available_bytes = draw_amount(seed);
 	to->cleared = draw(seed, 3) ? draw(seed, 2) : UNKNOWN;
 	to->within_ns = draw(seed, 4) ? draw_u64(seed) >> 16 : UNKNOWN;
 }

@@ -108,6 +108,21 @@ static void files_of_the_node_and_of_a_process(void **state)
 	free(snap);
 }
 
+static void zombies_are_their_parent_s(void **state)
+{
+	struct snapshot *snap = fresh();
+	struct zombie_parent *parents = snap->processes.zombie_parents;
+	scene_process(snap, 10, "neglecter", 1, 0);
+	scene_process(snap, 11, "other", 1, 0);
+	assert_found(snap, "process: {comm: '*', zombies: {above: 20, clear: 5}}", KIND_PID_EXHAUSTION, "");
+	parents[0] = (struct zombie_parent){ .pid = 10, .zombies = 40 };
+	parents[1] = (struct zombie_parent){ .pid = 99, .zombies = 30 }; /* not in the table of processes: nobody who could be told to let them go */
+	snap->processes.zombie_parent_count = 2;
+	assert_found(snap, "process: {comm: '*', zombies: {above: 20, clear: 5}}", KIND_PID_EXHAUSTION, "neglecter 40");
+	assert_found(snap, "process: {comm: other, zombies: 20}", KIND_PID_EXHAUSTION, "");
+	free(snap);
+}
+
 static void tables_of_the_network(void **state)
 {
 	struct snapshot *snap = fresh();
@@ -244,6 +259,7 @@ int main(void)
 		cmocka_unit_test(a_group_is_measured_by_its_own_limit),
 		cmocka_unit_test(pids_are_threads_of_the_lesser_limit),
 		cmocka_unit_test(files_of_the_node_and_of_a_process),
+		cmocka_unit_test(zombies_are_their_parent_s),
 		cmocka_unit_test(tables_of_the_network),
 		cmocka_unit_test(interfaces_against_their_speed),
 		cmocka_unit_test(listeners_by_port_and_group),

@@ -90,7 +90,7 @@ static void a_deed_says_what_it_brought(void **state)
 		effect_clear(&action.expected);
 		effect_clear(&action.observed);
 		action.expected.freed_bytes = 100 << 20;
-		action.observed = (struct effect){ .freed_bytes = 200 << 20, .freed_files = 3, .exited = UNKNOWN, .unit_active = UNKNOWN, .use_percent = UNKNOWN,
+		action.observed = (struct effect){ .freed_bytes = 200 << 20, .freed_files = 3, .exited = UNKNOWN, .unit_active = UNKNOWN, .use_percent = UNKNOWN, .available_bytes = UNKNOWN,
 								    .cleared = UNKNOWN, .within_ns = 1200000000 };
 		strcpy(action.refused_by, cases[i].refused_by);
 		assert_string_equal(deeds_note(&deeds, &action), "i1");

@@ -4,7 +4,6 @@
 
 #include <sched.h>
 
-#include "remedies/group.h"
 
 static struct remedy_request request;
 static struct remedy_result result;
@@ -403,26 +402,6 @@ static void an_empty_cgroup_is_no_effect(void **state)
 	assert_int_equal(result.outcome, OUTCOME_NO_EFFECT);
 }
 
-/* What kernels before 5.14 get. */
-static void frozen_killed_and_thawed(void **state)
-{
-	struct cgroup_fixture *group = need_cgroup(state);
-	pid_t pids[2] = { victim_start_in(OBEDIENT, group->procs), victim_start_in(STUBBORN, group->inner_procs) };
-	struct group held;
-	char path[PATH_LEN + 32], frozen = '?';
-	assert_int_equal(group_open(group->id, group->path, &held), 0);
-	assert_int_equal(group_freeze_and_kill(&held, clock_boot_ns() + 5 * NSEC_PER_SEC), 0);
-	assert_int_equal(group_wait_empty(&held, clock_boot_ns() + 5 * NSEC_PER_SEC), 1);
-	group_close(&held);
-	assert_int_equal(ended_by(pids[0]), SIGKILL);
-	assert_int_equal(ended_by(pids[1]), SIGKILL);
-	snprintf(path, sizeof(path), "%s/cgroup.freeze", group->dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_int_equal(read(fd, &frozen, 1), 1);
-	close(fd);
-	assert_int_equal(frozen, '0');
-}
-
 #define GROUP_TEST(name_) cmocka_unit_test_setup_teardown(name_, make_cgroup, remove_cgroup)
 
 int main(void)
@@ -436,7 +415,7 @@ int main(void)
 		cmocka_unit_test(about_one_process_only_it_may_end), cmocka_unit_test(a_plan_signals_nobody), cmocka_unit_test(the_kill_switch_spares_it),
 		cmocka_unit_test(the_deadline_spares_who_ignores_the_first_signal), cmocka_unit_test(is_armed_here), GROUP_TEST(a_cgroup_ends_as_a_whole),
 		GROUP_TEST(one_protected_member_spares_all), GROUP_TEST(another_id_is_another_cgroup), GROUP_TEST(never_the_root_nor_one_above_the_agent),
-		GROUP_TEST(an_empty_cgroup_is_no_effect), GROUP_TEST(frozen_killed_and_thawed),
+		GROUP_TEST(an_empty_cgroup_is_no_effect),
 	};
 	if (geteuid() != 0) {
 		printf("SKIP terminate: not root\n");

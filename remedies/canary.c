@@ -2,12 +2,14 @@
 /* See canary.h. */
 #include "remedies/canary.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -127,9 +129,24 @@ struct cage {
 	uint64_t id;
 };
 
+/* Of hands that were killed in the middle. One that has members is not removed, whoever's it is. */
+static void sweep_cages(const char *mount)
+{
+	static const char prefix[] = "nodemend-canary-";
+	DIR *directory = opendir(mount);
+	for (struct dirent *entry; directory && (entry = readdir(directory));) {
+		long pid = strncmp(entry->d_name, prefix, sizeof(prefix) - 1) == 0 ? strtol(entry->d_name + sizeof(prefix) - 1, NULL, 10) : 0;
+		if (pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+			(void)unlinkat(dirfd(directory), entry->d_name, AT_REMOVEDIR);
+	}
+	if (directory)
+		closedir(directory);
+}
+
 static int make_cage(struct cage *cage, const char *mount)
 {
 	struct stat made;
+	sweep_cages(mount);
 	snprintf(cage->path, sizeof(cage->path), "/nodemend-canary-%d", (int)getpid());
 	int length = snprintf(cage->directory, sizeof(cage->directory), "%s%s", mount, cage->path);
 	if (length >= (int)sizeof(cage->directory) || (mkdir(cage->directory, 0700) < 0 && errno != EEXIST) || stat(cage->directory, &made) < 0) {

@@ -87,6 +87,23 @@ static void a_group_is_killed(void **state)
 	assert_int_equal(canary, CANARY_PROVEN);
 }
 
+/* Hands that were killed in the middle of it cannot clear up. */
+static void what_the_dead_left_is_removed(void **state)
+{
+	char path[128], why[WHY_LEN];
+	const char *mount = access("/sys/fs/cgroup/cgroup.procs", F_OK) == 0 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
+	(void)state;
+	pid_t gone = fork();
+	if (gone == 0)
+		_exit(0);
+	assert_int_equal(waitpid(gone, NULL, 0), gone);
+	snprintf(path, sizeof(path), "%s/nodemend-canary-%d", mount, (int)gone);
+	if (mkdir(path, 0700) < 0)
+		skip(); /* no v2 hierarchy that may be written */
+	(void)canary_group(why);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 static void a_processor_is_throttled_where_there_is_a_controller(void **state)
 {
 	struct remedy_request request = request_of(REMEDY_LIMIT_CPU);
@@ -286,6 +303,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_process_is_ended),
 		cmocka_unit_test(a_group_is_killed),
+		cmocka_unit_test(what_the_dead_left_is_removed),
 		IN_A_PLACE(a_processor_is_throttled_where_there_is_a_controller),
 		IN_A_PLACE(a_limit_that_holds_nobody_back_is_not_armed),
 		IN_A_PLACE(without_the_controller_or_a_book_there_is_nothing_to_prove),

@@ -180,6 +180,8 @@ static int send(const struct zombies *zombies, int signal, const char *name)
 static int end_parent(const struct zombies *zombies)
 {
 	int error = 0, gone = 0;
+	zombies->result->ended =
+		(struct ended_one){ .pid = zombies->parent.pid, .start_ns = zombies->parent.start_ns, .rss_bytes = zombies->parent.rss_bytes };
 	if (zombies->args->term_wait_ns) {
 		error = send(zombies, SIGTERM, "term");
 		gone = error ? error : victim_wait(&zombies->parent, until(zombies, zombies->args->term_wait_ns));

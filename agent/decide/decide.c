@@ -23,39 +23,6 @@
 /* Backing off doubles with every round in which nothing helped, up to a day. */
 #define LONGEST_HOLD_NS (24 * 3600 * NSEC_PER_SEC)
 
-/* --- refusals ---------------------------------------------------------------------------------------------------------- */
-
-/* A guard that holds something back is said once, until another one does. */
-static void say_refusal(struct engine *engine, uint32_t machine_at, const struct policy *policy, const struct finding *finding, const char *guard,
-			const struct circumstances *now, struct changes *ret)
-{
-	if (strcmp(engine->refusals[machine_at], guard) == 0)
-		return;
-	snprintf(engine->refusals[machine_at], NAME_LEN, "%s", guard);
-	if (strcmp(guard, "startup-grace") == 0 || strcmp(guard, "target-busy") == 0 || strcmp(guard, "victim-pending") == 0)
-		return; /* passes by itself within seconds */
-
-	const struct machine *machine = &engine->saved->machines[machine_at];
-	struct incident *incident = incident_by_id(engine, machine->incident);
-	if (incident)
-		incident_enter(incident, incident->state, now, ret, "policy %s: %s held back by %s", policy->name, remedies[policy->steps[machine->step].remedy]->name,
-			       guard);
-	if (strcmp(guard, "cooldown") == 0)
-		return; /* its own last act is on record; another line a round says nothing new */
-
-	struct action action = { .mode = MODE_ENFORCE, .target = finding->target, .outcome = OUTCOME_REFUSED, .ended_wall_ns = now->wall_ns };
-	action_name(engine, &action, now);
-	effect_clear(&action.expected);
-	effect_clear(&action.observed);
-	snprintf(action.incident, sizeof(action.incident), "%s", machine->incident);
-	snprintf(action.policy, sizeof(action.policy), "%s", policy->name);
-	snprintf(action.remedy, sizeof(action.remedy), "%.*s", NAME_LEN - 1, remedies[policy->steps[machine->step].remedy]->name);
-	snprintf(action.refused_by, sizeof(action.refused_by), "%s", guard);
-	if (incident)
-		incident_add_action(incident, action.id);
-	action_tell(engine, &action, ret);
-}
-
 /* --- orders ------------------------------------------------------------------------------------------------------------ */
 
 static uint32_t free_slot(const struct engine *engine)
@@ -341,7 +308,7 @@ static void consider(struct engine *engine, uint32_t machine_at, const struct sn
 	if (guard && strcmp(guard, "per-target-budget") == 0)
 		machine_quarantine(engine, machine_at, now, ret, "it was tried as often as the policy allows, and the trouble came back");
 	else if (guard)
-		say_refusal(engine, machine_at, policy, finding, guard, now, ret);
+		refusal_tell(engine, machine_at, policy, finding, guard, now, ret);
 
 	uint32_t slot = guard ? NONE : free_slot(engine);
 	if (slot == NONE)
@@ -354,7 +321,7 @@ static void consider(struct engine *engine, uint32_t machine_at, const struct sn
 		aim(engine, snap, policy, question.remedy, finding, &aimed);
 	if (aims && aimed.ranked && !aimed.count) {
 		engine->held_seq[machine_at] = snap->seq;
-		say_refusal(engine, machine_at, policy, finding, "self-inflicted", now, ret);
+		refusal_tell(engine, machine_at, policy, finding, "self-inflicted", now, ret);
 		return;
 	}
 	begin(engine, slot, machine_at, snap, finding, aims || tells ? &aimed : NULL, config, dry_run, now, ret);

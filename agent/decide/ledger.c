@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "decide/incident.h"
+
 void action_remember(struct engine *engine, const struct action *action)
 {
 	uint32_t count = engine->recent_action_count < MAX_RECENT ? engine->recent_action_count : MAX_RECENT;
@@ -109,6 +111,36 @@ void action_note(struct action *action, const char *name, bool ok, const struct 
 	va_start(arguments, format);
 	vsnprintf(step->detail, sizeof(step->detail), format, arguments);
 	va_end(arguments);
+}
+
+void refusal_tell(struct engine *engine, uint32_t machine_at, const struct policy *policy, const struct finding *finding, const char *guard,
+		  const struct circumstances *now, struct changes *ret)
+{
+	if (strcmp(engine->refusals[machine_at], guard) == 0)
+		return;
+	snprintf(engine->refusals[machine_at], NAME_LEN, "%s", guard);
+	if (strcmp(guard, "startup-grace") == 0 || strcmp(guard, "target-busy") == 0 || strcmp(guard, "victim-pending") == 0)
+		return; /* passes by itself within seconds */
+
+	const struct machine *machine = &engine->saved->machines[machine_at];
+	struct incident *incident = incident_by_id(engine, machine->incident);
+	if (incident)
+		incident_enter(incident, incident->state, now, ret, "policy %s: %s held back by %s", policy->name, remedies[policy->steps[machine->step].remedy]->name,
+			       guard);
+	if (strcmp(guard, "cooldown") == 0)
+		return; /* its own last act is on record; another line a round says nothing new */
+
+	struct action action = { .mode = MODE_ENFORCE, .target = finding->target, .outcome = OUTCOME_REFUSED, .ended_wall_ns = now->wall_ns };
+	action_name(engine, &action, now);
+	effect_clear(&action.expected);
+	effect_clear(&action.observed);
+	snprintf(action.incident, sizeof(action.incident), "%s", machine->incident);
+	snprintf(action.policy, sizeof(action.policy), "%s", policy->name);
+	snprintf(action.remedy, sizeof(action.remedy), "%.*s", NAME_LEN - 1, remedies[policy->steps[machine->step].remedy]->name);
+	snprintf(action.refused_by, sizeof(action.refused_by), "%s", guard);
+	if (incident)
+		incident_add_action(incident, action.id);
+	action_tell(engine, &action, ret);
 }
 
 bool had_effect(const struct effect *observed)

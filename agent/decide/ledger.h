@@ -11,6 +11,9 @@ void action_name(struct engine *engine, struct action *action, const struct circ
 void action_remember(struct engine *engine, const struct action *action);
 /* Remembers, counts and tells it: a result, a refusal, a plan. */
 void action_tell(struct engine *engine, const struct action *action, struct changes *ret);
+/* A guard that holds a machine's step back: said once, until another one does. */
+void refusal_tell(struct engine *engine, uint32_t machine_at, const struct policy *policy, const struct finding *finding, const char *guard,
+		  const struct circumstances *now, struct changes *ret);
 bool had_effect(const struct effect *observed);
 
 void ledger_add(struct saved_state *saved, const struct action *action, const char *key, uint32_t step, const struct circumstances *now);

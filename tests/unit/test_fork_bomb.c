@@ -355,7 +355,7 @@ static void whoever_was_stopped_in_vain_is_let_go(void **state)
 
 static struct stat make_group(const char **ret_path)
 {
-	struct stat found;
+	struct stat found = { 0 };
 	const char *mount = access("/sys/fs/cgroup/cgroup.procs", F_OK) == 0 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
 	need_bounds();
 	snprintf(dir, sizeof(dir), "%s/nm.bomb-%d", mount, (int)getpid());

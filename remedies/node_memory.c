@@ -83,7 +83,7 @@ int node_memory_read(int proc_fd, struct node_memory *ret)
 uint64_t node_memory_in_blocks(const struct node_memory *memory, uint32_t order)
 {
 	uint64_t pages = 0;
-	for (uint32_t i = order; i < memory->orders; i++)
+	for (uint32_t i = order; i < memory->orders && i < MAX_ORDERS_OF_BUDDY; i++)
 		pages += memory->blocks[i] << i;
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }

@@ -13,6 +13,7 @@
 
 int figure_text(int dir_fd, const char *file, char *ret, size_t size)
 {
+	ret[0] = '\0';
 	int fd = openat(dir_fd, file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;

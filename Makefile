@@ -156,8 +156,9 @@ install: all ## into DESTDIR
 	install -D -m 0755 $(O)/nm-publisher $(DESTDIR)$(PREFIX)/sbin/nm-publisher
 	install -D -m 0755 $(O)/nm-sender $(DESTDIR)$(PREFIX)/sbin/nm-sender
 	install -D -m 0755 $(O)/nm-kube $(DESTDIR)$(PREFIX)/sbin/nm-kube
-	install -d -m 0755 $(DESTDIR)/etc/nodemend/conf.d $(DESTDIR)$(PREFIX)/share/doc/nodemend $(DESTDIR)$(PREFIX)/share/nodemend/policy.d
+	install -d -m 0755 $(DESTDIR)/etc/nodemend/conf.d $(DESTDIR)$(PREFIX)/share/doc/nodemend $(DESTDIR)$(PREFIX)/share/nodemend/policy.d $(DESTDIR)$(PREFIX)/share/nodemend/profiles
 	install -m 0644 $(policies) $(DESTDIR)$(PREFIX)/share/nodemend/policy.d/
+	install -m 0644 $(wildcard deploy/profiles/*.yaml) $(DESTDIR)$(PREFIX)/share/nodemend/profiles/
 	install -d -m 0755 $(DESTDIR)/lib/systemd/system
 	install -m 0644 $(wildcard deploy/systemd/*.service deploy/systemd/*.timer) $(DESTDIR)/lib/systemd/system/
 	install -D -m 0644 deploy/prometheus/nodemend.rules.yaml $(DESTDIR)$(PREFIX)/share/nodemend/prometheus/nodemend.rules.yaml

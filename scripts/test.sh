@@ -272,7 +272,7 @@ installed_in() {
 		[ -e "$1/$file" ] || { echo "not installed: $file"; return 1; }
 	done
 	"$1/usr/sbin/nodemend" --version || return 1
-	for policy in "$1"/usr/share/nodemend/policy.d/*.yaml; do
+	for policy in "$1"/usr/share/nodemend/policy.d/*.yaml "$1"/usr/share/nodemend/profiles/*.yaml; do
 		"$1/usr/sbin/nodemend" check "$policy" || return 1
 	done
 }

@@ -218,8 +218,13 @@ def metrics(bench):
         with contextlib.suppress(harness.Failed):
             return wait_for("its requests", lambda: (lambda f: "nodemend_ticks_total" in f and receiver.has_later(when) and (feed, f, when))(receiver.metrics(when)), 10)
         return None
-    feed, families, when = wait_for("a snapshot that came both ways", both, 60)
-    numbers, histograms, wrong = compare(feed, families)
+    # Cgroups are measured between the full ticks as well: one that comes or works in just that moment is in one of the two only. Another snapshot tells.
+    for _ in range(4):
+        feed, families, when = wait_for("a snapshot that came both ways", both, 60)
+        numbers, histograms, wrong = compare(feed, families)
+        if not wrong:
+            break
+        bench.note(f"once more: {wrong[:3]}")
     bench.ok("every family and value of the feed", not wrong and numbers > 300 and histograms > 5, f"{numbers}, {histograms}: {wrong[:5]}")
     got = {name: families.get(name, []) for name in ("shop_orders_total", "queue_depth", "pay_took", "visitors", "backup_seconds_bucket", "report_seconds")}
     bench.ok("what applications sent is among them", all(got.values()), got)

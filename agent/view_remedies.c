@@ -86,7 +86,7 @@ static void add_lessons(cJSON *row, const struct agent *agent, const struct reme
 			continue;
 		cJSON *item = cJSON_CreateObject();
 		cJSON_AddStringToObject(item, "kind", incident_kind_names[lesson->kind]);
-		cJSON_AddStringToObject(item, "cause", lesson->cause);
+		view_add_text(item, "cause", lesson->cause); /* a name of somebody's: cleaned and masked as everywhere */
 		cJSON_AddNumberToObject(item, "worked", lesson->worked);
 		cJSON_AddNumberToObject(item, "failed", lesson->failed);
 		cJSON_AddBoolToObject(item, "set_aside", lesson_sets_aside(lesson, (int64_t)agent->snap->boot_ns));

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -145,9 +146,10 @@ static void sweep_cages(const char *mount)
 
 static int make_cage(struct cage *cage, const char *mount)
 {
+	static uint32_t cages; /* a name of its own for each, so that what they used is not taken for one's */
 	struct stat made;
 	sweep_cages(mount);
-	snprintf(cage->path, sizeof(cage->path), "/nodemend-canary-%d", (int)getpid());
+	snprintf(cage->path, sizeof(cage->path), "/nodemend-canary-%d-%" PRIu32, (int)getpid(), ++cages);
 	int length = snprintf(cage->directory, sizeof(cage->directory), "%s%s", mount, cage->path);
 	if (length >= (int)sizeof(cage->directory) || (mkdir(cage->directory, 0700) < 0 && errno != EEXIST) || stat(cage->directory, &made) < 0) {
 		int error = length >= (int)sizeof(cage->directory) ? -ENAMETOOLONG : -errno;

@@ -202,6 +202,8 @@ static bool keeps_row(const struct cgroup_state *state, const struct snapshot *s
 
 	if (!empty_ns || is_new)
 		return true;
+	if (state->watch && cgroup_watch_replaced(state->watch, seen->id))
+		return false; /* two rows of one name would be two series of the same labels */
 	if (snap->cgroups.count > ROWS_HIGH && state->watch && cgroup_watch_removed(state->watch, seen->id))
 		return false;
 	return empty_ns <= KEEP_EMPTY_NS;

@@ -26,6 +26,7 @@ enum {
 struct name {
 	uint64_t id, removed_ns;     /* id 0: free. removed_ns 0: it lives */
 	int32_t next;                /* in its bucket */
+	bool replaced;               /* it was removed, and another has its path now */
 	char path[PATH_LEN];
 };
 
@@ -38,6 +39,7 @@ struct cgroup_watch {
 	uint32_t oldest;             /* where the next one goes */
 	int32_t buckets[BUCKETS];
 	struct name names[NAMES];    /* a ring: untouched pages cost nothing */
+	uint32_t removed_path[NAMES]; /* hashes of the paths of the removed; 0: it lives. Looked through when one is made: 16 KiB in a row */
 };
 
 /* --- names -------------------------------------------------------------------------------------------------------------- */
@@ -68,11 +70,35 @@ static struct name *add(struct cgroup_watch *watch, uint64_t id)
 	link = bucket_of(watch, id);
 	name->id = id;
 	name->removed_ns = 0;
+	name->replaced = false;
 	name->path[0] = '\0';
+	watch->removed_path[index] = 0;
 	name->next = *link;
 	*link = index;
 	watch->oldest = (watch->oldest + 1) % NAMES;
 	return name;
+}
+
+static uint32_t hash_of(const char *path)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (; *path; path++)
+		hash = (hash ^ (uint8_t)*path) * 16777619u;
+	return hash | 1;
+}
+
+/* A service that is started again has a cgroup of the same path: what the removed one did is nobody's series any more. */
+static void replace(struct cgroup_watch *watch, const char *path)
+{
+	uint32_t hash = hash_of(path);
+
+	for (uint32_t i = 0; i < NAMES; i++) {
+		if (watch->removed_path[i] != hash || strcmp(watch->names[i].path, path) != 0)
+			continue;
+		watch->names[i].replaced = true;
+		watch->removed_path[i] = 0;
+	}
 }
 
 static int take_event(void *watch_, void *data, size_t size)
@@ -86,10 +112,13 @@ static int take_event(void *watch_, void *data, size_t size)
 	struct name *name = find(watch, event->id);
 	if (!name)
 		name = add(watch, event->id);
-	if (event->kind == CGROUP_EVENT_REMOVED)
+	if (event->kind == CGROUP_EVENT_REMOVED) {
 		name->removed_ns = watch->boot_ns;
-	else if (event->length)
+		watch->removed_path[name - watch->names] = name->path[0] ? hash_of(name->path) : 0;
+	} else if (event->length) {
 		snprintf(name->path, sizeof(name->path), "%.*s", (int)event->length - 1, event->path);
+		replace(watch, name->path);
+	}
 	return 0;
 }
 
@@ -97,6 +126,12 @@ const char *cgroup_watch_path(const struct cgroup_watch *watch, uint64_t id)
 {
 	const struct name *name = find(watch, id);
 	return name && name->path[0] ? name->path : NULL;
+}
+
+bool cgroup_watch_replaced(const struct cgroup_watch *watch, uint64_t id)
+{
+	const struct name *name = find(watch, id);
+	return name && name->replaced;
 }
 
 bool cgroup_watch_removed(const struct cgroup_watch *watch, uint64_t id)

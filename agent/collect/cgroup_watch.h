@@ -18,6 +18,7 @@ void cgroup_watch_close(struct cgroup_watch *watch); /* NULL is fine */
 int cgroup_watch_take(struct cgroup_watch *watch, uint64_t boot_ns);
 /* "/a/b", good until the next take; NULL: not known. */
 const char *cgroup_watch_path(const struct cgroup_watch *watch, uint64_t id);
+bool cgroup_watch_replaced(const struct cgroup_watch *watch, uint64_t id); /* it was removed, and another one has its path now */
 bool cgroup_watch_removed(const struct cgroup_watch *watch, uint64_t id);
 /* Brings the section's list of the gone up to date. */
 void cgroup_watch_fill_gone(const struct cgroup_watch *watch, struct cgroup_section *section, uint64_t boot_ns);

@@ -183,6 +183,48 @@ static void churn_leaves_nothing(void **state)
 	assert_true(sum.forks <= harness->snap.processes.lives.forks + 200);
 }
 
+static uint32_t rows_called(const struct snapshot *snap, const char *path, uint64_t *ret_id)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < snap->cgroups.count; i++) {
+		if (strcmp(snap->cgroups.each[i].path, path) != 0)
+			continue;
+		count++;
+		*ret_id = snap->cgroups.each[i].id;
+	}
+	return count;
+}
+
+/* A service that is started again: two rows of one name would be two series of the same labels. */
+static void a_name_has_one_row(void **state)
+{
+	struct harness *harness = *state;
+	char path[PATH_LEN] = "";
+	uint64_t id = 0;
+
+	for (int turn = 0; turn < 3; turn++) {
+		struct own_cgroup cgroup = own_cgroup_make("again", 0);
+		pid_t pid = own_cgroup_fork(&cgroup, 0);
+		if (!pid)
+			for (;;)
+				pause();
+		tick(harness);
+		tick(harness); /* named by now, and the one before is known to be empty */
+		const struct cgroup *row = snapshot_cgroup(&harness->snap, cgroup.id);
+		assert_non_null(row);
+		assert_true(!turn || strcmp(path, row->path) == 0);
+		snprintf(path, sizeof(path), "%s", row->path);
+		assert_int_equal(rows_called(&harness->snap, path, &id), 1);
+		assert_int_equal(id, cgroup.id);
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		own_cgroup_remove(&cgroup);
+		tick(harness);
+		assert_int_equal(rows_called(&harness->snap, path, &id), 1); /* empty, and kept for a while */
+	}
+}
+
 enum { WRITTEN = 1 << 20, METADATA = 1 << 16 }; /* the filesystem may dirty a page of its own */
 
 /* The kernel adds a child's bytes to the parent that waits for it, and shows them in /proc/PID/io: they must not count twice. */
@@ -312,6 +354,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_life_is_its_cgroups_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(ten_milliseconds_are_enough_for_a_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(churn_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_name_has_one_row, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_parent_has_not_written_what_its_children_wrote, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_sum_is_the_node, setup, teardown),
 	};

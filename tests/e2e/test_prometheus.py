@@ -102,7 +102,7 @@ def names_incidents(bench, agent, where, peers):
         rows = wait_for(f"exemplars over {name}", lambda: exemplars("nodemend_filesystem_dirtied_all_bytes_total", mountpoint=str(where)), 30)
         bench.equal(f"{name}: they name the incident", ids(rows), {incident["id"]})
         bench.ok(f"{name}: with what was written", all(float(e["value"]) > 4 << 20 for row in rows for e in row["exemplars"]), rows)
-        rows = wait_for(f"an exemplar of a latency over {name}", lambda: exemplars(FAMILY) + exemplars(FAMILY + "_bucket"), 30)
+        rows = wait_for(f"an exemplar of a latency over {name}", lambda: exemplars(FAMILY) + exemplars(FAMILY + "_bucket"), 90)
         bench.equal(f"{name}: a slow call of its cause names it, too", ids(rows), {incident["id"]})
         calls = {(row["seriesLabels"]["syscall"], float(e["value"]) >= 0.001) for row in rows for e in row["exemplars"]}
         bench.ok(f"{name}: at its calls, with their times", calls & {("fsync", True), ("write", True)} and all(slow for _, slow in calls), rows)

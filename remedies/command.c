@@ -117,7 +117,7 @@ static int end_strays(struct run *run)
 
 /* --- what it prints -------------------------------------------------------------------------------------------------------------- */
 
-/* False: nothing more for now. */
+/* False: the pipe is empty at this moment, or has ended. */
 static bool take(struct run *run, struct stream *stream)
 {
 	char chunk[CHUNK];

@@ -106,21 +106,13 @@ int drop_caches_in(int proc_fd, const struct remedy_request *request, struct rem
 
 static int run(const struct remedy_request *request, struct remedy_result *result)
 {
-	int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (proc_fd < 0)
-		return -errno;
-	int error = drop_caches_in(proc_fd, request, result);
-	close(proc_fd);
-	return error;
+	return node_memory_run(drop_caches_in, request, result);
 }
 
 static int check(const struct remedy_request *request, struct remedy_result *result)
 {
 	(void)request;
-	result->armed = access("/proc/sys/vm/drop_caches", W_OK) == 0;
-	if (!result->armed)
-		snprintf(result->why, sizeof(result->why), "/proc/sys/vm/drop_caches: %s", strerror(errno));
-	return 0;
+	return node_memory_check("/proc/sys/vm/drop_caches", result);
 }
 
 /* --- arguments ----------------------------------------------------------------------------------------------------------- */

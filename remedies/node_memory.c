@@ -124,3 +124,21 @@ int node_memory_not_again(const struct remedy_request *request, uint64_t last_bo
 		   (unsigned long long)(every_ns / NSEC_PER_SEC));
 	return -ECANCELED;
 }
+
+int node_memory_run(node_memory_act *act, const struct remedy_request *request, struct remedy_result *result)
+{
+	int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (proc_fd < 0)
+		return -errno;
+	int error = act(proc_fd, request, result);
+	close(proc_fd);
+	return error;
+}
+
+int node_memory_check(const char *file, struct remedy_result *result)
+{
+	result->armed = access(file, W_OK) == 0;
+	if (!result->armed)
+		snprintf(result->why, sizeof(result->why), "%s: %s", file, strerror(errno));
+	return 0;
+}

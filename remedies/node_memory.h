@@ -27,7 +27,10 @@ int node_memory_write(int proc_fd, const struct remedy_request *request, const c
 int node_memory_not_again(const struct remedy_request *request, uint64_t last_boot_ns, uint64_t every_ns, struct remedy_result *result);
 
 /* The two remedies, over a /proc of the caller's. */
-int drop_caches_in(int proc_fd, const struct remedy_request *request, struct remedy_result *result);
-int compact_in(int proc_fd, const struct remedy_request *request, struct remedy_result *result);
+typedef int node_memory_act(int proc_fd, const struct remedy_request *request, struct remedy_result *result);
+node_memory_act drop_caches_in, compact_in;
+/* Plan and apply of one of them, over this host's; and check: whether its `file` may be written. */
+int node_memory_run(node_memory_act *act, const struct remedy_request *request, struct remedy_result *result);
+int node_memory_check(const char *file, struct remedy_result *result);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "config.h"
 #include "remedies/act.h"
 
 enum { MOST_FILES = 1000000 };
@@ -68,13 +69,21 @@ int stale_files_run(const struct stale_place *places, uint32_t count, const stru
 	return cleaning_run(&cleaning, request, result);
 }
 
-const char *stale_root_problem(const struct stale_place *places, uint32_t count, const char *root)
+static const char *root_problem(const struct stale_place *places, uint32_t count, const char *root)
 {
 	const char *problem = path_problem(root);
 	for (uint32_t i = 0; !problem && i < count; i++)
 		if (strcmp(root, places[i].path) == 0)
 			return NULL;
 	return problem ? problem : protected_root(root);
+}
+
+void stale_root_vet(const struct stale_place *places, uint32_t count, const char *root, argument_fault *fault, void *context)
+{
+	const char *problem = root[0] ? root_problem(places, count, root) : NULL;
+	char shown[CONFIG_SHOWN_LEN];
+	if (problem)
+		fault(context, "root", "%s: %s", config_shown(shown, root), problem);
 }
 
 const char *stale_files_problem(const struct stale_files_args *args)

@@ -30,7 +30,7 @@ int stale_files_run(const struct stale_place *places, uint32_t count, const stru
 		    struct remedy_result *result);
 
 /* For `vet` and `problem` of the remedy. */
-const char *stale_root_problem(const struct stale_place *places, uint32_t count, const char *root);
+void stale_root_vet(const struct stale_place *places, uint32_t count, const char *root, argument_fault *fault, void *context);
 const char *stale_files_problem(const struct stale_files_args *args);
 
 /* For `kin`: of the first `length` bytes. */

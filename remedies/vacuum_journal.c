@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "config.h"
 #include "remedies/act.h"
 #include "remedies/registry.h"
 #include "remedies/stale_files.h"
@@ -77,10 +76,7 @@ static const struct section arguments = SECTION("vacuum-journal", "Deletes archi
 static void vet(const union remedy_args *all, uint64_t given, argument_fault *fault, void *context)
 {
 	(void)given;
-	const char *root = all->vacuum_journal.root, *problem = root[0] ? stale_root_problem(places, PLACES, root) : NULL;
-	char shown[CONFIG_SHOWN_LEN];
-	if (problem)
-		fault(context, "root", "%s: %s", config_shown(shown, root), problem);
+	stale_root_vet(places, PLACES, all->vacuum_journal.root, fault, context);
 }
 
 static const char *problem_of(const union remedy_args *all)
